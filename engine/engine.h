@@ -1,0 +1,215 @@
+// The engine's door: the only header that the server, the tools and the benchmarks need.
+//
+//   Model   weights and tokenizer. Loaded once, immutable, shared by all threads.
+//   Memory  what a session remembers. A value: copying it is an O(1) fork. One writer at a time.
+//   Task    a piece of work on a memory, advanced in small steps. It may be dropped between any two steps.
+//   Step    one forward pass over several tasks.
+//
+// There are no threads, queues or clocks behind it: who computes next is the caller's business. Nothing here throws.
+// Shapes in comments: L layers, H query heads, KV key-value heads, D head dimension, W window.
+#ifndef TOME_ENGINE_ENGINE_H_
+#define TOME_ENGINE_ENGINE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "engine/base/types.h"
+#include "engine/checkpoint/llama_config.h"
+#include "engine/text/chat_template.h"
+#include "engine/text/detokenizer.h"
+#include "engine/text/tokenizer.h"
+
+namespace tome {
+
+// --- Model -----------------------------------------------------------------------------------------------------------
+
+enum class Device { kCpu, kCuda };
+enum class Precision {
+  kAuto,  // the fastest on this device: bf16 where the hardware multiplies it, else fp32
+  kFp32,
+  kBf16,
+};
+absl::StatusOr<Device> ParseDevice(std::string_view name);        // "cpu", "cuda"
+absl::StatusOr<Precision> ParsePrecision(std::string_view name);  // "auto", "fp32", "bf16"
+std::string_view DeviceName(Device device);
+std::string_view PrecisionName(Precision precision);
+
+struct ModelOptions {
+  std::string path;            // see checkpoint.h for the formats
+  std::string tokenizer_path;  // llama2.c only: its vocabulary
+  Device device = Device::kCpu;
+  Precision precision = Precision::kAuto;
+  int num_threads = 0;  // compute threads, process-wide; 0 = one for each core this process may use
+};
+
+struct ModelInfo {
+  LlamaConfig config;
+  std::string path;
+  std::string format;            // "gguf", "huggingface", "llama2c"
+  std::string model_digest;      // SHA-256, hex
+  std::string tokenizer_digest;  // SHA-256, hex
+  std::int64_t num_parameters = 0;
+  Device device = Device::kCpu;
+  Precision precision = Precision::kFp32;  // what kAuto became
+  std::string precision_reason;            // why, in words: "no bf16 instructions on this CPU (AVX2)"
+  std::string decode_weights;              // how decoding reads weights: "Q4_1 packed, fp32 products"
+  std::size_t weight_bytes = 0;            // resident bytes of the weights
+  ChatTemplate chat_template = ChatTemplate::kPlain;
+};
+
+// Immutable and thread-safe, but for Step, which one thread calls at a time.
+class Model {
+ public:
+  // Errors of the checkpoint and the tokenizer; FAILED_PRECONDITION for a device that this build or machine lacks.
+  static absl::StatusOr<std::shared_ptr<const Model>> Load(const ModelOptions& options);
+  virtual ~Model() = default;
+
+  virtual const ModelInfo& info() const = 0;
+  virtual const std::shared_ptr<const Tokenizer>& tokenizer() const = 0;
+
+ protected:
+  Model() = default;
+};
+
+// "AVX2 FMA F16C", "AVX-512 BF16 AMX": what the engine found on this CPU at run time.
+std::string CpuFeatures();
+// "libtorch 2.11.0, CPU build".
+std::string EngineBuildInfo();
+
+// --- Memory ----------------------------------------------------------------------------------------------------------
+
+struct MemoryOptions {
+  int sink_tokens = 64;      // first tokens of a session, always attended exactly
+  int window_tokens = 2048;  // latest tokens, always attended exactly
+  int segment_tokens = 512;  // tokens read in one pass
+};
+
+// Checks options for a model: positive, sink + window + segment within the trained range. INVALID_ARGUMENT says what
+// is allowed.
+absl::Status ValidateMemoryOptions(const MemoryOptions& options, const LlamaConfig& config);
+
+class MemoryState;  // immutable, shared by forks
+
+// The attention state of everything that a session has read. Keys are kept un-rotated; at use the kept tokens get
+// compact positions 0..n-1, so no position leaves the trained range however much is read. Copying is an O(1) fork that
+// shares all tensors; a later read replaces only the writer's blocks. Copies may be used from different threads.
+class Memory {
+ public:
+  // An empty memory of `model`. INVALID_ARGUMENT for options that do not fit it.
+  static absl::StatusOr<Memory> Create(std::shared_ptr<const Model> model, const MemoryOptions& options);
+
+  const std::shared_ptr<const Model>& model() const { return model_; }
+  const MemoryOptions& options() const;
+
+  std::int64_t tokens_read() const;  // since the session began, BOS included
+  std::int64_t tokens_kept() const;  // in sink and window: at most sink_tokens + window_tokens
+  std::size_t state_bytes() const;   // of keys and values held
+  // The most that state_bytes() can become with these options, known before anything is read.
+  static std::size_t MaxStateBytes(const LlamaConfig& config, const MemoryOptions& options, Precision precision);
+
+  // Canonical: the same state gives the same bytes. Versioned, checksummed; see memory/state_format.h.
+  std::string Serialize() const;
+  // FAILED_PRECONDITION when it was made by another model or other options (the message has both values);
+  // DATA_LOSS when damaged.
+  static absl::StatusOr<Memory> Parse(std::shared_ptr<const Model> model, std::string_view bytes);
+  // SHA-256 of Serialize(), hex.
+  std::string Digest() const;
+
+  // For the engine's own parts.
+  Memory(std::shared_ptr<const Model> model, std::shared_ptr<const MemoryState> state);
+  const std::shared_ptr<const MemoryState>& state() const { return state_; }
+  void set_state(std::shared_ptr<const MemoryState> state);
+
+ private:
+  std::shared_ptr<const Model> model_;
+  std::shared_ptr<const MemoryState> state_;
+};
+
+// --- Generation options ----------------------------------------------------------------------------------------------
+
+struct SamplingOptions {
+  double temperature = 0.0;         // 0 = greedy
+  int top_k = 0;                    // 0 = all
+  double top_p = 1.0;               // keep the smallest set of tokens with at least this probability
+  double min_p = 0.0;               // drop tokens less probable than this times the best
+  double repetition_penalty = 1.0;  // divides positive, multiplies negative logits of tokens already seen
+  std::uint64_t seed = 0;           // the same seed, prompt and options give the same text
+};
+
+struct GenerationOptions {
+  SamplingOptions sampling;
+  int max_tokens = 256;
+  std::vector<std::string> stop;     // texts that end the answer and are not part of it; may span tokens
+  std::vector<TokenId> stop_tokens;  // with the model's EOS
+  bool log_probabilities = false;    // report the log-probability of each token
+};
+// INVALID_ARGUMENT names the field and the allowed range.
+absl::Status ValidateGenerationOptions(const GenerationOptions& options);
+
+enum class FinishReason { kNone, kStopToken, kStopText, kMaxTokens, kContextFull };
+std::string_view FinishReasonName(FinishReason reason);  // "stop_token", ...
+
+// --- Task and Step ---------------------------------------------------------------------------------------------------
+
+struct GeneratedToken {
+  TokenId id = 0;
+  float log_probability = 0;  // natural logarithm, of the model's distribution before sampling options
+};
+
+// What one step did for one task.
+struct StepResult {
+  absl::Status status;                 // an error ends this task, and only this one
+  std::int64_t tokens_read = 0;        // segment or prompt tokens read by this step
+  std::vector<GeneratedToken> tokens;  // generated by this step (none or one)
+  std::string text;                    // answer text that became certain: whole characters, no part of a stop text
+  bool finished = false;
+  FinishReason finish_reason = FinishReason::kNone;  // generation only
+};
+
+class TaskImpl;
+
+// Movable. Dropping it between two steps frees what it holds and leaves the memory as it was, or one whole segment
+// further.
+class Task {
+ public:
+  // Reads `tokens` into `memory`, a segment in each step; the last may be shorter. `memory` outlives the task, which is
+  // its only writer. At most segment_tokens in each step; segments count from the task's first token.
+  static Task Read(Memory* memory, std::vector<TokenId> tokens);
+
+  // Answers `prompt` over a fork of a memory. INVALID_ARGUMENT when prompt and max_tokens do not fit the model's
+  // context beside what the memory keeps (the message has the numbers). An empty prompt is refused.
+  static absl::StatusOr<Task> Generate(Memory fork, std::vector<TokenId> prompt, GenerationOptions options);
+
+  Task(Task&&) noexcept;
+  Task& operator=(Task&&) noexcept;
+  ~Task();
+
+  bool finished() const;
+  // Tokens still to be read before the first answer token, or before the end of a Read.
+  std::int64_t tokens_left_to_read() const;
+  // True once the prompt is read: steps are then short and batch with those of other tasks.
+  bool decoding() const;
+
+  TaskImpl* impl() const { return impl_.get(); }
+
+ private:
+  explicit Task(std::unique_ptr<TaskImpl> impl);
+  std::unique_ptr<TaskImpl> impl_;
+};
+
+// One forward pass for several unfinished tasks of one model, of any kinds: a Read advances by a segment, a Generate by
+// a chunk of its prompt or by one token. Decoding tasks share one pass over the weights. The result of a task does not
+// depend on which others are in the batch. Result i belongs to task i. A failing task fails alone.
+std::vector<StepResult> Step(absl::Span<Task* const> tasks);
+
+}  // namespace tome
+
+#endif  // TOME_ENGINE_ENGINE_H_

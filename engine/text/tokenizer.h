@@ -1,0 +1,86 @@
+// Text to tokens and back.
+//
+// User text is always plain text: a look-alike of a special token ("<|im_end|>") in it is cut into ordinary pieces and
+// never becomes the special token. Special tokens are put in by id (see chat_template.h).
+#ifndef TOME_ENGINE_TEXT_TOKENIZER_H_
+#define TOME_ENGINE_TEXT_TOKENIZER_H_
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/base/types.h"
+#include "engine/text/tokenizer_data.h"
+
+namespace tome {
+
+// Tokenizes a text that arrives in pieces. However the bytes are cut, all that Append and Finish put out is what
+// Tokenizer::Encode gives for the whole text. Tokens come out as soon as no later byte can change them.
+// Not thread-safe. Keeps its tokenizer alive.
+class TokenStream {
+ public:
+  virtual ~TokenStream() = default;
+
+  // Takes the next bytes, also in the middle of a character, and adds to `out` the tokens that are now certain.
+  virtual void Append(std::string_view bytes, std::vector<TextToken>* out) = 0;
+
+  // Ends the text: adds the tokens of all that was held back. Then only Clone and the destructor may be called.
+  virtual void Finish(std::vector<TextToken>* out) = 0;
+
+  // Bytes taken for which no token was put out yet. At most kMaxWordBytes plus one call's bytes.
+  virtual std::size_t pending_bytes() const = 0;
+
+  // An independent copy: lets a question read what is pending without ending the text.
+  virtual std::unique_ptr<TokenStream> Clone() const = 0;
+};
+
+// A run without any place to cut that is longer than this is cut here, counted from the run's first byte, which bounds
+// the memory of a stream. It is the only place where the tokens differ from the reference tokenizers.
+inline constexpr std::size_t kMaxWordBytes = std::size_t{1} << 20;
+
+// Immutable and thread-safe.
+class Tokenizer : public std::enable_shared_from_this<Tokenizer> {
+ public:
+  // Checks `data` (duplicate pieces, merges of unknown pieces, bad patterns, ids outside the vocabulary, ...).
+  // INVALID_ARGUMENT names the source and the field.
+  static absl::StatusOr<std::shared_ptr<const Tokenizer>> Create(TokenizerData data);
+
+  virtual ~Tokenizer() = default;
+
+  // Tokens of a text, without BOS. Any bytes are taken; invalid UTF-8 is encoded as the reference tokenizer does for
+  // its lossy decoding (byte-level BPE: U+FFFD; SentencePiece: U+FFFD), its bytes still counted in num_bytes.
+  virtual std::vector<TextToken> Encode(std::string_view text) const = 0;
+
+  // A stream that starts at the beginning of a text.
+  virtual std::unique_ptr<TokenStream> NewStream() const = 0;
+
+  // The bytes that a token stands for: part of a character where a token is one byte of it; "" for special tokens.
+  // A SentencePiece token that begins a word begins with a space. `id` outside the vocabulary gives "".
+  virtual std::string_view TokenBytes(TokenId id) const = 0;
+
+  // The piece as the vocabulary writes it, special tokens too ("<|im_end|>", "\u2581the"). "" outside the vocabulary.
+  virtual std::string_view PieceText(TokenId id) const = 0;
+
+  // The special (control) token with exactly this text.
+  virtual std::optional<TokenId> FindSpecial(std::string_view text) const = 0;
+  virtual bool IsSpecial(TokenId id) const = 0;
+
+  virtual int vocab_size() const = 0;
+  virtual std::optional<TokenId> bos() const = 0;
+  virtual std::optional<TokenId> eos() const = 0;
+  virtual bool add_bos() const = 0;  // whether model input starts with bos()
+  // Whether Encode puts a space before the text, which a text's first token then begins with.
+  virtual bool adds_dummy_prefix() const = 0;
+  virtual const std::string& chat_template_source() const = 0;
+
+  // SHA-256 of everything that Encode depends on, lower-case hex.
+  virtual const std::string& digest() const = 0;
+};
+
+}  // namespace tome
+
+#endif  // TOME_ENGINE_TEXT_TOKENIZER_H_
