@@ -1,0 +1,53 @@
+// Errors of the session layer: absl::Status values that carry a stable reason, metadata and, where waiting helps, a
+// retry delay. The RPC layer turns them into google.rpc.ErrorInfo and RetryInfo; nobody parses messages.
+//
+// Codes and reasons:
+//   NOT_FOUND            SESSION_NOT_FOUND      {session}
+//   ALREADY_EXISTS       SESSION_EXISTS         {session}
+//   ABORTED              OFFSET_MISMATCH        {session, document, committed_offset}
+//   ABORTED              CONTENT_MISMATCH       {session, document, byte_offset, committed_offset}  a repeat that
+//   differs FAILED_PRECONDITION  DOCUMENT_SEALED        {session, document, committed_offset} FAILED_PRECONDITION
+//   DOCUMENT_NOT_LAST      {session, document}  only the last document can be appended to FAILED_PRECONDITION
+//   DOCUMENT_UNFINISHED    {session, document}  the document before is not sealed FAILED_PRECONDITION  ETAG_MISMATCH
+//   {session, etag} FAILED_PRECONDITION  SESSION_EMPTY          {session} FAILED_PRECONDITION  READING_FAILED {session}
+//   see the session's problem FAILED_PRECONDITION  NO_CHAT_TEMPLATE       {} INVALID_ARGUMENT     INVALID_UTF8
+//   {session, document, byte_offset, committed_offset} INVALID_ARGUMENT     UTF8_POLICY_MISMATCH   {session, document}
+//   the document was begun with the other policy INVALID_ARGUMENT     MEMORY_OPTIONS         {field} INVALID_ARGUMENT
+//   PAGE_TOKEN             {field} INVALID_ARGUMENT     QUESTION_TOO_LONG      {field, ...} INVALID_ARGUMENT
+//   GENERATION_OPTIONS     {field} DATA_LOSS            CHECKSUM_MISMATCH      {session, document, write_offset}  of a
+//   message DATA_LOSS            STORED_DATA_DAMAGED    {session[, document, begin, end]} RESOURCE_EXHAUSTED
+//   SESSION_LIMIT, QUESTION_LIMIT, STATE_MEMORY (both with a retry delay), DISK_FULL UNAVAILABLE          DRAINING
+//   (retry delay) UNAVAILABLE          STORAGE_BUSY           (retry delay) CANCELLED            CANCELLED,
+//   SESSION_DELETED {session}
+#ifndef TOME_SERVER_SESSION_ERRORS_H_
+#define TOME_SERVER_SESSION_ERRORS_H_
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+
+namespace tome::server {
+
+struct ErrorDetails {
+  std::string reason;                           // UPPER_SNAKE_CASE, never changes its meaning
+  std::map<std::string, std::string> metadata;  // "committed_offset": "4096"; "field": the request's field at fault
+  std::optional<absl::Duration> retry_delay;
+
+  friend bool operator==(const ErrorDetails&, const ErrorDetails&) = default;
+};
+
+// An error with details. `code` is not OK.
+absl::Status MakeError(absl::StatusCode code, const std::string& message, const ErrorDetails& details);
+
+// `status` with other details put in; the code and the message stay.
+absl::Status WithDetails(absl::Status status, const ErrorDetails& details);
+
+// The details of a status made by MakeError, also after it was annotated; nullopt when it has none.
+std::optional<ErrorDetails> GetErrorDetails(const absl::Status& status);
+
+}  // namespace tome::server
+
+#endif  // TOME_SERVER_SESSION_ERRORS_H_

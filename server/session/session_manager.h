@@ -1,0 +1,188 @@
+// The sessions of a server: documents on disk, their reading by the model, and questions about them. The door of this
+// folder for the RPC layer; it knows no transport.
+//
+// Threads: every method is thread-safe and returns without waiting for the disk or the model, unless it says otherwise.
+// Results come by callback, on a thread of the manager, never inside the call that took the callback and never with a
+// lock held; calls for one writer, subscription or question come one at a time and in order. Callbacks must be quick
+// (hand on, do not block) and must own what they touch, by shared or weak pointer: after Cancel, or after a handle is
+// dropped, a call that has already begun may still be running.
+//
+// Shapes of names, sizes of fields and message limits are checked by the caller; existence, etags, order, storage and
+// memory limits are checked here. Errors carry details: see errors.h. While draining, everything that begins new work
+// is UNAVAILABLE with reason DRAINING.
+#ifndef TOME_SERVER_SESSION_SESSION_MANAGER_H_
+#define TOME_SERVER_SESSION_SESSION_MANAGER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "engine/engine.h"
+#include "server/scheduling/clock.h"
+#include "server/session/types.h"
+#include "server/telemetry/observer.h"
+
+namespace tome::server {
+
+// The one place of the defaults.
+struct SessionManagerOptions {
+  // Holds LOCK and one folder per session under sessions/. Made if it does not exist.
+  std::string data_folder;
+
+  MemoryOptions default_memory_options;  // of sessions that name none
+
+  std::int64_t max_sessions = 10'000;
+  // Attention state of all resident sessions. The most that a session can need is reserved before it is read; idle
+  // sessions are evicted, least recently used first, to make room.
+  std::size_t max_state_bytes = std::size_t{4} << 30;
+  // Bytes received for a session and not yet durable. A message is taken whole when there is any room.
+  std::size_t max_append_queue_bytes = std::size_t{4} << 20;
+  // Bytes of one disk commit; also a commit of fewer bytes is made as soon as the one before is done.
+  std::size_t max_commit_bytes = std::size_t{1} << 20;
+
+  int max_running_questions = 8;  // answered side by side in one batch
+  int max_waiting_questions = 64;
+  // The least share of compute time that reading gets while questions are being answered, 0..1.
+  double reading_share = 0.25;
+
+  int num_io_threads = 2;  // disk and tokenization
+
+  absl::Duration retry_delay = absl::Seconds(1);  // what clients are told to wait for when a limit is reached
+};
+
+// Stops the calls when dropped. Movable; thread-safe to drop from any thread, also inside its own callback.
+class Subscription {
+ public:
+  Subscription() = default;
+  explicit Subscription(std::function<void()> cancel) : cancel_(std::move(cancel)) {}
+  Subscription(Subscription&& other) noexcept : cancel_(std::exchange(other.cancel_, nullptr)) {}
+  Subscription& operator=(Subscription&& other) noexcept {
+    if (this != &other) {
+      Reset();
+      cancel_ = std::exchange(other.cancel_, nullptr);
+    }
+    return *this;
+  }
+  ~Subscription() { Reset(); }
+
+  void Reset() {
+    if (auto cancel = std::exchange(cancel_, nullptr)) cancel();
+  }
+
+ private:
+  std::function<void()> cancel_;
+};
+
+// One Append stream on one document. Thread-safe, but the order of concurrent Writes is not told. Dropping it lets
+// queued writes be committed and their callbacks be called.
+class DocumentWriter {
+ public:
+  virtual ~DocumentWriter() = default;
+
+  // Queues a message. `done` gets the result once the bytes are durable, in the order of the Writes. After an error
+  // every later Write of this writer fails with the same error.
+  //
+  // `offset` must be the document's size with all messages before it, or the message must repeat stored bytes exactly
+  // (also when it is empty); else OFFSET_MISMATCH or CONTENT_MISMATCH with the committed offset. A document that does
+  // not exist begins with offset 0, once the one before is sealed. `finish` seals the document; repeating the last
+  // message of a sealed document is accepted. A document that ends within a character is not sealed (policy kRefuse:
+  // INVALID_UTF8).
+  virtual void Write(WriteRequest request, std::function<void(absl::StatusOr<WriteResult>)> done) = 0;
+
+  // Calls `ready` once, as soon as the session's queue has room for a message. Read the next message of the stream
+  // only then. At most one call may be outstanding.
+  virtual void WhenRoom(std::function<void()> ready) = 0;
+};
+
+// Follows one question. OnDone is the last call and comes exactly once.
+class QuestionObserver {
+ public:
+  virtual ~QuestionObserver() = default;
+  virtual void OnProgress(const QuestionProgress& progress) = 0;
+  virtual void OnDelta(const AnswerDelta& delta) = 0;
+  // CANCELLED after Cancel; CANCELLED with reason SESSION_DELETED when the session was deleted.
+  virtual void OnDone(const absl::StatusOr<QuestionResult>& result) = 0;
+};
+
+// Handle of a running question. Dropping it does not cancel the question.
+class Question {
+ public:
+  virtual ~Question() = default;
+  // Ends the work before the next step of the model. Thread-safe, any number of times.
+  virtual void Cancel() = 0;
+};
+
+class SessionManager {
+ public:
+  // Locks the data folder and lists its sessions; waits for the disk. `observer` and `clock` outlive the manager.
+  // FAILED_PRECONDITION when another process has the folder; PERMISSION_DENIED or another error, with nothing changed,
+  // when it cannot be written. A session whose files are damaged is listed in phase kFailed.
+  static absl::StatusOr<std::unique_ptr<SessionManager>> Open(SessionManagerOptions options,
+                                                              std::shared_ptr<const Model> model, Observer& observer,
+                                                              const Clock& clock = Clock::Real());
+  // Shuts down: see Shutdown.
+  virtual ~SessionManager() = default;
+
+  virtual const SessionManagerOptions& options() const = 0;
+  virtual const std::shared_ptr<const Model>& model() const = 0;
+
+  // --- Sessions ---
+
+  // SESSION_EXISTS, SESSION_LIMIT, MEMORY_OPTIONS. A request_id seen before gives the session that it made.
+  virtual void Create(CreateRequest request, std::function<void(absl::StatusOr<SessionInfo>)> done) = 0;
+
+  // SESSION_NOT_FOUND.
+  virtual absl::StatusOr<SessionInfo> Get(const SessionId& id) const = 0;
+
+  // Newest first. `page_size` is at least 1. Sessions made meanwhile are not seen on later pages. PAGE_TOKEN for a
+  // token that List did not make.
+  virtual absl::StatusOr<SessionPage> List(int page_size, const std::string& page_token) const = 0;
+
+  // SESSION_NOT_FOUND, ETAG_MISMATCH.
+  virtual void Update(UpdateRequest request, std::function<void(absl::StatusOr<SessionInfo>)> done) = 0;
+
+  // SESSION_NOT_FOUND, ETAG_MISMATCH (`etag` may be empty). Running questions and writers of it fail with
+  // SESSION_DELETED; subscriptions get a last call with `deleted`.
+  virtual void Delete(const SessionId& id, const std::string& etag, std::function<void(absl::Status)> done) = 0;
+
+  // --- Documents ---
+
+  // SESSION_NOT_FOUND. Whether the document can be written is told by the first Write.
+  virtual absl::StatusOr<std::unique_ptr<DocumentWriter>> OpenDocument(const SessionId& id, std::string document,
+                                                                       Utf8Policy invalid_utf8) = 0;
+
+  // `on_progress` is called with the present progress soon, then after changes (several close ones may come as one)
+  // until the subscription is dropped or the session deleted. Counts as a use: an evicted state is rebuilt.
+  // SESSION_NOT_FOUND.
+  virtual absl::StatusOr<Subscription> Subscribe(const SessionId& id,
+                                                 std::function<void(const SessionProgress&)> on_progress) = 0;
+
+  // --- Questions ---
+
+  // Errors, also SESSION_NOT_FOUND and QUESTION_LIMIT, come by OnDone. `observer` is held until then.
+  virtual std::shared_ptr<Question> StartQuestion(QuestionRequest request,
+                                                  std::shared_ptr<QuestionObserver> observer) = 0;
+
+  // --- The end ---
+
+  // From now on new work is refused with DRAINING; what runs goes on. Get and List still work.
+  virtual void BeginDrain() = 0;
+  // Waits until queued writes are durable and questions have ended, at most `grace`; then true. Blocks.
+  virtual bool WaitUntilDrained(absl::Duration grace) = 0;
+  // Stops: questions still running end with UNAVAILABLE/DRAINING, queued writes are committed, reading stops between
+  // two steps, all callbacks have been called when it returns. Blocks. The destructor does it too.
+  virtual void Shutdown() = 0;
+
+ protected:
+  SessionManager() = default;
+};
+
+}  // namespace tome::server
+
+#endif  // TOME_SERVER_SESSION_SESSION_MANAGER_H_

@@ -1,0 +1,201 @@
+// The plain types of the session layer. No transport, no storage.
+#ifndef TOME_SERVER_SESSION_TYPES_H_
+#define TOME_SERVER_SESSION_TYPES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "engine/engine.h"
+
+namespace tome::server {
+
+// The id in "sessions/{id}".
+using SessionId = std::string;
+
+// What becomes of bytes of a document that are not UTF-8. Fixed when the document begins.
+enum class Utf8Policy {
+  kRefuse = 1,   // INVALID_UTF8
+  kReplace = 2,  // read as U+FFFD; the stored bytes and all offsets stay those that were sent
+};
+
+enum class SessionPhase {
+  kIdle,       // nothing is waiting to be read
+  kReading,    // stored bytes are being read, or wait for their turn
+  kEvicted,    // the state is not in memory and will be rebuilt from the stored bytes on next use
+  kRestoring,  // the state is being rebuilt
+  kFailed,     // reading stopped at an error, see `problem`
+};
+
+struct DocumentInfo {
+  std::string name;
+  ByteOffset durable_bytes = 0;
+  // Read into the present state: 0 while the state is evicted, and growing again while it is restored.
+  ByteOffset ingested_bytes = 0;
+  std::uint64_t ingested_tokens = 0;
+  bool sealed = false;
+  Utf8Policy invalid_utf8 = Utf8Policy::kRefuse;
+  absl::Time create_time;
+};
+
+struct SessionInfo {
+  SessionId id;
+  std::string display_name;
+  std::map<std::string, std::string> labels;
+  std::string etag;
+  absl::Time create_time;
+  absl::Time update_time;  // of metadata and documents
+  MemoryOptions options;
+  std::vector<DocumentInfo> documents;  // in reading order
+  SessionPhase phase = SessionPhase::kIdle;
+  std::uint64_t durable_bytes = 0;  // sums over all documents
+  std::uint64_t ingested_bytes = 0;
+  std::uint64_t ingested_tokens = 0;
+  std::size_t state_bytes = 0;  // held now; 0 when evicted
+  std::size_t max_state_bytes = 0;
+  std::string problem;  // kFailed: why
+  std::string model_digest;
+  std::string tokenizer_digest;
+};
+
+// A snapshot of a session's progress.
+struct SessionProgress {
+  SessionPhase phase = SessionPhase::kIdle;
+  std::uint64_t durable_bytes = 0;  // sums over all documents
+  std::uint64_t ingested_bytes = 0;
+  std::uint64_t ingested_tokens = 0;
+  double tokens_per_second = 0;  // over the last segments; 0 when nothing is being read
+  double bytes_per_second = 0;
+  std::optional<absl::Duration> time_left;  // until all durable bytes are read, when that can be told
+  std::string problem;
+  // The session's last document, the one that Append may be writing; empty when there is none.
+  DocumentInfo last_document;
+  // All stored bytes are read and every document is sealed (also true of a session without documents).
+  bool complete = false;
+  // The session is gone; no later call comes.
+  bool deleted = false;
+};
+
+struct CreateRequest {
+  SessionId session_id;    // empty: one is made
+  std::string request_id;  // empty: none
+  std::string display_name;
+  std::map<std::string, std::string> labels;
+  // Fields at 0 take the server's defaults.
+  MemoryOptions options = {.sink_tokens = 0, .window_tokens = 0, .segment_tokens = 0};
+};
+
+struct UpdateRequest {
+  SessionId session_id;
+  std::string etag;  // empty: any
+  // Absent fields stay as they are.
+  std::optional<std::string> display_name;
+  std::optional<std::map<std::string, std::string>> labels;
+};
+
+struct SessionPage {
+  std::vector<SessionInfo> sessions;
+  std::string next_page_token;  // empty on the last page
+};
+
+// One message of an Append stream.
+struct WriteRequest {
+  ByteOffset offset = 0;
+  std::string data;  // may be empty
+  std::optional<std::uint32_t> crc32c;
+  bool finish = false;  // seal the document after `data`
+};
+
+struct WriteResult {
+  ByteOffset durable_offset = 0;  // the document's size on disk: the next offset
+  ByteOffset ingested_offset = 0;
+  bool sealed = false;
+};
+
+// --- Questions ---
+
+enum class PromptForm {
+  kDefault,         // kChat if the model has a chat template, else kRaw
+  kChat,            // NO_CHAT_TEMPLATE if the model has none
+  kRaw,             // instruction and question after an empty line
+  kQuestionAnswer,  // "Question: ...\nAnswer:", ending at a line end
+};
+
+struct Turn {
+  std::string question;
+  std::string answer;
+};
+
+struct QuestionRequest {
+  SessionId session_id;
+  std::string question;
+  PromptForm prompt_form = PromptForm::kDefault;
+  std::string instruction;
+  std::vector<Turn> turns;  // oldest first
+  GenerationOptions generation;
+  // Wait until this many bytes of the session are read. A last part that is too short for a segment counts as read
+  // once everything before it is, because the question reads it. More bytes than are stored: wait for them to come.
+  std::uint64_t wait_for_ingested_bytes = 0;
+};
+
+enum class QuestionPhase {
+  kWaitingForReading,  // for wait_for_ingested_bytes, or for the state to be rebuilt; counts bytes of the session
+  kQueued,             // for the model
+  kReadingQuestion,    // counts tokens
+};
+
+struct QuestionProgress {
+  QuestionPhase phase = QuestionPhase::kQueued;
+  std::uint64_t done = 0;
+  std::uint64_t total = 0;
+};
+
+struct AnswerDelta {
+  std::string text;                    // whole characters; may be empty when there are tokens
+  std::vector<GeneratedToken> tokens;  // since the last delta; only with generation.log_probabilities
+};
+
+// Bytes begin <= i < end of a document.
+struct ByteRange {
+  std::string document;
+  ByteOffset begin = 0;
+  ByteOffset end = 0;
+
+  friend bool operator==(const ByteRange&, const ByteRange&) = default;
+};
+
+// What of the session the answer could see.
+struct Coverage {
+  std::uint64_t durable_bytes = 0;
+  std::uint64_t ingested_bytes = 0;  // read when the question began, without pending_bytes
+  std::uint64_t ingested_tokens = 0;
+  std::uint64_t pending_bytes = 0;  // after the last whole segment, read together with the question
+  std::vector<ByteRange> exact;     // attended exactly, in reading order, pending bytes included
+  std::uint64_t forgotten_bytes = 0;
+};
+
+struct QuestionTimings {
+  absl::Duration waiting;
+  absl::Duration queued;
+  absl::Duration reading_question;
+  absl::Duration generating;
+  absl::Duration time_to_first_token;
+};
+
+struct QuestionResult {
+  std::string answer;
+  FinishReason finish_reason = FinishReason::kNone;
+  std::uint64_t prompt_tokens = 0;  // of instruction, turns and question; without pending bytes
+  std::uint64_t generated_tokens = 0;
+  std::uint64_t attended_tokens = 0;  // of the session: kept and pending
+  QuestionTimings timings;
+  Coverage coverage;
+};
+
+}  // namespace tome::server
+
+#endif  // TOME_SERVER_SESSION_TYPES_H_
