@@ -45,3 +45,12 @@ function(tome_test name)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
 endfunction()
+
+# tome_torch_sources(TARGET): for engine targets (and their tests) that use libtorch: its parallel loops need OpenMP, and
+# its big header is compiled once.
+function(tome_torch_sources target)
+  target_compile_options(${target} PRIVATE -fopenmp)
+  target_link_libraries(${target} PRIVATE tome_torch)
+  target_link_options(${target} PUBLIC -fopenmp)
+  target_precompile_headers(${target} PRIVATE <ATen/ATen.h> <ATen/Parallel.h>)
+endfunction()

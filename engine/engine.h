@@ -62,6 +62,7 @@ struct ModelInfo {
   std::string precision_reason;            // why, in words: "no bf16 instructions on this CPU (AVX2)"
   std::string decode_weights;              // how decoding reads weights: "Q4_1 packed, fp32 products"
   std::size_t weight_bytes = 0;            // resident bytes of the weights
+  int num_threads = 0;                     // compute threads in use
   ChatTemplate chat_template = ChatTemplate::kPlain;
 };
 
@@ -75,7 +76,8 @@ class Model {
   virtual const ModelInfo& info() const = 0;
   virtual const std::shared_ptr<const Tokenizer>& tokenizer() const = 0;
 
- protected:
+ private:
+  friend class LlamaModel;
   Model() = default;
 };
 

@@ -1,0 +1,186 @@
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/base/status.h"
+#include "engine/generation/task_impl.h"
+#include "engine/model/forward.h"
+#include "engine/model/llama_model.h"
+
+namespace tome {
+namespace {
+
+absl::Span<const TokenId> NextChunk(const std::vector<TokenId>& tokens, std::size_t next, int most) {
+  return absl::MakeConstSpan(tokens).subspan(next, static_cast<std::size_t>(most));
+}
+
+absl::Status CheckTokens(absl::Span<const TokenId> tokens, const LlamaConfig& config) {
+  for (const TokenId token : tokens) {
+    if (token < 0 || token >= config.vocab_size) {
+      return InvalidArgument("token {} is outside the vocabulary of {}", token, config.vocab_size);
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::string_view FinishReasonName(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kNone:
+      return "none";
+    case FinishReason::kStopToken:
+      return "stop_token";
+    case FinishReason::kStopText:
+      return "stop_text";
+    case FinishReason::kMaxTokens:
+      return "max_tokens";
+    case FinishReason::kContextFull:
+      return "context_full";
+  }
+  return "unknown";
+}
+
+absl::Status ValidateGenerationOptions(const GenerationOptions& options) {
+  const SamplingOptions& sampling = options.sampling;
+  const auto check = [](bool in_range, std::string_view field, std::string_view range, double found) {
+    return in_range ? absl::OkStatus() : InvalidArgument("{}: expected {}, found {}", field, range, found);
+  };
+  TOME_RETURN_IF_ERROR(
+      check(sampling.temperature >= 0 && sampling.temperature <= 10, "temperature", "0 to 10", sampling.temperature));
+  TOME_RETURN_IF_ERROR(check(sampling.top_k >= 0, "top_k", "0 or more", sampling.top_k));
+  TOME_RETURN_IF_ERROR(
+      check(sampling.top_p > 0 && sampling.top_p <= 1, "top_p", "more than 0, at most 1", sampling.top_p));
+  TOME_RETURN_IF_ERROR(check(sampling.min_p >= 0 && sampling.min_p <= 1, "min_p", "0 to 1", sampling.min_p));
+  TOME_RETURN_IF_ERROR(check(sampling.repetition_penalty > 0 && sampling.repetition_penalty <= 10, "repetition_penalty",
+                             "more than 0, at most 10", sampling.repetition_penalty));
+  return check(options.max_tokens >= 1, "max_tokens", "1 or more", options.max_tokens);
+}
+
+// --- Reading ---------------------------------------------------------------------------------------------------------
+
+ReadTask::ReadTask(Memory* memory, std::vector<TokenId> tokens) : memory_(memory), tokens_(std::move(tokens)) {
+  finished_ = tokens_.empty();
+}
+
+std::int64_t ReadTask::tokens_left_to_read() const { return static_cast<std::int64_t>(tokens_.size() - next_); }
+const LlamaWeights& ReadTask::weights() const { return LlamaModel::From(*memory_->model()).weights(); }
+
+StepResult ReadTask::Advance() {
+  const absl::Span<const TokenId> segment = NextChunk(tokens_, next_, memory_->options().segment_tokens);
+  StepResult result;
+  result.status = CheckTokens(segment, weights().config);
+  if (!result.status.ok()) return result;
+  SegmentAttention attention(weights(), *memory_->state(), static_cast<std::int64_t>(segment.size()));
+  Forward(weights(), segment, attention);
+  memory_->set_state(memory_->state()->Append(std::move(attention).TakeBlock()));
+  next_ += segment.size();
+  finished_ = next_ == tokens_.size();
+  result.tokens_read = static_cast<std::int64_t>(segment.size());
+  result.finished = finished_;
+  return result;
+}
+
+// --- Generating ------------------------------------------------------------------------------------------------------
+
+GenerateTask::GenerateTask(Memory fork, std::vector<TokenId> prompt, GenerationOptions options)
+    : fork_(std::move(fork)),
+      prompt_(std::move(prompt)),
+      options_(std::move(options)),
+      stop_tokens_(options_.stop_tokens.begin(), options_.stop_tokens.end()),
+      sampler_(options_.sampling, prompt_),
+      detokenizer_(fork_.model()->tokenizer(), /*at_text_start=*/false),
+      stop_filter_(options_.stop) {
+  if (const std::optional<TokenId> eos = fork_.model()->tokenizer()->eos()) stop_tokens_.insert(*eos);
+}
+
+std::int64_t GenerateTask::tokens_left_to_read() const { return static_cast<std::int64_t>(prompt_.size() - next_); }
+const LlamaWeights& GenerateTask::weights() const { return LlamaModel::From(*fork_.model()).weights(); }
+
+TokenAttention* GenerateTask::decode_attention() {
+  return next_ == prompt_.size() && weights().device.is_cpu() ? &*cache_ : nullptr;
+}
+
+StepResult GenerateTask::Advance() {
+  StepResult result;
+  if (!cache_.has_value()) {
+    cache_.emplace(weights(), *fork_.state(),
+                   fork_.tokens_kept() + static_cast<std::int64_t>(prompt_.size()) + options_.max_tokens);
+  }
+  const bool reading = next_ < prompt_.size();
+  const absl::Span<const TokenId> input =
+      reading ? NextChunk(prompt_, next_, fork_.options().segment_tokens) : absl::Span<const TokenId>(&last_token_, 1);
+  const at::Tensor hidden = Forward(weights(), input, *cache_);
+  cache_->Advance(static_cast<std::int64_t>(input.size()));
+  if (reading) {
+    next_ += input.size();
+    result.tokens_read = static_cast<std::int64_t>(input.size());
+    if (next_ < prompt_.size()) return result;
+  }
+  const at::Tensor logits = ComputeLogits(weights(), hidden.narrow(0, hidden.size(0) - 1, 1));
+  Accept({logits.const_data_ptr<float>(), static_cast<std::size_t>(logits.numel())}, &result);
+  return result;
+}
+
+StepResult GenerateTask::TakeLogits(absl::Span<const float> logits) {
+  cache_->Advance(1);
+  StepResult result;
+  Accept(logits, &result);
+  return result;
+}
+
+void GenerateTask::Accept(absl::Span<const float> logits, StepResult* result) {
+  const GeneratedToken token = sampler_.Next(logits);
+  ++num_generated_;
+  last_token_ = token.id;
+  result->tokens.push_back(token);
+  if (stop_tokens_.contains(token.id)) return End(FinishReason::kStopToken, result);
+  result->text = stop_filter_.Append(detokenizer_.Append(token.id));
+  if (stop_filter_.stopped()) return End(FinishReason::kStopText, result);
+  if (num_generated_ >= options_.max_tokens) End(FinishReason::kMaxTokens, result);
+}
+
+void GenerateTask::End(FinishReason reason, StepResult* result) {
+  if (!stop_filter_.stopped()) {
+    result->text += stop_filter_.Append(detokenizer_.Finish());
+    if (stop_filter_.stopped()) reason = FinishReason::kStopText;
+    result->text += stop_filter_.Finish();
+  }
+  finished_ = true;
+  result->finished = true;
+  result->finish_reason = reason;
+}
+
+// --- Task ------------------------------------------------------------------------------------------------------------
+
+Task::Task(std::unique_ptr<TaskImpl> impl) : impl_(std::move(impl)) {}
+Task::Task(Task&&) noexcept = default;
+Task& Task::operator=(Task&&) noexcept = default;
+Task::~Task() = default;
+
+Task Task::Read(Memory* memory, std::vector<TokenId> tokens) {
+  return Task(std::make_unique<ReadTask>(memory, std::move(tokens)));
+}
+
+absl::StatusOr<Task> Task::Generate(Memory fork, std::vector<TokenId> prompt, GenerationOptions options) {
+  TOME_RETURN_IF_ERROR(ValidateGenerationOptions(options));
+  const LlamaConfig& config = fork.model()->info().config;
+  if (prompt.empty()) return InvalidArgument("the prompt has no tokens");
+  TOME_RETURN_IF_ERROR(CheckTokens(prompt, config));
+  const std::int64_t prompt_tokens = static_cast<std::int64_t>(prompt.size());
+  const std::int64_t room = config.context_length - fork.tokens_kept();
+  if (prompt_tokens + options.max_tokens > room) {
+    return InvalidArgument(
+        "the prompt has {} tokens and the answer may have {}, but beside the {} tokens that the session keeps the "
+        "model's context of {} has room for {}; ask a shorter question or lower max_tokens",
+        prompt_tokens, options.max_tokens, fork.tokens_kept(), config.context_length, room);
+  }
+  return Task(std::make_unique<GenerateTask>(std::move(fork), std::move(prompt), std::move(options)));
+}
+
+bool Task::finished() const { return impl_->finished(); }
+std::int64_t Task::tokens_left_to_read() const { return impl_->tokens_left_to_read(); }
+bool Task::decoding() const { return !finished() && tokens_left_to_read() == 0; }
+
+}  // namespace tome

@@ -1,0 +1,52 @@
+#include <ATen/ATen.h>
+
+#include <utility>
+
+#include "engine/base/digest.h"
+#include "engine/base/status.h"
+#include "engine/engine.h"
+#include "engine/memory/memory_state.h"
+
+namespace tome {
+
+absl::Status ValidateMemoryOptions(const MemoryOptions& options, const LlamaConfig& config) {
+  if (options.sink_tokens < 0) return InvalidArgument("sink_tokens: expected 0 or more, found {}", options.sink_tokens);
+  if (options.window_tokens < 1) {
+    return InvalidArgument("window_tokens: expected 1 or more, found {}", options.window_tokens);
+  }
+  if (options.segment_tokens < 1) {
+    return InvalidArgument("segment_tokens: expected 1 or more, found {}", options.segment_tokens);
+  }
+  const std::int64_t sum = std::int64_t{options.sink_tokens} + options.window_tokens + options.segment_tokens;
+  if (sum > config.context_length) {
+    return InvalidArgument(
+        "sink_tokens {} + window_tokens {} + segment_tokens {} = {} tokens are attended at once, but the model was "
+        "trained on {}; make window_tokens smaller",
+        options.sink_tokens, options.window_tokens, options.segment_tokens, sum, config.context_length);
+  }
+  return absl::OkStatus();
+}
+
+Memory::Memory(std::shared_ptr<const Model> model, std::shared_ptr<const MemoryState> state)
+    : model_(std::move(model)), state_(std::move(state)) {}
+
+absl::StatusOr<Memory> Memory::Create(std::shared_ptr<const Model> model, const MemoryOptions& options) {
+  TOME_RETURN_IF_ERROR(ValidateMemoryOptions(options, model->info().config));
+  return Memory(std::move(model), std::make_shared<const MemoryState>(options));
+}
+
+const MemoryOptions& Memory::options() const { return state_->options(); }
+std::int64_t Memory::tokens_read() const { return state_->tokens_read(); }
+std::int64_t Memory::tokens_kept() const { return state_->tokens_kept(); }
+std::size_t Memory::state_bytes() const { return state_->bytes(); }
+void Memory::set_state(std::shared_ptr<const MemoryState> state) { state_ = std::move(state); }
+
+std::size_t Memory::MaxStateBytes(const LlamaConfig& config, const MemoryOptions& options, Precision precision) {
+  const std::size_t value_bytes = precision == Precision::kBf16 ? 2 : 4;
+  const std::size_t tokens = static_cast<std::size_t>(options.sink_tokens) + options.window_tokens;
+  return tokens * 2 * config.num_layers * config.num_kv_heads * config.head_dim * value_bytes;
+}
+
+std::string Memory::Digest() const { return Sha256Hex(Serialize()); }
+
+}  // namespace tome

@@ -1,0 +1,66 @@
+// Keys and values of one sequence as attention wants them: rotated, side by side, with room for new tokens.
+#ifndef TOME_ENGINE_MEMORY_SEQUENCE_CACHE_H_
+#define TOME_ENGINE_MEMORY_SEQUENCE_CACHE_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "engine/memory/memory_state.h"
+#include "engine/model/forward.h"
+
+namespace tome {
+
+// What Forward's qkv [T, (H + 2 KV) D] holds, as views: queries [H, T, D], keys and values [KV, T, D].
+struct QueryKeyValue {
+  at::Tensor queries, keys, values;
+  static QueryKeyValue Split(const at::Tensor& qkv, const LlamaConfig& config);
+};
+
+// Reads one segment on top of a state: attends [sink | window | segment] and keeps the segment's keys and values.
+class SegmentAttention final : public SequenceAttention {
+ public:
+  // Both outlive this object.
+  SegmentAttention(const LlamaWeights& weights, const MemoryState& state, std::int64_t segment_tokens);
+
+  void Attend(std::int64_t layer, const at::Tensor& qkv, const at::Tensor& out) override;
+
+  // After the last layer.
+  KeyValueBlock TakeBlock() && { return std::move(block_); }
+
+ private:
+  const LlamaWeights& weights_;
+  const MemoryState& state_;
+  KeyValueBlock block_;
+  at::Tensor queries_, keys_, values_;  // of one layer, reused by the next
+};
+
+// A question's own cache: the kept tokens of a state, then prompt and answer. Positions never shift, so every key is
+// rotated once. One writer.
+class SequenceCache final : public SequenceAttention, public TokenAttention {
+ public:
+  // `capacity`: kept tokens, prompt and answer together, at most the context. `weights` outlives this object.
+  SequenceCache(const LlamaWeights& weights, const MemoryState& state, std::int64_t capacity);
+
+  // A pass appends its tokens at size() .. for every layer; Advance then counts them.
+  void Attend(std::int64_t layer, const at::Tensor& qkv, const at::Tensor& out) override;
+  void AttendToken(std::int64_t layer, const float* qkv, float* out) override;
+  void Advance(std::int64_t tokens) { size_ += tokens; }
+
+  std::int64_t size() const { return size_; }
+  std::int64_t capacity() const { return keys_.size(2); }
+
+ private:
+  template <typename Type>
+  void AttendTokenAs(std::int64_t layer, const float* qkv, float* out);
+
+  const LlamaWeights& weights_;
+  at::Tensor keys_, values_;  // [L, KV, capacity, D]
+  std::int64_t size_ = 0;
+};
+
+}  // namespace tome
+
+#endif  // TOME_ENGINE_MEMORY_SEQUENCE_CACHE_H_

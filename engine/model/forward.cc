@@ -1,0 +1,122 @@
+#include "engine/model/forward.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include "engine/model/cpu/kernels.h"
+
+namespace tome {
+namespace {
+
+at::Tensor Embed(const LlamaWeights& weights, absl::Span<const TokenId> tokens) {
+  const std::int64_t count = static_cast<std::int64_t>(tokens.size());
+  if (!weights.device.is_cpu()) {
+    const at::Tensor ids = at::tensor(at::ArrayRef<TokenId>(tokens.data(), tokens.size()), at::kInt).to(weights.device);
+    return weights.embedding.index_select(0, ids).to(at::kFloat);
+  }
+  at::Tensor hidden = at::empty({count, weights.config.hidden_size}, at::kFloat);
+  for (std::int64_t i = 0; i < count; ++i) {
+    weights.packed_embedding.Expand(tokens[i], 1, hidden.mutable_data_ptr<float>() + i * hidden.size(1));
+  }
+  return hidden;
+}
+
+template <typename T>
+at::Tensor AddNormOnCpu(const at::Tensor& hidden, const at::Tensor& delta, const at::Tensor& weight, float epsilon,
+                        at::ScalarType type) {
+  const CpuKernels& kernels = GetCpuKernels();
+  const std::int64_t rows = hidden.size(0), width = hidden.size(1);
+  at::Tensor normed = at::empty({rows, width}, type);
+  float* x = hidden.mutable_data_ptr<float>();
+  const T* change = delta.defined() ? delta.const_data_ptr<T>() : nullptr;
+  T* out = normed.mutable_data_ptr<T>();
+  at::parallel_for(0, rows, 16, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      AddRmsNorm(kernels, x + row * width, change == nullptr ? nullptr : change + row * width,
+                 weight.const_data_ptr<float>(), epsilon, width, out + row * width);
+    }
+  });
+  return normed;
+}
+
+// hidden += delta, where delta is defined; returns hidden normed, in `type`.
+at::Tensor AddNorm(const at::Tensor& hidden, const at::Tensor& delta, const at::Tensor& weight, double epsilon,
+                   at::ScalarType type) {
+  if (hidden.is_cpu()) {
+    return type == at::kFloat ? AddNormOnCpu<float>(hidden, delta, weight, static_cast<float>(epsilon), type)
+                              : AddNormOnCpu<at::BFloat16>(hidden, delta, weight, static_cast<float>(epsilon), type);
+  }
+  if (delta.defined()) hidden.add_(delta);
+  const at::Tensor scale = hidden.square().mean(-1, /*keepdim=*/true).add_(epsilon).rsqrt_();
+  return (hidden * scale).mul_(weight).to(type);
+}
+
+template <typename T>
+at::Tensor SwigluOnCpu(const at::Tensor& gate_up) {
+  const CpuKernels& kernels = GetCpuKernels();
+  const std::int64_t rows = gate_up.size(0), width = gate_up.size(1) / 2;
+  at::Tensor activated = at::empty({rows, width}, gate_up.options());
+  const T* in = gate_up.const_data_ptr<T>();
+  T* out = activated.mutable_data_ptr<T>();
+  at::parallel_for(0, rows, 8, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) Swiglu(kernels, in + row * 2 * width, width, out + row * width);
+  });
+  return activated;
+}
+
+at::Tensor ActivateGate(const at::Tensor& gate_up) {
+  if (gate_up.is_cpu()) {
+    return gate_up.scalar_type() == at::kFloat ? SwigluOnCpu<float>(gate_up) : SwigluOnCpu<at::BFloat16>(gate_up);
+  }
+  const std::int64_t width = gate_up.size(1) / 2;
+  return at::silu(gate_up.narrow(1, 0, width)).mul_(gate_up.narrow(1, width, width));
+}
+
+}  // namespace
+
+at::Tensor Forward(const LlamaWeights& weights, absl::Span<const TokenId> tokens, SequenceAttention& attention) {
+  const c10::InferenceMode inference;
+  const LlamaConfig& config = weights.config;
+  const at::Tensor hidden = Embed(weights, tokens);
+  at::Tensor delta;
+  for (std::int64_t index = 0; index < config.num_layers; ++index) {
+    const LayerWeights& layer = weights.layers[index];
+    at::Tensor normed = AddNorm(hidden, delta, layer.attention_norm, config.rms_norm_epsilon, weights.type);
+    const at::Tensor qkv = at::linear(normed, layer.qkv);
+    const at::Tensor attended = at::empty({hidden.size(0), config.num_heads * config.head_dim}, qkv.options());
+    attention.Attend(index, qkv, attended);
+    delta = at::linear(attended, layer.attention_out);
+    normed = AddNorm(hidden, delta, layer.ffn_norm, config.rms_norm_epsilon, weights.type);
+    delta = at::linear(ActivateGate(at::linear(normed, layer.gate_up)), layer.down);
+  }
+  hidden.add_(delta);
+  return hidden;
+}
+
+at::Tensor ComputeLogits(const LlamaWeights& weights, const at::Tensor& hidden) {
+  const c10::InferenceMode inference;
+  const at::Tensor normed =
+      AddNorm(hidden.clone(), at::Tensor(), weights.final_norm, weights.config.rms_norm_epsilon, at::kFloat);
+  const std::int64_t vocab = weights.config.vocab_size, rows = normed.size(0), width = normed.size(1);
+  if (!weights.device.is_cpu()) {
+    const at::Tensor& output = weights.config.tied_output ? weights.embedding : weights.output;
+    return at::linear(normed.to(weights.type), output).to(at::kFloat).cpu();
+  }
+  at::Tensor logits = at::empty({rows, vocab}, at::kFloat);
+  if (rows <= kMaxProductRows) {
+    ProductInput input;
+    input.Set(normed.const_data_ptr<float>(), static_cast<int>(rows), width);
+    weights.output_matrix().Multiply(input, logits.mutable_data_ptr<float>(), vocab);
+    return logits;
+  }
+  constexpr std::int64_t kRowsAtOnce = 4096;  // of the vocabulary: 9 MB at SmolLM2's width
+  at::Tensor block = at::empty({kRowsAtOnce, width}, at::kFloat);
+  for (std::int64_t first = 0; first < vocab; first += kRowsAtOnce) {
+    const std::int64_t count = std::min(kRowsAtOnce, vocab - first);
+    weights.output_matrix().Expand(first, count, block.mutable_data_ptr<float>());
+    logits.narrow(1, first, count).copy_(at::linear(normed, block.narrow(0, 0, count)));
+  }
+  return logits;
+}
+
+}  // namespace tome

@@ -1,0 +1,145 @@
+#include "engine/model/llama_model.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <sched.h>
+#include <torch/headeronly/version.h>
+
+#include <algorithm>
+#include <string>
+
+#include "engine/base/cpu_features.h"
+#include "engine/base/status.h"
+#include "engine/checkpoint/checkpoint.h"
+#include "engine/model/cpu/kernels.h"
+
+namespace tome {
+namespace {
+
+struct ChosenPrecision {
+  Precision precision;
+  std::string reason;
+};
+
+ChosenPrecision ChoosePrecision(Precision wanted, Device device) {
+  if (wanted != Precision::kAuto) return {wanted, "asked for"};
+  if (device == Device::kCuda) return {Precision::kBf16, "tensor cores multiply bf16"};
+  const CpuFeatureSet& cpu = GetCpuFeatures();
+  if (cpu.amx_bf16) return {Precision::kBf16, "this CPU multiplies bf16 with AMX"};
+  if (cpu.avx512_bf16) return {Precision::kBf16, "this CPU multiplies bf16 with AVX-512"};
+  return {Precision::kFp32,
+          fmt::format("this CPU has no bf16 instructions ({}), and fp32 is faster without them", cpu.Describe())};
+}
+
+int UsableCores() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return std::max(1, CPU_COUNT(&set));
+}
+
+std::string DescribeDecodeWeights(const LlamaWeights& weights) {
+  if (!weights.device.is_cpu()) return "as prefill";
+  return fmt::format("layers {}, output {}, {} kernels with fp32 sums", weights.layers[0].packed_down.Description(),
+                     weights.output_matrix().Description(), GetCpuKernels().name);
+}
+
+std::int64_t CountParameters(const Checkpoint& checkpoint) {
+  std::int64_t total = 0;
+  for (const auto& [name, tensor] : checkpoint.tensors()) {
+    std::int64_t count = 1;
+    for (const std::int64_t size : tensor.shape) count *= size;
+    total += count;
+  }
+  return total;
+}
+
+}  // namespace
+
+absl::StatusOr<Device> ParseDevice(std::string_view name) {
+  if (name == "cpu") return Device::kCpu;
+  if (name == "cuda") return Device::kCuda;
+  return InvalidArgument("unknown device '{}': expected cpu or cuda", name);
+}
+
+absl::StatusOr<Precision> ParsePrecision(std::string_view name) {
+  if (name == "auto") return Precision::kAuto;
+  if (name == "fp32") return Precision::kFp32;
+  if (name == "bf16") return Precision::kBf16;
+  return InvalidArgument("unknown precision '{}': expected auto, fp32 or bf16", name);
+}
+
+std::string_view DeviceName(Device device) { return device == Device::kCuda ? "cuda" : "cpu"; }
+
+std::string_view PrecisionName(Precision precision) {
+  switch (precision) {
+    case Precision::kFp32:
+      return "fp32";
+    case Precision::kBf16:
+      return "bf16";
+    case Precision::kAuto:
+      break;
+  }
+  return "auto";
+}
+
+std::string CpuFeatures() { return GetCpuFeatures().Describe(); }
+
+std::string EngineBuildInfo() {
+#ifdef TOME_CUDA
+  const char* build = "CPU and CUDA build";
+#else
+  const char* build = "CPU build";
+#endif
+  return fmt::format("libtorch {}, {}", TORCH_VERSION, build);
+}
+
+absl::StatusOr<std::shared_ptr<const Model>> Model::Load(const ModelOptions& options) {
+  if (options.num_threads < 0 || options.num_threads > 1024) {
+    return InvalidArgument("num_threads: expected 0 to 1024, found {}", options.num_threads);
+  }
+  if (options.device == Device::kCuda && !at::hasCUDA()) {
+    return FailedPrecondition("device cuda: {}; use device cpu",
+#ifdef TOME_CUDA
+                              "no CUDA device was found on this machine"
+#else
+                              "this build has no CUDA (build the preset 'cuda')"
+#endif
+    );
+  }
+  TOME_ASSIGN_OR_RETURN(const std::shared_ptr<const Checkpoint> checkpoint,
+                        Checkpoint::Open({.path = options.path, .tokenizer_path = options.tokenizer_path}));
+  if (checkpoint->tokenizer().kind == TokenizerKind::kNone) {
+    return InvalidArgument("{}: the model has no tokenizer", options.path);
+  }
+  TOME_ASSIGN_OR_RETURN(std::shared_ptr<const Tokenizer> tokenizer, Tokenizer::Create(checkpoint->tokenizer()));
+  const LlamaConfig& config = checkpoint->config();
+  if (tokenizer->vocab_size() > config.vocab_size) {
+    return InvalidArgument("{}: the tokenizer has {} pieces, more than the model's vocabulary of {}", options.path,
+                           tokenizer->vocab_size(), config.vocab_size);
+  }
+
+  at::set_num_threads(options.num_threads > 0 ? options.num_threads : UsableCores());
+  const ChosenPrecision chosen = ChoosePrecision(options.precision, options.device);
+  TOME_ASSIGN_OR_RETURN(LlamaWeights weights,
+                        LoadWeights(*checkpoint, chosen.precision == Precision::kBf16 ? at::kBFloat16 : at::kFloat,
+                                    options.device == Device::kCuda ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU)));
+
+  ModelInfo info;
+  info.config = config;
+  info.path = options.path;
+  info.format = std::string(checkpoint->format());
+  info.model_digest = checkpoint->ComputeDigest();
+  info.tokenizer_digest = tokenizer->digest();
+  info.num_parameters = CountParameters(*checkpoint);
+  info.device = options.device;
+  info.precision = chosen.precision;
+  info.precision_reason = chosen.reason;
+  info.decode_weights = DescribeDecodeWeights(weights);
+  info.weight_bytes = weights.bytes();
+  info.num_threads = at::get_num_threads();
+  info.chat_template = DetectChatTemplate(*tokenizer);
+  return std::make_shared<LlamaModel>(std::move(info), std::move(tokenizer), std::move(weights));
+}
+
+}  // namespace tome

@@ -1,0 +1,33 @@
+// The one kind of Model: a LLaMA in this process's memory.
+#ifndef TOME_ENGINE_MODEL_LLAMA_MODEL_H_
+#define TOME_ENGINE_MODEL_LLAMA_MODEL_H_
+
+#include <memory>
+#include <utility>
+
+#include "engine/engine.h"
+#include "engine/model/weights.h"
+
+namespace tome {
+
+class LlamaModel final : public Model {
+ public:
+  LlamaModel(ModelInfo info, std::shared_ptr<const Tokenizer> tokenizer, LlamaWeights weights)
+      : info_(std::move(info)), tokenizer_(std::move(tokenizer)), weights_(std::move(weights)) {}
+
+  const ModelInfo& info() const override { return info_; }
+  const std::shared_ptr<const Tokenizer>& tokenizer() const override { return tokenizer_; }
+  const LlamaWeights& weights() const { return weights_; }
+
+  // Every Model is a LlamaModel: only this class can construct one.
+  static const LlamaModel& From(const Model& model) { return static_cast<const LlamaModel&>(model); }
+
+ private:
+  ModelInfo info_;
+  std::shared_ptr<const Tokenizer> tokenizer_;
+  LlamaWeights weights_;
+};
+
+}  // namespace tome
+
+#endif  // TOME_ENGINE_MODEL_LLAMA_MODEL_H_
