@@ -1,0 +1,88 @@
+// Sending a document, whatever happens on the way.
+//
+// The source's first byte is the document's first byte. What the document already holds is compared (the server accepts
+// only exact repeats), so appending the same file again goes on where it was cut off, and is harmless when it is all
+// there. What is not acknowledged stays in a bounded buffer; after a lost connection or a restarted server it is sent
+// again from the committed offset.
+#ifndef TOME_CLIENT_APPEND_H_
+#define TOME_CLIENT_APPEND_H_
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "client/connection.h"
+#include "client/source.h"
+
+namespace tome::client {
+
+enum class AppendPhase {
+  kVerifying,  // comparing what the document already holds
+  kUploading,  // sending
+  kReading,    // all is stored; the model reads
+};
+
+// Where an append stands. Bytes are those of the document.
+struct AppendProgress {
+  AppendPhase phase = AppendPhase::kUploading;
+  std::uint64_t verified_bytes = 0;
+  std::uint64_t durable_bytes = 0;
+  std::uint64_t ingested_bytes = 0;
+  // Of the document once the source has ended, if the source knows its size.
+  std::optional<std::uint64_t> total_bytes;
+  // Of reading, as the server measures it; 0 while nothing is read.
+  double bytes_per_second = 0;
+  double tokens_per_second = 0;
+  // Until `total_bytes` are read, or what is stored when the total is not known. None when it cannot be told.
+  std::optional<std::chrono::milliseconds> time_left;
+};
+
+struct AppendOptions {
+  std::string session;   // "sessions/{id}"
+  std::string document;  // its name
+  // Seal the document at the source's end.
+  bool finish = true;
+  // Return only when the model has read everything.
+  bool wait_until_read = true;
+  // The source goes on where the document ends, instead of beginning at its first byte.
+  bool continue_document = false;
+  v1::InvalidUtf8Policy invalid_utf8 = v1::INVALID_UTF8_POLICY_REFUSE;
+  // Of one message, at most 1 MiB.
+  std::size_t chunk_bytes = 256 << 10;
+  // The most that is held unacknowledged; at least a chunk.
+  std::size_t buffer_bytes = 8 << 20;
+  // After the first contact. Its count starts anew whenever the committed offset moves.
+  RetryPolicy retry{.max_delay = std::chrono::milliseconds(10'000), .give_up_after = std::chrono::minutes(5)};
+  // Called at every change, one at a time, on threads of the call. May be empty.
+  std::function<void(const AppendProgress&)> on_progress;
+};
+
+// What an append did, also one that failed or was cancelled.
+struct AppendReport {
+  // Whether the server was reached and the session found. Without it all else says nothing.
+  bool begun = false;
+  // What the document held before: where sending began.
+  std::uint64_t resumed_at = 0;
+  // Bytes of the document that are safely stored.
+  std::uint64_t durable_bytes = 0;
+  std::uint64_t ingested_bytes = 0;
+  bool sealed = false;
+  // The document was sealed before, and the source holds exactly its bytes.
+  bool already_there = false;
+  // How often sending was taken up again after an error.
+  int retries = 0;
+};
+
+// Blocks until done. `source` is read on another thread and interrupted at the end. `report` is always filled.
+// CONTENT_MISMATCH errors (ABORTED) and FAILED_PRECONDITION tell that the document holds something else than the
+// source; DATA_LOSS that the server has lost bytes it had acknowledged.
+absl::Status AppendDocument(const Connection& connection, ByteSource& source, const AppendOptions& options,
+                            const CallOptions& call_options, AppendReport* report);
+
+}  // namespace tome::client
+
+#endif  // TOME_CLIENT_APPEND_H_
