@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/base/types.h"
+#include "engine/base/utf8.h"
 #include "engine/text/tokenizer.h"
 
 namespace tome {
@@ -28,7 +29,7 @@ class Detokenizer {
  private:
   std::shared_ptr<const Tokenizer> tokenizer_;
   bool drop_space_;
-  std::string pending_;  // an incomplete character: at most 3 bytes
+  Utf8Replacer replacer_;  // holds an incomplete character back: at most 3 bytes
 };
 
 }  // namespace tome

@@ -19,7 +19,8 @@
 namespace tome {
 
 // Tokenizes a text that arrives in pieces. However the bytes are cut, all that Append and Finish put out is what
-// Tokenizer::Encode gives for the whole text. Tokens come out as soon as no later byte can change them.
+// Tokenizer::Encode gives for the whole text. Tokens come out when no later byte can change them, at the latest when
+// the text that waits has grown by an eighth.
 // Not thread-safe. Keeps its tokenizer alive.
 class TokenStream {
  public:
@@ -31,7 +32,7 @@ class TokenStream {
   // Ends the text: adds the tokens of all that was held back. Then only Clone and the destructor may be called.
   virtual void Finish(std::vector<TextToken>* out) = 0;
 
-  // Bytes taken for which no token was put out yet. At most kMaxWordBytes plus one call's bytes.
+  // Bytes taken for which no token was put out yet. At most 2 * kMaxWordBytes plus one call's bytes.
   virtual std::size_t pending_bytes() const = 0;
 
   // An independent copy: lets a question read what is pending without ending the text.
@@ -52,7 +53,8 @@ class Tokenizer : public std::enable_shared_from_this<Tokenizer> {
   virtual ~Tokenizer() = default;
 
   // Tokens of a text, without BOS. Any bytes are taken; invalid UTF-8 is encoded as the reference tokenizer does for
-  // its lossy decoding (byte-level BPE: U+FFFD; SentencePiece: U+FFFD), its bytes still counted in num_bytes.
+  // its lossy decoding (byte-level BPE: U+FFFD for each maximal ill-formed part; SentencePiece: U+FFFD for each byte),
+  // its bytes still counted in num_bytes.
   virtual std::vector<TextToken> Encode(std::string_view text) const = 0;
 
   // A stream that starts at the beginning of a text.

@@ -1,0 +1,102 @@
+#include "engine/text/bpe_merger.h"
+
+#include <algorithm>
+#include <queue>
+#include <tuple>
+
+namespace tome {
+namespace {
+
+// Up to this many bytes the plain search of the best pair is faster than a queue.
+constexpr std::size_t kShortWordBytes = 48;
+
+}  // namespace
+
+bool BpeMerger::AddMerge(TokenId left, TokenId right, TokenId merged) {
+  const Rule rule = {static_cast<std::int32_t>(rules_.size()), merged};
+  return rules_.emplace(Key(left, right), rule).second;
+}
+
+BpeMerger::Rule BpeMerger::Find(TokenId left, TokenId right) const {
+  const auto found = rules_.find(Key(left, right));
+  return found == rules_.end() ? Rule{kNoRank, 0} : found->second;
+}
+
+void BpeMerger::Merge(std::string_view word, std::vector<TextToken>* out) const {
+  if (word.size() <= kShortWordBytes) {
+    MergeShort(word, out);
+  } else {
+    MergeLong(word, out);
+  }
+}
+
+void BpeMerger::MergeShort(std::string_view word, std::vector<TextToken>* out) const {
+  TextToken tokens[kShortWordBytes];
+  Rule rules[kShortWordBytes];  // of tokens[i] and tokens[i + 1]
+  std::size_t size = word.size();
+  for (std::size_t i = 0; i < size; ++i) tokens[i] = {byte_tokens_[static_cast<unsigned char>(word[i])], 1};
+  for (std::size_t i = 0; i + 1 < size; ++i) rules[i] = Find(tokens[i].id, tokens[i + 1].id);
+
+  while (size > 1) {
+    std::size_t best = 0;
+    for (std::size_t i = 1; i + 1 < size; ++i) {
+      if (rules[i].rank < rules[best].rank) best = i;
+    }
+    if (rules[best].rank == kNoRank) break;
+    tokens[best] = {rules[best].merged, tokens[best].num_bytes + tokens[best + 1].num_bytes};
+    std::copy(tokens + best + 2, tokens + size, tokens + best + 1);
+    if (best + 2 < size) std::copy(rules + best + 2, rules + size - 1, rules + best + 1);
+    --size;
+    if (best > 0) rules[best - 1] = Find(tokens[best - 1].id, tokens[best].id);
+    if (best + 1 < size) rules[best] = Find(tokens[best].id, tokens[best + 1].id);
+  }
+  out->insert(out->end(), tokens, tokens + size);
+}
+
+void BpeMerger::MergeLong(std::string_view word, std::vector<TextToken>* out) const {
+  // A doubly linked list in an array. A merged token lives at its left part's index; num_bytes is 0 at the right one's.
+  struct Symbol {
+    TextToken token;
+    std::int32_t previous, next;
+  };
+  struct Candidate {
+    std::int32_t rank;
+    std::int32_t left;
+    TokenId left_id, right_id, merged;
+    bool operator>(const Candidate& other) const { return std::tie(rank, left) > std::tie(other.rank, other.left); }
+  };
+  const auto size = static_cast<std::int32_t>(word.size());
+  std::vector<Symbol> symbols(size);
+  for (std::int32_t i = 0; i < size; ++i) {
+    symbols[i] = {{byte_tokens_[static_cast<unsigned char>(word[i])], 1}, i - 1, i + 1};
+  }
+  std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue;
+  const auto consider = [&](std::int32_t left) {
+    if (left < 0 || symbols[left].next >= size) return;
+    const TokenId left_id = symbols[left].token.id, right_id = symbols[symbols[left].next].token.id;
+    const Rule rule = Find(left_id, right_id);
+    if (rule.rank != kNoRank) queue.push({rule.rank, left, left_id, right_id, rule.merged});
+  };
+  for (std::int32_t i = 0; i + 1 < size; ++i) consider(i);
+
+  while (!queue.empty()) {
+    const Candidate best = queue.top();
+    queue.pop();
+    Symbol& left = symbols[best.left];
+    // One of the two was merged with another neighbour meanwhile.
+    if (left.token.num_bytes == 0 || left.token.id != best.left_id || left.next >= size ||
+        symbols[left.next].token.id != best.right_id) {
+      continue;
+    }
+    Symbol& right = symbols[left.next];
+    left.token = {best.merged, left.token.num_bytes + right.token.num_bytes};
+    right.token.num_bytes = 0;
+    left.next = right.next;
+    if (right.next < size) symbols[right.next].previous = best.left;
+    consider(left.previous);
+    consider(best.left);
+  }
+  for (std::int32_t i = 0; i < size; i = symbols[i].next) out->push_back(symbols[i].token);
+}
+
+}  // namespace tome

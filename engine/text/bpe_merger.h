@@ -1,0 +1,48 @@
+// The merging of byte-pair encoding.
+#ifndef TOME_ENGINE_TEXT_BPE_MERGER_H_
+#define TOME_ENGINE_TEXT_BPE_MERGER_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "engine/base/types.h"
+
+namespace tome {
+
+// Merges the bytes of a word into tokens: again and again the neighbours whose merge has the best rank, the leftmost
+// first, become one. O(n log n) in the word's length. Immutable once built, then thread-safe.
+class BpeMerger {
+ public:
+  explicit BpeMerger(const std::array<TokenId, 256>& byte_tokens) : byte_tokens_(byte_tokens) {}
+
+  // Adds the next-best merge. False when the pair has one already.
+  bool AddMerge(TokenId left, TokenId right, TokenId merged);
+
+  // Adds the tokens of `word` to `out`; num_bytes is the bytes of `word` that each stands for.
+  void Merge(std::string_view word, std::vector<TextToken>* out) const;
+
+ private:
+  struct Rule {
+    std::int32_t rank;
+    TokenId merged;
+  };
+  static constexpr std::int32_t kNoRank = INT32_MAX;
+
+  static std::uint64_t Key(TokenId left, TokenId right) {
+    return static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 | static_cast<std::uint32_t>(right);
+  }
+  Rule Find(TokenId left, TokenId right) const;
+  void MergeShort(std::string_view word, std::vector<TextToken>* out) const;
+  void MergeLong(std::string_view word, std::vector<TextToken>* out) const;
+
+  std::array<TokenId, 256> byte_tokens_;
+  absl::flat_hash_map<std::uint64_t, Rule> rules_;
+};
+
+}  // namespace tome
+
+#endif  // TOME_ENGINE_TEXT_BPE_MERGER_H_

@@ -1,0 +1,135 @@
+#include "engine/text/vocabulary.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "absl/strings/string_view.h"
+#include "engine/base/byte_writer.h"
+#include "engine/base/digest.h"
+#include "engine/base/status.h"
+
+namespace tome {
+namespace {
+
+// Encode hands its text to a stream in slices, so that the stream's copy stays small.
+constexpr std::size_t kSliceBytes = std::size_t{1} << 16;
+
+absl::Status CheckId(const TokenizerData& data, std::string_view field, std::optional<TokenId> id) {
+  if (!id || (*id >= 0 && static_cast<std::size_t>(*id) < data.pieces.size())) return absl::OkStatus();
+  return InvalidArgument("{}: tokenizer {} id: expected 0 to {}, found {}", data.source, field, data.pieces.size() - 1,
+                         *id);
+}
+
+bool ExpectsBos(const TokenizerData& data) {
+  // What the model families do whose checkpoints do not say.
+  return data.kind != TokenizerKind::kByteLevelBpe || data.pre_tokenizer == PreTokenizer::kLlama3;
+}
+
+}  // namespace
+
+absl::StatusOr<Vocabulary> Vocabulary::Create(const TokenizerData& data) {
+  constexpr std::size_t kMaxPieces = std::size_t{1} << 24;
+  if (data.pieces.empty() || data.pieces.size() > kMaxPieces) {
+    return InvalidArgument("{}: tokenizer vocabulary: expected 1 to {} pieces, found {}", data.source, kMaxPieces,
+                           data.pieces.size());
+  }
+  TOME_RETURN_IF_ERROR(CheckId(data, "BOS", data.bos));
+  TOME_RETURN_IF_ERROR(CheckId(data, "EOS", data.eos));
+  TOME_RETURN_IF_ERROR(CheckId(data, "unknown token", data.unknown));
+  Vocabulary vocabulary;
+  vocabulary.ids_.reserve(data.pieces.size());
+  for (std::size_t id = 0; id < data.pieces.size(); ++id) {
+    const TokenizerPiece& piece = data.pieces[id];
+    if (piece.text.empty()) return InvalidArgument("{}: tokenizer piece {}: it is empty", data.source, id);
+    if (piece.type < PieceType::kNormal || piece.type > PieceType::kByte) {
+      return InvalidArgument("{}: tokenizer piece {} '{}': expected a type from 1 to 6, found {}", data.source, id,
+                             piece.text, static_cast<int>(piece.type));
+    }
+    const auto [other, is_new] = vocabulary.ids_.emplace(piece.text, static_cast<TokenId>(id));
+    if (!is_new) {
+      return InvalidArgument("{}: tokenizer pieces {} and {} are both '{}'", data.source, other->second, id,
+                             piece.text);
+    }
+  }
+  vocabulary.pieces_ = data.pieces;
+  vocabulary.bos_ = data.bos;
+  vocabulary.eos_ = data.eos;
+  vocabulary.add_bos_ = data.bos.has_value() && data.add_bos.value_or(ExpectsBos(data));
+  vocabulary.chat_template_ = data.chat_template;
+  return vocabulary;
+}
+
+std::optional<TokenId> Vocabulary::Find(std::string_view text) const {
+  const auto found = ids_.find(absl::string_view(text.data(), text.size()));
+  if (found == ids_.end()) return std::nullopt;
+  return found->second;
+}
+
+bool Vocabulary::IsSpecial(TokenId id) const {
+  return Contains(id) && (pieces_[id].type == PieceType::kControl || pieces_[id].type == PieceType::kUnknown);
+}
+
+VocabularyTokenizer::VocabularyTokenizer(Vocabulary vocabulary, std::vector<std::string> token_bytes,
+                                         bool adds_dummy_prefix, std::string digest)
+    : vocabulary_(std::move(vocabulary)),
+      token_bytes_(std::move(token_bytes)),
+      adds_dummy_prefix_(adds_dummy_prefix),
+      digest_(std::move(digest)) {}
+
+std::vector<TextToken> VocabularyTokenizer::Encode(std::string_view text) const {
+  std::vector<TextToken> tokens;
+  const std::unique_ptr<TokenStream> stream = NewStream();
+  for (std::size_t offset = 0; offset < text.size(); offset += kSliceBytes) {
+    stream->Append(text.substr(offset, kSliceBytes), &tokens);
+  }
+  stream->Finish(&tokens);
+  return tokens;
+}
+
+std::string_view VocabularyTokenizer::TokenBytes(TokenId id) const {
+  if (!vocabulary_.Contains(id)) return "";
+  return token_bytes_[id];
+}
+
+std::string_view VocabularyTokenizer::PieceText(TokenId id) const {
+  if (!vocabulary_.Contains(id)) return "";
+  return vocabulary_.piece(id).text;
+}
+
+std::optional<TokenId> VocabularyTokenizer::FindSpecial(std::string_view text) const {
+  const std::optional<TokenId> id = vocabulary_.Find(text);
+  if (!id || !vocabulary_.IsSpecial(*id)) return std::nullopt;
+  return id;
+}
+
+std::string TokenizerDigest(const TokenizerData& data) {
+  ByteWriter writer;
+  writer.WriteString("tome tokenizer 1");
+  const bool is_byte_level = data.kind == TokenizerKind::kByteLevelBpe;
+  writer.Write<std::uint8_t>(is_byte_level);
+  writer.Write<std::uint64_t>(data.pieces.size());
+  for (const TokenizerPiece& piece : data.pieces) {
+    writer.WriteString(piece.text);
+    writer.Write<float>(is_byte_level ? 0.0f : piece.score);
+    writer.Write<std::uint8_t>(static_cast<std::uint8_t>(piece.type));
+  }
+  if (is_byte_level) {
+    writer.Write<std::uint64_t>(data.merges.size());
+    for (const auto& [left, right] : data.merges) {
+      writer.WriteString(left);
+      writer.WriteString(right);
+    }
+    const bool has_pattern = data.pre_tokenizer == PreTokenizer::kPattern;
+    writer.Write<std::uint8_t>(static_cast<std::uint8_t>(data.pre_tokenizer));
+    writer.WriteString(has_pattern ? data.split_pattern : "");
+    writer.Write<std::uint8_t>(has_pattern && data.individual_digits);
+    writer.Write<std::uint8_t>(data.ignore_merges);
+  } else {
+    writer.Write<std::uint8_t>(data.add_dummy_prefix);
+  }
+  return Sha256Hex(writer.bytes());
+}
+
+}  // namespace tome
