@@ -1,0 +1,210 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "client/command/commands.h"
+#include "client/command/error_text.h"
+#include "client/command/exit_code.h"
+#include "client/command/format.h"
+#include "client/command/progress.h"
+#include "client/command/terminal.h"
+#include "engine/base/status.h"
+
+namespace tome::command {
+namespace {
+
+struct AppendArguments {
+  std::string session;
+  std::string file;
+  std::string document;
+  bool no_wait = false;
+  bool replace_invalid_utf8 = false;
+  bool no_finish = false;
+  bool continue_document = false;
+};
+
+std::string PhaseLabel(client::AppendPhase phase) {
+  switch (phase) {
+    case client::AppendPhase::kVerifying:
+      return "comparing";
+    case client::AppendPhase::kUploading:
+      return "sending";
+    case client::AppendPhase::kReading:
+      return "reading";
+  }
+  return "";
+}
+
+ProgressView ViewOf(const client::AppendProgress& progress, bool wait) {
+  ProgressView view{.label = PhaseLabel(progress.phase),
+                    .done_bytes = wait ? progress.ingested_bytes : progress.durable_bytes,
+                    .stored_bytes = progress.durable_bytes,
+                    .total_bytes = progress.total_bytes,
+                    .tokens_per_second = progress.tokens_per_second};
+  if (progress.phase == client::AppendPhase::kVerifying) {
+    view.done_bytes = progress.verified_bytes;
+    view.total_bytes = progress.durable_bytes;
+  } else if (wait) {
+    view.time_left = progress.time_left;
+    if (progress.phase == client::AppendPhase::kReading) view.total_bytes = progress.durable_bytes;
+  }
+  return view;
+}
+
+Json ProgressJson(const client::AppendProgress& progress) {
+  Json json;
+  json["event"] = "progress";
+  json["phase"] = PhaseLabel(progress.phase);
+  json["verified_bytes"] = progress.verified_bytes;
+  json["durable_bytes"] = progress.durable_bytes;
+  json["ingested_bytes"] = progress.ingested_bytes;
+  json["total_bytes"] = nullptr;
+  if (progress.total_bytes.has_value()) json["total_bytes"] = *progress.total_bytes;
+  json["bytes_per_second"] = progress.bytes_per_second;
+  json["tokens_per_second"] = progress.tokens_per_second;
+  json["time_left_seconds"] = nullptr;
+  if (progress.time_left.has_value())
+    json["time_left_seconds"] = static_cast<double>(progress.time_left->count()) / 1000;
+  return json;
+}
+
+Json ReportJson(const char* event, const client::AppendOptions& options, const client::AppendReport& report) {
+  Json json;
+  json["event"] = event;
+  json["session"] = options.session;
+  json["document"] = options.document;
+  json["durable_bytes"] = report.durable_bytes;
+  json["ingested_bytes"] = report.ingested_bytes;
+  json["sealed"] = report.sealed;
+  json["already_there"] = report.already_there;
+  json["resumed_at"] = report.resumed_at;
+  json["retries"] = report.retries;
+  return json;
+}
+
+// Hands progress to the right form of output: JSON lines, or a bar or lines on standard error.
+class AppendOutput {
+ public:
+  AppendOutput(Context& context, bool wait)
+      : context_(context),
+        wait_(wait),
+        display_(context.err,
+                 context.err_is_terminal ? [] { return TerminalColumns(STDERR_FILENO); } : std::function<int()>()) {}
+
+  void OnProgress(const client::AppendProgress& progress) {
+    if (!context_.options.json) return display_.Show(ViewOf(progress, wait_));
+    const auto now = std::chrono::steady_clock::now();
+    if (progress.phase == json_phase_ && now - json_at_ < std::chrono::milliseconds(500)) return;
+    json_phase_ = progress.phase;
+    json_at_ = now;
+    context_.PrintJson(ProgressJson(progress));
+  }
+  void OnRetry(const client::RetryNotice& notice) {
+    if (context_.options.json) return;
+    display_.Note(fmt::format("tome: connection lost ({}); trying again in {}, from the committed offset on",
+                              Printable(std::string(notice.error.message())), FormatDuration(notice.delay)));
+  }
+  void Finish() { display_.Finish(/*keep=*/true); }
+
+ private:
+  Context& context_;
+  const bool wait_;
+  ProgressDisplay display_;
+  std::optional<client::AppendPhase> json_phase_;
+  std::chrono::steady_clock::time_point json_at_;
+};
+
+void TellSuccess(const client::AppendOptions& options, const client::AppendReport& report, Context& context) {
+  if (context.options.json) return context.PrintJson(ReportJson("result", options, report));
+  const std::string document = Printable(options.document);
+  const std::string size = fmt::format("{} bytes", FormatCount(report.durable_bytes));
+  if (report.already_there) {
+    context.out << fmt::format("{} is already in {}: the same {}, sealed\n", document, options.session, size);
+    return;
+  }
+  const std::string read = options.wait_until_read ? ", read" : ", reading goes on (tome watch shows it)";
+  context.out << fmt::format("{} in {}: {} stored{}{}\n", document, options.session, size, read,
+                             report.sealed ? ", sealed" : ", open for more");
+}
+
+// Where it stopped and how to go on. Nothing when it never began.
+void TellStop(const AppendArguments& arguments, const client::AppendOptions& options,
+              const client::AppendReport& report, Context& context) {
+  if (!report.begun) return;
+  if (context.options.json) return context.PrintJson(ReportJson("stopped", options, report));
+  const std::string document = Printable(options.document);
+  if (report.sealed) {
+    context.err << fmt::format("tome: all {} bytes of {} are stored; the server goes on reading (tome watch {})\n",
+                               report.durable_bytes, document, options.session);
+    return;
+  }
+  const std::string how =
+      arguments.file == "-"
+          ? fmt::format("the same input to: tome append {} - --document '{}'", options.session, document)
+          : fmt::format("tome append {} '{}' --document '{}'", options.session, Printable(arguments.file), document);
+  context.err << fmt::format("tome: stopped with {} bytes of {} stored. To go on: {} (resumes at byte {})\n",
+                             report.durable_bytes, document, how, report.durable_bytes);
+}
+
+absl::StatusOr<std::unique_ptr<client::FileSource>> OpenInput(const std::string& file) {
+  auto source = file == "-" ? client::FileSource::StandardInput() : client::FileSource::Open(file);
+  if (!source.ok()) return UsageError(std::string(source.status().message()));
+  return source;
+}
+
+absl::Status Append(const AppendArguments& arguments, Context& context) {
+  client::AppendOptions options;
+  TOME_ASSIGN_OR_RETURN(options.session, SessionName(arguments.session));
+  options.document = arguments.document;
+  if (options.document.empty()) {
+    options.document = arguments.file == "-" ? "stdin" : std::filesystem::path(arguments.file).filename().string();
+  }
+  options.finish = !arguments.no_finish;
+  options.wait_until_read = !arguments.no_wait;
+  options.continue_document = arguments.continue_document;
+  if (arguments.replace_invalid_utf8) options.invalid_utf8 = v1::INVALID_UTF8_POLICY_REPLACE;
+  TOME_ASSIGN_OR_RETURN(const auto source, OpenInput(arguments.file));
+
+  AppendOutput output(context, options.wait_until_read);
+  options.on_progress = [&output](const client::AppendProgress& progress) { output.OnProgress(progress); };
+  client::CallOptions call = context.call();
+  call.on_retry = [&output](const client::RetryNotice& notice) { output.OnRetry(notice); };
+  client::AppendReport report;
+  const absl::Status status = context.client->Append(*source, options, &report, call);
+  output.Finish();
+  if (status.ok()) {
+    TellSuccess(options, report, context);
+  } else {
+    TellStop(arguments, options, report, context);
+  }
+  return status;
+}
+
+}  // namespace
+
+void AddAppendCommand(CLI::App& app, Action* action) {
+  auto arguments = std::make_shared<AppendArguments>();
+  CLI::App* command = app.add_subcommand("append", "Stream a file, or standard input, into a session");
+  command->add_option("SESSION", arguments->session, "\"sessions/x\" or \"x\"")->required();
+  command->add_option("FILE", arguments->file, "A UTF-8 text file, or - for standard input")->required();
+  command->add_option("--document", arguments->document, "The document's name (default: the file's, or \"stdin\")");
+  command->add_flag("--no-wait", arguments->no_wait, "Return when all is stored, while the model still reads");
+  command->add_flag("--replace-invalid-utf8", arguments->replace_invalid_utf8,
+                    "Read bytes that are not UTF-8 as U+FFFD instead of refusing the document");
+  command->add_flag("--no-finish", arguments->no_finish, "Leave the document open, so that more can be appended");
+  command->add_flag("--continue", arguments->continue_document,
+                    "The input goes on where the document ends. Without it the input is the document from its first "
+                    "byte on, and what is stored already is compared and not stored again");
+  command->footer(
+      "A lost connection is taken up again at the committed offset. After Ctrl-C, or when the server was away for too\n"
+      "long, the same command goes on where it stopped.\n\n"
+      "Examples:\n"
+      "  tome append bible bible.txt\n"
+      "  zcat logs/*.gz | tome append logs - --document july\n"
+      "  tail -f app.log | tome append logs - --document app --no-finish --no-wait\n");
+  command->callback(
+      [arguments, action] { *action = [arguments](Context& context) { return Append(*arguments, context); }; });
+}
+
+}  // namespace tome::command

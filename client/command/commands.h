@@ -1,0 +1,24 @@
+// The subcommands of `tome`. Each function adds its subcommands to the app and, when one of them is chosen on the
+// command line, puts what it does into `*action`.
+#ifndef TOME_CLIENT_COMMAND_COMMANDS_H_
+#define TOME_CLIENT_COMMAND_COMMANDS_H_
+
+#include <string>
+
+#include "CLI/CLI.hpp"
+#include "client/command/context.h"
+
+namespace tome::command {
+
+void AddSessionCommands(CLI::App& app, Action* action);  // create, list, show, delete
+void AddAppendCommand(CLI::App& app, Action* action);
+void AddAskCommand(CLI::App& app, Action* action);
+void AddWatchCommand(CLI::App& app, Action* action);
+void AddModelCommands(CLI::App& app, Action* action);  // model, tokenize
+
+// The short name of an enum value of the contract: "reading" for PHASE_READING.
+std::string PhaseName(v1::Session::Phase phase);
+
+}  // namespace tome::command
+
+#endif  // TOME_CLIENT_COMMAND_COMMANDS_H_

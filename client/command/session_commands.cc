@@ -1,0 +1,235 @@
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "client/command/commands.h"
+#include "client/command/error_text.h"
+#include "client/command/exit_code.h"
+#include "client/command/format.h"
+#include "client/command/table.h"
+#include "client/source.h"
+#include "engine/base/status.h"
+
+namespace tome::command {
+namespace {
+
+// --- create ---
+
+struct CreateArguments {
+  std::string id;
+  std::string display_name;
+  std::vector<std::string> labels;
+  std::uint32_t window_tokens = 0;
+  std::uint32_t sink_tokens = 0;
+  std::uint32_t segment_tokens = 0;
+};
+
+absl::Status Create(const CreateArguments& arguments, Context& context) {
+  v1::CreateSessionRequest request;
+  request.set_session_id(arguments.id);
+  request.mutable_session()->set_display_name(arguments.display_name);
+  for (const std::string& label : arguments.labels) {
+    const std::size_t at = label.find('=');
+    if (at == std::string::npos || at == 0) {
+      return UsageError(fmt::format("--label {}: expected KEY=VALUE", Printable(label)));
+    }
+    (*request.mutable_session()->mutable_labels())[label.substr(0, at)] = label.substr(at + 1);
+  }
+  v1::MemoryOptions& memory = *request.mutable_session()->mutable_options();
+  memory.set_window_tokens(arguments.window_tokens);
+  memory.set_sink_tokens(arguments.sink_tokens);
+  memory.set_segment_tokens(arguments.segment_tokens);
+  TOME_ASSIGN_OR_RETURN(const v1::Session session, context.client->CreateSession(request, context.call()));
+  if (context.options.json) {
+    context.PrintJson(ToJson(session));
+  } else {
+    context.out << Printable(session.name()) << '\n';
+  }
+  return absl::OkStatus();
+}
+
+void AddCreate(CLI::App& app, Action* action) {
+  auto arguments = std::make_shared<CreateArguments>();
+  CLI::App* command = app.add_subcommand("create", "Make an empty session and print its name");
+  command->add_option("--name", arguments->display_name, "A name for people, at most 128 characters");
+  command->add_option("--label", arguments->labels, "KEY=VALUE, any number of times")
+      ->type_name("KEY=VALUE")
+      ->take_all();
+  command->add_option("--id", arguments->id, "The session's id: a-z, 0-9 and '-', 4 to 63 of them, a letter first");
+  command->add_option("--window", arguments->window_tokens, "Latest tokens that stay exact (0: the server's default)");
+  command->add_option("--sink", arguments->sink_tokens, "First tokens that stay exact (0: the server's default)");
+  command->add_option("--segment", arguments->segment_tokens, "Tokens read in one pass (0: the server's default)");
+  command->footer(
+      "Examples:\n"
+      "  tome create --id bible --name \"King James Bible\" --label language=en\n"
+      "  session=$(tome create)\n");
+  command->callback(
+      [arguments, action] { *action = [arguments](Context& context) { return Create(*arguments, context); }; });
+}
+
+// --- list ---
+
+absl::Status List(Context& context) {
+  TOME_ASSIGN_OR_RETURN(const std::vector<v1::Session> sessions, context.client->ListSessions(context.call()));
+  if (context.options.json) {
+    Json json = Json::array();
+    for (const v1::Session& session : sessions) json.push_back(ToJson(session));
+    context.PrintJson(json);
+    return absl::OkStatus();
+  }
+  if (sessions.empty()) {
+    context.err << "no sessions yet: tome create makes one\n";
+    return absl::OkStatus();
+  }
+  Table table({{"SESSION"}, {"NAME"}, {"PHASE"}, {"DOCUMENTS", true}, {"STORED", true}, {"READ", true}, {"CREATED"}});
+  for (const v1::Session& session : sessions) {
+    table.AddRow({session.name(), session.display_name(), PhaseName(session.phase()),
+                  FormatCount(session.documents_size()), FormatBytes(session.durable_bytes()),
+                  FormatPercent(session.ingested_bytes(), session.durable_bytes()), FormatTime(session.create_time())});
+  }
+  context.out << table.Render();
+  return absl::OkStatus();
+}
+
+void AddList(CLI::App& app, Action* action) {
+  CLI::App* command = app.add_subcommand("list", "List all sessions, newest first");
+  command->footer("Examples:\n  tome list\n  tome list --output json | jq -r '.[].name'\n");
+  command->callback([action] { *action = List; });
+}
+
+// --- show ---
+
+std::string RenderSession(const v1::Session& session) {
+  std::string labels;
+  const std::map<std::string, std::string> sorted(session.labels().begin(), session.labels().end());
+  for (const auto& [key, value] : sorted) labels += fmt::format("{}{}={}", labels.empty() ? "" : " ", key, value);
+  const v1::MemoryOptions& memory = session.options();
+  std::vector<std::pair<std::string, std::string>> fields = {{"session", session.name()}};
+  if (!session.display_name().empty()) fields.emplace_back("name", session.display_name());
+  if (!labels.empty()) fields.emplace_back("labels", labels);
+  fields.emplace_back("phase", PhaseName(session.phase()));
+  if (!session.problem().empty()) fields.emplace_back("problem", session.problem());
+  fields.emplace_back("stored", fmt::format("{} ({} bytes)", FormatBytes(session.durable_bytes()),
+                                            FormatCount(session.durable_bytes())));
+  fields.emplace_back("read",
+                      fmt::format("{}, {} tokens", FormatPercent(session.ingested_bytes(), session.durable_bytes()),
+                                  FormatCount(session.ingested_tokens())));
+  fields.emplace_back("state", fmt::format("{} of at most {}", FormatBytes(session.state_bytes()),
+                                           FormatBytes(session.max_state_bytes())));
+  fields.emplace_back("memory", fmt::format("sink {}, window {}, segment {} tokens", memory.sink_tokens(),
+                                            memory.window_tokens(), memory.segment_tokens()));
+  fields.emplace_back("created", FormatTime(session.create_time()));
+  fields.emplace_back("changed", FormatTime(session.update_time()));
+  fields.emplace_back("model", session.model_digest().substr(0, 16));
+  std::string text = RenderFields(fields);
+  if (session.documents().empty()) return text;
+  Table table({{"DOCUMENT"}, {"STORED", true}, {"READ", true}, {"TOKENS", true}, {"SEALED"}, {"CREATED"}});
+  for (const v1::Document& document : session.documents()) {
+    table.AddRow({document.name(), FormatBytes(document.durable_bytes()),
+                  FormatPercent(document.ingested_bytes(), document.durable_bytes()),
+                  FormatCount(document.ingested_tokens()), document.sealed() ? "yes" : "no",
+                  FormatTime(document.create_time())});
+  }
+  return text + '\n' + table.Render();
+}
+
+absl::Status Show(const std::string& argument, Context& context) {
+  TOME_ASSIGN_OR_RETURN(const std::string name, SessionName(argument));
+  TOME_ASSIGN_OR_RETURN(const v1::Session session, context.client->GetSession(name, context.call()));
+  if (context.options.json) {
+    context.PrintJson(ToJson(session));
+  } else {
+    context.out << RenderSession(session);
+  }
+  return absl::OkStatus();
+}
+
+void AddShow(CLI::App& app, Action* action) {
+  auto session = std::make_shared<std::string>();
+  CLI::App* command = app.add_subcommand("show", "Show a session and its documents");
+  command->add_option("SESSION", *session, "\"sessions/x\" or \"x\"")->required();
+  command->footer("Examples:\n  tome show bible\n  tome show bible --output json | jq .ingested_tokens\n");
+  command->callback([session, action] { *action = [session](Context& context) { return Show(*session, context); }; });
+}
+
+// --- delete ---
+
+// Asks on the terminal. A Ctrl-C, an end of input and everything but yes mean no.
+absl::StatusOr<bool> Confirm(const std::string& question, Context& context) {
+  context.err << question << " [y/N] " << std::flush;
+  TOME_ASSIGN_OR_RETURN(const auto input, client::FileSource::StandardInput());
+  const auto interrupting = context.cancellation->OnCancel([&input] { input->Interrupt(); });
+  char answer[256];
+  TOME_ASSIGN_OR_RETURN(const std::size_t size, input->Read(answer, sizeof answer));
+  return size > 0 && (answer[0] == 'y' || answer[0] == 'Y');
+}
+
+absl::Status Delete(const std::vector<std::string>& arguments, bool yes, Context& context) {
+  std::vector<std::string> names;
+  for (const std::string& argument : arguments) {
+    TOME_ASSIGN_OR_RETURN(std::string name, SessionName(argument));
+    names.push_back(std::move(name));
+  }
+  if (!yes && isatty(STDIN_FILENO) == 1) {
+    const std::string what = names.size() == 1 ? names[0] : fmt::format("{} sessions", names.size());
+    TOME_ASSIGN_OR_RETURN(const bool wanted, Confirm(fmt::format("Delete {} with all that was read?", what), context));
+    if (!wanted) {
+      context.err << "nothing was deleted\n";
+      return absl::OkStatus();
+    }
+  }
+  absl::Status first_error;
+  Json json = Json::array();
+  for (const std::string& name : names) {
+    const absl::Status status = context.client->DeleteSession(name, context.call());
+    if (absl::IsCancelled(status)) return status;
+    json.push_back({{"name", name}, {"deleted", status.ok()}});
+    if (status.ok() && !context.options.json) context.out << "deleted " << name << '\n';
+    // The first error is told by the caller, at the end.
+    if (!first_error.ok() && !status.ok())
+      context.err << "tome: " << DescribeError(status, context.options.server) << '\n';
+    first_error.Update(status);
+  }
+  if (context.options.json) context.PrintJson(json);
+  return first_error;
+}
+
+void AddDelete(CLI::App& app, Action* action) {
+  auto sessions = std::make_shared<std::vector<std::string>>();
+  auto yes = std::make_shared<bool>(false);
+  CLI::App* command = app.add_subcommand("delete", "Delete sessions with their documents");
+  command->add_option("SESSION", *sessions, "\"sessions/x\" or \"x\", one or more")->required();
+  command->add_flag("--yes,-y", *yes, "Do not ask. Without a terminal nothing is asked either");
+  command->footer("Examples:\n  tome delete bible\n  tome delete --yes draft-1 draft-2\n");
+  command->callback([sessions, yes, action] {
+    *action = [sessions, yes](Context& context) { return Delete(*sessions, *yes, context); };
+  });
+}
+
+}  // namespace
+
+std::string PhaseName(v1::Session::Phase phase) {
+  switch (phase) {
+    case v1::Session::PHASE_IDLE:
+      return "idle";
+    case v1::Session::PHASE_READING:
+      return "reading";
+    case v1::Session::PHASE_EVICTED:
+      return "evicted";
+    case v1::Session::PHASE_RESTORING:
+      return "restoring";
+    case v1::Session::PHASE_FAILED:
+      return "failed";
+    default:
+      return "unknown";
+  }
+}
+
+void AddSessionCommands(CLI::App& app, Action* action) {
+  AddCreate(app, action);
+  AddList(app, action);
+  AddShow(app, action);
+  AddDelete(app, action);
+}
+
+}  // namespace tome::command
