@@ -1,0 +1,263 @@
+#include "server/rpc/validation.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "engine/base/quote.h"
+#include "engine/base/status.h"
+#include "server/rpc/field_violations.h"
+
+namespace tome::server {
+namespace {
+
+constexpr std::string_view kSessionPrefix = "sessions/";
+constexpr std::size_t kMaxDisplayNameCharacters = 128;
+constexpr int kMaxLabels = 32;
+constexpr std::size_t kMaxLabelKeyBytes = 63;
+constexpr std::size_t kMaxLabelValueBytes = 256;
+constexpr std::size_t kMaxRequestIdBytes = 128;
+constexpr std::size_t kMaxEtagBytes = 128;
+constexpr std::size_t kMaxPageTokenBytes = 1024;
+constexpr std::size_t kMaxDocumentNameBytes = 255;
+constexpr int kMaxStopTexts = 16;
+constexpr std::size_t kMaxStopTextBytes = 256;
+constexpr std::uint32_t kMaxCount = std::numeric_limits<std::int32_t>::max();
+
+bool IsLowerCase(char c) { return c >= 'a' && c <= 'z'; }
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
+bool IsSessionId(std::string_view id) {
+  return id.size() >= 4 && id.size() <= 63 && IsLowerCase(id.front()) &&
+         std::all_of(id.begin(), id.end(), [](char c) { return IsLowerCase(c) || IsDigit(c) || c == '-'; });
+}
+
+bool IsLabelKey(std::string_view key) {
+  return !key.empty() && key.size() <= kMaxLabelKeyBytes && std::all_of(key.begin(), key.end(), [](char c) {
+    return IsLowerCase(c) || IsDigit(c) || c == '.' || c == '_' || c == '/' || c == '-';
+  });
+}
+
+// Characters of well-formed UTF-8.
+std::size_t NumCharacters(std::string_view text) {
+  return std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; });
+}
+
+// U+0000 to U+001F and U+007F to U+009F, in well-formed UTF-8.
+bool HasControlCharacters(std::string_view text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const unsigned char c = text[i];
+    if (c < 0x20 || c == 0x7F) return true;
+    if (c == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0) return true;
+  }
+  return false;
+}
+
+void CheckSession(std::string_view name, const std::string& field, FieldViolations* violations) {
+  if (ParseSessionName(name)) return;
+  violations->Add(
+      field, fmt::format("expected \"sessions/{{id}}\" with an id of [a-z][a-z0-9-]{{3,62}}, found {}", Quote(name)));
+}
+
+void CheckMaxBytes(std::string_view text, std::size_t max_bytes, const std::string& field,
+                   FieldViolations* violations) {
+  if (text.size() <= max_bytes) return;
+  violations->Add(field, fmt::format("expected at most {} bytes, found {}", max_bytes, text.size()));
+}
+
+void CheckCount(std::uint32_t count, const std::string& field, FieldViolations* violations) {
+  if (count <= kMaxCount) return;
+  violations->Add(field, fmt::format("expected at most {}, found {}", kMaxCount, count));
+}
+
+void CheckNumber(bool allowed, double number, const std::string& field, std::string_view expected,
+                 FieldViolations* violations) {
+  if (!allowed) violations->Add(field, fmt::format("expected {}, found {}", expected, number));
+}
+
+void CheckDisplayName(const std::string& name, FieldViolations* violations) {
+  const std::size_t characters = NumCharacters(name);
+  if (characters > kMaxDisplayNameCharacters) {
+    violations->Add("session.display_name",
+                    fmt::format("expected at most {} characters, found {}", kMaxDisplayNameCharacters, characters));
+  }
+}
+
+void CheckLabels(const google::protobuf::Map<std::string, std::string>& labels, FieldViolations* violations) {
+  if (labels.size() > kMaxLabels) {
+    violations->Add("session.labels", fmt::format("expected at most {} pairs, found {}", kMaxLabels, labels.size()));
+  }
+  for (const auto& [key, value] : labels) {
+    if (!IsLabelKey(key)) {
+      violations->Add("session.labels", fmt::format("expected keys of [a-z0-9._/-]{{1,63}}, found {}", Quote(key)));
+    }
+    if (value.size() > kMaxLabelValueBytes) {
+      violations->Add("session.labels", fmt::format("{}: expected a value of at most {} bytes, found {}", Quote(key),
+                                                    kMaxLabelValueBytes, value.size()));
+    }
+  }
+}
+
+void CheckDocumentName(const std::string& name, FieldViolations* violations) {
+  const bool allowed = !name.empty() && name.size() <= kMaxDocumentNameBytes && name.find('/') == std::string::npos &&
+                       !HasControlCharacters(name);
+  if (allowed) return;
+  violations->Add("document",
+                  fmt::format("expected 1 to {} bytes without control characters or '/', found {} bytes: {}",
+                              kMaxDocumentNameBytes, name.size(), Quote(name)));
+}
+
+void CheckAppendData(const v1::AppendRequest& request, FieldViolations* violations) {
+  CheckMaxBytes(request.data(), kMaxAppendBytes, "data", violations);
+  if (request.write_offset() > std::numeric_limits<std::int64_t>::max() - kMaxAppendBytes) {
+    violations->Add("write_offset", fmt::format("expected less than 2^63, found {}", request.write_offset()));
+  }
+}
+
+void CheckUtf8Policy(const v1::AppendRequest& request, FieldViolations* violations) {
+  if (v1::InvalidUtf8Policy_IsValid(request.invalid_utf8())) return;
+  violations->Add("invalid_utf8", fmt::format("unknown value {}", static_cast<int>(request.invalid_utf8())));
+}
+
+void CheckGeneration(const v1::GenerationOptions& options, FieldViolations* violations) {
+  CheckCount(options.max_tokens(), "generation.max_tokens", violations);
+  CheckCount(options.top_k(), "generation.top_k", violations);
+  // Comparisons are false for NaN.
+  CheckNumber(options.temperature() >= 0 && options.temperature() <= 10, options.temperature(),
+              "generation.temperature", "0 to 10", violations);
+  CheckNumber(options.top_p() >= 0 && options.top_p() <= 1, options.top_p(), "generation.top_p", "0 to 1", violations);
+  CheckNumber(options.min_p() >= 0 && options.min_p() <= 1, options.min_p(), "generation.min_p", "0 to 1", violations);
+  CheckNumber(options.repetition_penalty() >= 0 && options.repetition_penalty() <= 10, options.repetition_penalty(),
+              "generation.repetition_penalty", "0 to 10", violations);
+  if (options.stop_size() > kMaxStopTexts) {
+    violations->Add("generation.stop",
+                    fmt::format("expected at most {} texts, found {}", kMaxStopTexts, options.stop_size()));
+  }
+  for (int i = 0; i < options.stop_size(); ++i) {
+    const std::size_t size = options.stop(i).size();
+    if (size >= 1 && size <= kMaxStopTextBytes) continue;
+    violations->Add(fmt::format("generation.stop[{}]", i),
+                    fmt::format("expected 1 to {} bytes, found {}", kMaxStopTextBytes, size));
+  }
+}
+
+}  // namespace
+
+std::optional<SessionId> ParseSessionName(std::string_view name) {
+  if (name.substr(0, kSessionPrefix.size()) != kSessionPrefix) return std::nullopt;
+  const std::string_view id = name.substr(kSessionPrefix.size());
+  if (!IsSessionId(id)) return std::nullopt;
+  return SessionId(id);
+}
+
+std::string SessionName(const SessionId& id) { return std::string(kSessionPrefix) + id; }
+
+absl::Status Validate(const v1::CreateSessionRequest& request) {
+  FieldViolations violations;
+  if (!request.session_id().empty() && !IsSessionId(request.session_id())) {
+    violations.Add("session_id",
+                   fmt::format("expected [a-z][a-z0-9-]{{3,62}} or nothing, found {}", Quote(request.session_id())));
+  }
+  CheckMaxBytes(request.request_id(), kMaxRequestIdBytes, "request_id", &violations);
+  CheckDisplayName(request.session().display_name(), &violations);
+  CheckLabels(request.session().labels(), &violations);
+  const v1::MemoryOptions& options = request.session().options();
+  CheckCount(options.sink_tokens(), "session.options.sink_tokens", &violations);
+  CheckCount(options.window_tokens(), "session.options.window_tokens", &violations);
+  CheckCount(options.segment_tokens(), "session.options.segment_tokens", &violations);
+  return violations.ToStatus();
+}
+
+absl::Status Validate(const v1::GetSessionRequest& request) {
+  FieldViolations violations;
+  CheckSession(request.name(), "name", &violations);
+  return violations.ToStatus();
+}
+
+absl::Status Validate(const v1::ListSessionsRequest& request) {
+  FieldViolations violations;
+  if (request.page_size() < 0) {
+    violations.Add("page_size", fmt::format("expected 0 or more, found {}", request.page_size()));
+  }
+  CheckMaxBytes(request.page_token(), kMaxPageTokenBytes, "page_token", &violations);
+  return violations.ToStatus();
+}
+
+absl::Status Validate(const v1::UpdateSessionRequest& request) {
+  FieldViolations violations;
+  CheckSession(request.session().name(), "session.name", &violations);
+  CheckMaxBytes(request.session().etag(), kMaxEtagBytes, "session.etag", &violations);
+  CheckDisplayName(request.session().display_name(), &violations);
+  CheckLabels(request.session().labels(), &violations);
+  for (const std::string& path : request.update_mask().paths()) {
+    if (path == "display_name" || path == "labels") continue;
+    violations.Add("update_mask", fmt::format("expected \"display_name\" and \"labels\", found {}", Quote(path)));
+  }
+  return violations.ToStatus();
+}
+
+absl::Status Validate(const v1::DeleteSessionRequest& request) {
+  FieldViolations violations;
+  CheckSession(request.name(), "name", &violations);
+  CheckMaxBytes(request.etag(), kMaxEtagBytes, "etag", &violations);
+  return violations.ToStatus();
+}
+
+absl::Status Validate(const v1::WatchRequest& request) {
+  FieldViolations violations;
+  CheckSession(request.session(), "session", &violations);
+  return violations.ToStatus();
+}
+
+absl::Status Validate(const v1::AskRequest& request) {
+  FieldViolations violations;
+  CheckSession(request.session(), "session", &violations);
+  if (request.question().empty()) violations.Add("question", "expected a question, found nothing");
+  if (!v1::PromptForm_IsValid(request.prompt_form())) {
+    violations.Add("prompt_form", fmt::format("unknown value {}", static_cast<int>(request.prompt_form())));
+  }
+  for (int i = 0; i < request.turns_size(); ++i) {
+    if (request.turns(i).question().empty()) {
+      violations.Add(fmt::format("turns[{}].question", i), "expected a question, found nothing");
+    }
+  }
+  CheckGeneration(request.generation(), &violations);
+  return violations.ToStatus();
+}
+
+absl::Status Validate(const v1::GetModelRequest&) { return absl::OkStatus(); }
+
+absl::Status Validate(const v1::TokenizeRequest& request) {
+  FieldViolations violations;
+  CheckMaxBytes(request.text(), kMaxTokenizeBytes, "text", &violations);
+  return violations.ToStatus();
+}
+
+absl::Status ValidateFirst(const v1::AppendRequest& request) {
+  FieldViolations violations;
+  CheckSession(request.session(), "session", &violations);
+  CheckDocumentName(request.document(), &violations);
+  CheckUtf8Policy(request, &violations);
+  CheckAppendData(request, &violations);
+  return violations.ToStatus();
+}
+
+absl::Status ValidateNext(const v1::AppendRequest& request, const v1::AppendRequest& first) {
+  FieldViolations violations;
+  if (!request.session().empty() && request.session() != first.session()) {
+    violations.Add("session", fmt::format("expected {}, as in the first message, or nothing, found {}",
+                                          Quote(first.session()), Quote(request.session())));
+  }
+  if (!request.document().empty() && request.document() != first.document()) {
+    violations.Add("document", fmt::format("expected {}, as in the first message, or nothing, found {}",
+                                           Quote(first.document()), Quote(request.document())));
+  }
+  if (request.invalid_utf8() != v1::INVALID_UTF8_POLICY_UNSPECIFIED && request.invalid_utf8() != first.invalid_utf8()) {
+    violations.Add("invalid_utf8", "expected what the first message said, or nothing");
+  }
+  CheckAppendData(request, &violations);
+  return violations.ToStatus();
+}
+
+}  // namespace tome::server
