@@ -20,6 +20,9 @@ struct BlockLayout {
 BlockLayout GetBlockLayout(TensorType type);
 std::string_view TensorTypeName(TensorType type);  // "Q4_1"
 
+float HalfToFloat(std::uint16_t bits);      // IEEE 754 binary16
+float BFloat16ToFloat(std::uint16_t bits);  // the upper half of a float
+
 // Converts `out.size()` values, a whole number of blocks, from `data`, which must hold exactly those blocks.
 // Exact: each value is the float nearest to what ggml's reference dequantisation gives. Thread-safe.
 void DequantizeRow(TensorType type, absl::Span<const std::byte> data, absl::Span<float> out);

@@ -1,0 +1,47 @@
+// A Hugging Face folder as a checkpoint.
+#ifndef TOME_ENGINE_CHECKPOINT_HUGGINGFACE_CHECKPOINT_H_
+#define TOME_ENGINE_CHECKPOINT_HUGGINGFACE_CHECKPOINT_H_
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/base/mapped_file.h"
+#include "engine/checkpoint/checkpoint_contents.h"
+#include "engine/checkpoint/huggingface_config.h"
+
+namespace tome {
+
+struct HuggingFaceCheckpoint {
+  CheckpointContents contents;
+  std::vector<std::shared_ptr<const MappedFile>> files;  // that the tensors point into
+};
+
+// Reads config.json, the safetensors files and the tokenizer of a folder. NOT_FOUND, PERMISSION_DENIED and
+// INVALID_ARGUMENT name the file.
+absl::StatusOr<HuggingFaceCheckpoint> ReadHuggingFace(const std::string& folder);
+
+// The tokenizer's files. A text that is absent is a file that is absent.
+struct TokenizerFiles {
+  std::string folder;  // for messages
+  std::optional<std::string_view> tokenizer_model, tokenizer_json, tokenizer_config, chat_template;
+};
+// tokenizer.model wins over tokenizer.json; without either the kind is kNone.
+absl::StatusOr<TokenizerData> ReadHuggingFaceTokenizer(const TokenizerFiles& files, const HuggingFaceConfig& config);
+
+// model.safetensors.index.json: the file of each tensor. Names of files must be plain, without folders.
+absl::StatusOr<std::map<std::string, std::string>> ParseSafetensorsIndex(std::string_view text,
+                                                                         const std::string& source);
+
+// The tensors of a model from those of its files: drops what Hugging Face ignores as well (the rotary tables of old
+// checkpoints, an output layer beside tied embeddings), and checks that the rest is complete.
+absl::StatusOr<TensorMap> SelectHuggingFaceTensors(const LlamaConfig& config, TensorMap file_tensors,
+                                                   const std::string& source);
+
+}  // namespace tome
+
+#endif  // TOME_ENGINE_CHECKPOINT_HUGGINGFACE_CHECKPOINT_H_
