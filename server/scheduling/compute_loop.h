@@ -23,8 +23,8 @@ namespace tome::server {
 class ComputeWork {
  public:
   virtual ~ComputeWork() = default;
-  // The task to advance next, unfinished and kept alive until OnStep; nullptr when there is nothing to do any more or
-  // it was cancelled: the loop then forgets this work.
+  // The task to advance next, unfinished and kept alive until OnStep; the same one when asked again before that.
+  // nullptr when there is nothing to do any more or it was cancelled: the loop then forgets this work.
   virtual Task* NextTask() = 0;
   // What the step did for the task that NextTask gave. `step_time` is the whole step's.
   virtual void OnStep(StepResult result, absl::Duration step_time) = 0;
@@ -61,8 +61,7 @@ class ComputeLoop {
   };
 
   void Run();
-  // Takes the work of the next step out of the lanes; empty when stopped or when a lane ran dry meanwhile.
-  std::vector<Entry> TakeBatch(Lane* lane);
+  // Take the work of the next step out of a lane; empty when all of it was done or cancelled.
   std::vector<Entry> TakeQuestions();
   std::vector<Entry> TakeReading();
   std::shared_ptr<ComputeWork> Pop(Lane lane);

@@ -16,7 +16,7 @@
 //   PAGE_TOKEN             {field} INVALID_ARGUMENT     QUESTION_TOO_LONG      {field, ...} INVALID_ARGUMENT
 //   GENERATION_OPTIONS     {field} DATA_LOSS            CHECKSUM_MISMATCH      {session, document, write_offset}  of a
 //   message DATA_LOSS            STORED_DATA_DAMAGED    {session[, document, begin, end]} RESOURCE_EXHAUSTED
-//   SESSION_LIMIT, QUESTION_LIMIT, STATE_MEMORY (both with a retry delay), DISK_FULL UNAVAILABLE          DRAINING
+//   SESSION_LIMIT, DOCUMENT_LIMIT, DISK_FULL; QUESTION_LIMIT, STATE_MEMORY (retry delay) UNAVAILABLE          DRAINING
 //   (retry delay) UNAVAILABLE          STORAGE_BUSY           (retry delay) CANCELLED            CANCELLED,
 //   SESSION_DELETED {session}
 #ifndef TOME_SERVER_SESSION_ERRORS_H_

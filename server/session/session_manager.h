@@ -38,6 +38,7 @@ struct SessionManagerOptions {
   MemoryOptions default_memory_options;  // of sessions that name none
 
   std::int64_t max_sessions = 10'000;
+  std::int64_t max_documents = 10'000;  // of one session
   // Attention state of all resident sessions. The most that a session can need is reserved before it is read; idle
   // sessions are evicted, least recently used first, to make room.
   std::size_t max_state_bytes = std::size_t{4} << 30;
@@ -48,6 +49,8 @@ struct SessionManagerOptions {
 
   int max_running_questions = 8;  // answered side by side in one batch
   int max_waiting_questions = 64;
+  // Of a question with its instruction and turns, checked before it is tokenized.
+  std::size_t max_question_bytes = std::size_t{1} << 20;
   // The least share of compute time that reading gets while questions are being answered, 0..1.
   double reading_share = 0.25;
 

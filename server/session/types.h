@@ -17,7 +17,7 @@ namespace tome::server {
 // The id in "sessions/{id}".
 using SessionId = std::string;
 
-// What becomes of bytes of a document that are not UTF-8. Fixed when the document begins.
+// What becomes of bytes of a document that are not UTF-8. A later stream may turn kRefuse into kReplace, not back.
 enum class Utf8Policy {
   kRefuse = 1,   // INVALID_UTF8
   kReplace = 2,  // read as U+FFFD; the stored bytes and all offsets stay those that were sent

@@ -1,0 +1,56 @@
+// The server's folder on disk:
+//   LOCK                      held by the process that serves the folder
+//   sessions/<id>/session.db  one folder for each session
+//   sessions/.new-<id>        a session being made, sessions/.trash-<id> one being removed: cleared at the next start
+#ifndef TOME_SERVER_SESSION_DATA_FOLDER_H_
+#define TOME_SERVER_SESSION_DATA_FOLDER_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/session/types.h"
+
+namespace tome::server {
+
+// Thread-safe, if no two calls are for the same session at a time. All calls wait for the disk.
+class DataFolder {
+ public:
+  // Makes the folder if it does not exist (its parent must), locks it and clears what a crash left half done.
+  // FAILED_PRECONDITION when another process holds it; PERMISSION_DENIED, or what the system says, when it cannot be
+  // written. Nothing is changed then.
+  static absl::StatusOr<std::unique_ptr<DataFolder>> Open(const std::string& path);
+  ~DataFolder();
+  DataFolder(const DataFolder&) = delete;
+  DataFolder& operator=(const DataFolder&) = delete;
+
+  // Ids of the sessions that are there, in no order.
+  absl::StatusOr<std::vector<SessionId>> ListSessions() const;
+
+  std::string DatabasePath(const SessionId& id) const;
+
+  // Makes a session's folder. `fill` writes the database at the path it is given. The session is there whole, or, after
+  // an error or a crash, not at all.
+  absl::Status Add(const SessionId& id, const std::function<absl::Status(const std::string& database_path)>& fill);
+
+  // Removes a session's folder. Once it returns OK the session is gone for good, also after a crash.
+  absl::Status Remove(const SessionId& id);
+
+ private:
+  DataFolder(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
+
+  absl::Status ClearLeftovers() const;
+
+  const std::string path_;
+  const int lock_;  // file descriptor
+};
+
+// Whether `id` has the shape of a session's id: [a-z][a-z0-9-]{3,62}.
+bool IsSessionId(const std::string& id);
+
+}  // namespace tome::server
+
+#endif  // TOME_SERVER_SESSION_DATA_FOLDER_H_

@@ -1,0 +1,114 @@
+// One session: its metadata and documents, who writes to it, reads of it, watches it and asks it.
+#ifndef TOME_SERVER_SESSION_SESSION_H_
+#define TOME_SERVER_SESSION_SESSION_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/session/append_queue.h"
+#include "server/session/document_appender.h"
+#include "server/session/question_run.h"
+#include "server/session/session_context.h"
+#include "server/session/session_reader.h"
+#include "server/session/session_store.h"
+
+namespace tome::server {
+
+// All that touches the disk runs on the session's strand, one job at a time; callbacks run on a queue of their own. All
+// public methods are thread-safe and quick.
+class Session final : public std::enable_shared_from_this<Session>, private ReadingHost {
+ public:
+  // A session that is on disk. `problem`: why it could not be loaded; `stored` then has what is known of it.
+  static std::shared_ptr<Session> Make(std::shared_ptr<SessionContext> context, StoredSession stored,
+                                       absl::Status problem = absl::OkStatus());
+
+  const SessionId& id() const { return id_; }
+  const std::string& request_id() const { return request_id_; }
+  absl::Time create_time() const { return create_time_; }
+
+  SessionInfo Info() const;
+  SessionProgress Progress() const;
+
+  void Update(UpdateRequest request, std::function<void(absl::StatusOr<SessionInfo>)> done);
+  // `removed` is called once the session is gone from the disk, before `done`.
+  void Delete(const std::string& etag, std::function<void()> removed, std::function<void(absl::Status)> done);
+
+  void Write(std::shared_ptr<WriterState> writer, WriteRequest request,
+             std::function<void(absl::StatusOr<WriteResult>)> done);
+  void WhenRoom(std::function<void()> ready);
+  Subscription Subscribe(std::function<void(const SessionProgress&)> on_progress);
+  void Ask(const std::shared_ptr<QuestionRun>& run);
+  // Ends all questions.
+  void FailQuestions(const absl::Status& status);
+
+ private:
+  Session(std::shared_ptr<SessionContext> context, StoredSession stored, absl::Status problem);
+
+  // ReadingHost.
+  std::shared_ptr<void> KeepAlive() override { return shared_from_this(); }
+  const std::vector<StoredDocument>& Documents() override { return appender_.documents(); }
+  absl::StatusOr<SessionStore*> Store() override;
+  void OnReadingChanged() override;
+  void OnEvicted() override;
+
+  // --- On the strand ---
+  absl::Status CheckEtag(const std::string& etag) const;
+  void CloseIdleStore();
+  absl::StatusOr<SessionInfo> SaveUpdate(const UpdateRequest& request);
+  absl::Status Remove(const std::string& etag);
+  void CommitWrites();
+  std::vector<absl::StatusOr<WriteResult>> CommitBatch(const std::vector<PendingWrite>& batch);
+  absl::StatusOr<WriteResult> ApplyWrite(const PendingWrite& write, absl::Time now);
+  void Publish(absl::Time now);
+  void ConsiderQuestions();
+  // Whether enough is read for the question.
+  absl::StatusOr<bool> MayRun(QuestionRun& run);
+  void LaunchQuestion(const std::shared_ptr<QuestionRun>& run);
+
+  // --- From any thread ---
+  void OnQuestionEnded(const std::shared_ptr<QuestionRun>& run);
+  void NotifySubscribers();
+  void Deliver();
+  DocumentInfo InfoLocked(std::size_t ordinal) const;
+  std::string EtagLocked() const;
+
+  const std::shared_ptr<SessionContext> context_;
+  const SessionId id_;
+  const std::string request_id_;
+  const absl::Time create_time_;
+  const absl::Status problem_;
+  SerialQueue strand_;
+  SerialQueue callbacks_;
+  AppendQueue queue_;
+  std::atomic<bool> has_waiting_ = false;  // waiting_ is not empty
+
+  // The strand's own.
+  std::optional<SessionStore> store_;
+  DocumentAppender appender_;
+  bool deleted_ = false;
+  std::vector<std::shared_ptr<QuestionRun>> waiting_;
+
+  mutable std::mutex mutex_;  // guards all that follows
+  StoredSession stored_;      // what is durable
+  std::set<std::shared_ptr<QuestionRun>> questions_;
+  std::map<std::uint64_t, std::shared_ptr<std::function<void(const SessionProgress&)>>> subscribers_;
+  std::uint64_t next_subscriber_ = 0;
+  bool delivering_ = false;
+  bool gone_ = false;  // deleted
+
+  SessionReader reader_;
+};
+
+}  // namespace tome::server
+
+#endif  // TOME_SERVER_SESSION_SESSION_H_

@@ -1,0 +1,386 @@
+#include "server/session/session_reader.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "engine/base/status.h"
+
+namespace tome::server {
+namespace {
+
+// Segments that wait for the model; more are made when half of them are taken.
+constexpr std::size_t kMaxReadySegments = 4;
+// Bytes tokenized between two looks at ready_.
+constexpr std::size_t kSliceBytes = std::size_t{4} << 10;
+
+}  // namespace
+
+SessionReader::SessionReader(std::shared_ptr<SessionContext> context, SessionId id, const MemoryOptions& options,
+                             ReadingHost& host, SerialQueue& strand, std::uint64_t restore_target_bytes)
+    : context_(std::move(context)),
+      id_(std::move(id)),
+      options_(options),
+      host_(host),
+      strand_(strand),
+      max_state_bytes_(
+          Memory::MaxStateBytes(context_->model->info().config, options_, context_->model->info().precision)),
+      caught_up_(restore_target_bytes == 0),
+      restore_target_bytes_(restore_target_bytes),
+      attended_(options_.sink_tokens, options_.window_tokens) {}
+
+// --- On the strand ---
+
+absl::Status SessionReader::ReadOn() {
+  const bool has_unread = HasUnread();
+  bool resident, by_this_model;
+  {
+    std::lock_guard lock(mutex_);
+    TOME_RETURN_IF_ERROR(failure_);
+    if (has_unread) caught_up_ = false;
+    resident = memory_.has_value();
+    by_this_model = by_this_model_;
+  }
+  if (!resident) {
+    if (!has_unread) return absl::OkStatus();
+    if (absl::Status status = CheckRoom(); !status.ok()) {
+      Fail(status);
+      return status;
+    }
+    if (!context_->residency.Reserve(Self(), max_state_bytes_)) return NoRoom();
+  }
+  const auto read = [&]() -> absl::Status {
+    if (!by_this_model) TOME_RETURN_IF_ERROR(CheckModel());
+    if (!resident) TOME_RETURN_IF_ERROR(BecomeResident());
+    return Pump();
+  };
+  absl::Status status = read();
+  if (!status.ok()) Fail(status);
+  return status;
+}
+
+absl::Status SessionReader::CheckRoom() const {
+  if (max_state_bytes_ <= context_->options.max_state_bytes) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kFailedPrecondition,
+                   fmt::format("session {}: its attention state can take {} bytes, but the server allows {} for all",
+                               id_, max_state_bytes_, context_->options.max_state_bytes),
+                   {.reason = "MEMORY_OPTIONS", .metadata = {{"session", id_}}});
+}
+
+absl::Status SessionReader::NoRoom() {
+  bool changed;
+  {
+    std::lock_guard lock(mutex_);
+    changed = !std::exchange(waiting_for_room_, true);
+  }
+  if (changed) host_.OnReadingChanged();
+  return MakeError(
+      absl::StatusCode::kResourceExhausted,
+      fmt::format("session {}: no room for its attention state of up to {} bytes until another session "
+                  "becomes idle",
+                  id_, max_state_bytes_),
+      {.reason = "STATE_MEMORY", .metadata = {{"session", id_}}, .retry_delay = context_->options.retry_delay});
+}
+
+absl::Status SessionReader::BecomeResident() {
+  absl::StatusOr<Memory> memory = Memory::Create(context_->model, options_);
+  if (!memory.ok()) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition,
+        fmt::format("session {} was made for another model: {}", id_, std::string(memory.status().message())),
+        {.reason = "MEMORY_OPTIONS", .metadata = {{"session", id_}}});
+  }
+  pipeline_ = std::make_unique<TextPipeline>(context_->model->tokenizer(), options_.segment_tokens);
+  buffer_.clear();
+  buffer_used_ = 0;
+  bool restoring;
+  {
+    std::lock_guard lock(mutex_);
+    memory_ = *std::move(memory);
+    waiting_for_room_ = false;
+    restoring = restore_target_bytes_ > 0;
+    pipeline_epoch_ = epoch_;
+  }
+  if (restoring) context_->observer.OnSessionEvent(id_, "restoring", "the stored bytes are read again");
+  return absl::OkStatus();
+}
+
+void SessionReader::Trim() {
+  std::lock_guard lock(mutex_);
+  if (memory_) return;
+  pipeline_.reset();
+  buffer_ = {};
+  buffer_used_ = 0;
+}
+
+bool SessionReader::HasUnread() {
+  const std::vector<StoredDocument>& documents = host_.Documents();
+  {
+    std::lock_guard lock(mutex_);
+    if (!memory_ || pipeline_epoch_ != epoch_) {
+      return std::any_of(documents.begin(), documents.end(), [](const auto& document) { return document.size > 0; });
+    }
+  }
+  const std::size_t at = pipeline_->document();
+  return at < documents.size() && (documents[at].sealed || pipeline_->offset() < documents[at].size);
+}
+
+absl::Status SessionReader::Pump() {
+  while (HasUnread()) {
+    {
+      std::lock_guard lock(mutex_);
+      if (!failure_.ok() || !memory_ || ready_.size() >= kMaxReadySegments) return absl::OkStatus();
+    }
+    std::deque<Segment> segments;
+    TOME_RETURN_IF_ERROR(FeedSlice(&segments));
+    AddSegments(std::move(segments));
+  }
+  bool idle, restored;
+  {
+    std::lock_guard lock(mutex_);
+    if (!memory_ || std::exchange(caught_up_, true)) return absl::OkStatus();
+    idle = IdleLocked();
+    restored = EndRestoringLocked();
+  }
+  if (restored) context_->observer.OnSessionEvent(id_, "restored", "");
+  if (idle) context_->residency.NotifyRoom();
+  host_.OnReadingChanged();
+  return absl::OkStatus();
+}
+
+absl::Status SessionReader::FeedSlice(std::deque<Segment>* segments) {
+  const std::size_t ordinal = pipeline_->document();
+  const StoredDocument& document = host_.Documents()[ordinal];
+  if (pipeline_->offset() == document.size) {
+    pipeline_->FinishDocument(segments);
+    return absl::OkStatus();
+  }
+  if (buffer_used_ == buffer_.size()) {
+    TOME_ASSIGN_OR_RETURN(SessionStore* const store, host_.Store());
+    TOME_ASSIGN_OR_RETURN(buffer_, store->ReadChunk(ordinal, document, pipeline_->offset()));
+    buffer_used_ = 0;
+  }
+  const std::string_view slice = std::string_view(buffer_).substr(buffer_used_, kSliceBytes);
+  buffer_used_ += slice.size();
+  pipeline_->Append(slice, segments);
+  return absl::OkStatus();
+}
+
+void SessionReader::AddSegments(std::deque<Segment> segments) {
+  if (segments.empty()) return;
+  {
+    std::lock_guard lock(mutex_);
+    std::move(segments.begin(), segments.end(), std::back_inserter(ready_));
+    if (std::exchange(in_loop_, true)) return;
+  }
+  context_->compute.Submit(Lane::kReading, Self());
+}
+
+absl::StatusOr<ReadingFork> SessionReader::Fork() {
+  std::unique_lock lock(mutex_);
+  TOME_RETURN_IF_ERROR(failure_);
+  if (!memory_) return Internal("session {}: its state is not in memory", id_);
+  ReadingFork fork{.memory = *memory_,
+                   .tail = {},
+                   .attended = attended_,
+                   .ingested_bytes = ingested_bytes_,
+                   .ingested_tokens = ingested_tokens_};
+  const bool idle = IdleLocked();
+  lock.unlock();
+  // Only the strand moves the pipeline, so what is pending still follows the memory that was taken.
+  if (idle) fork.tail = pipeline_->PendingTail();
+  return fork;
+}
+
+absl::Status SessionReader::CheckModel() {
+  const ModelInfo& info = context_->model->info();
+  TOME_ASSIGN_OR_RETURN(SessionStore* const store, host_.Store());
+  TOME_ASSIGN_OR_RETURN(const StoredSession stored, store->Load());
+  if (stored.model_digest != info.model_digest || stored.tokenizer_digest != info.tokenizer_digest) {
+    TOME_RETURN_IF_ERROR(store->SaveDigests(info.model_digest, info.tokenizer_digest));
+    context_->observer.OnSessionEvent(
+        id_, "model_changed",
+        fmt::format("it was read by model {} with tokenizer {}, and is read again by model {} with tokenizer {}",
+                    stored.model_digest, stored.tokenizer_digest, info.model_digest, info.tokenizer_digest));
+  }
+  std::lock_guard lock(mutex_);
+  by_this_model_ = true;
+  return absl::OkStatus();
+}
+
+// --- On the compute thread ---
+
+Task* SessionReader::NextTask() {
+  std::lock_guard lock(mutex_);
+  if (in_flight_) return &*task_;
+  if (ready_.empty() || !memory_ || !failure_.ok()) {
+    in_loop_ = false;
+    return nullptr;
+  }
+  in_flight_ = true;
+  reading_ = std::move(ready_.front());
+  ready_.pop_front();
+  writing_ = *memory_;
+  task_.emplace(Task::Read(&*writing_, reading_.tokens));
+  return &*task_;
+}
+
+void SessionReader::OnStep(StepResult result, absl::Duration step_time) {
+  bool restoring, wants_more, restored = false, idle = false;
+  std::size_t state_bytes = 0;
+  {
+    std::lock_guard lock(mutex_);
+    in_flight_ = false;
+    task_.reset();
+    restoring = restore_target_bytes_ > 0;
+    if (result.status.ok() && failure_.ok()) {
+      memory_ = std::move(writing_);
+      state_bytes = memory_->state_bytes();
+      Count(reading_, step_time);
+      idle = IdleLocked();
+      restored = EndRestoringLocked();
+      if (idle) rate_.Reset();
+    }
+    writing_.reset();
+    if (!failure_.ok()) DropStateLocked();
+    wants_more = !caught_up_ && ready_.size() <= kMaxReadySegments / 2;
+  }
+  if (!result.status.ok()) {
+    Fail(Annotate(result.status, fmt::format("session {}: reading", id_)));
+    return;
+  }
+  context_->observer.OnSegmentRead(result.tokens_read, step_time, restoring);
+  context_->residency.SetHeldBytes(*this, state_bytes);
+  if (restored) context_->observer.OnSessionEvent(id_, "restored", "");
+  if (wants_more) {
+    strand_.Post([self = Self()] { self->ReadOn().IgnoreError(); });  // status() tells
+  }
+  if (idle) context_->residency.NotifyRoom();
+  host_.OnReadingChanged();
+}
+
+void SessionReader::Count(const Segment& segment, absl::Duration step_time) {
+  const std::uint64_t bytes = segment.num_bytes();
+  ingested_bytes_ += bytes;
+  ingested_tokens_ += segment.tokens.size();
+  if (documents_.size() <= segment.document) documents_.resize(segment.document + 1);
+  documents_[segment.document].bytes = segment.end;
+  documents_[segment.document].tokens += segment.tokens.size();
+  attended_.Add(segment.spans);
+  const absl::Duration now = context_->clock.Elapsed();
+  rate_.Add(now - step_time, now, segment.tokens.size(), bytes);
+}
+
+// --- From any thread ---
+
+bool SessionReader::IdleLocked() const { return memory_ && caught_up_ && ready_.empty() && !in_flight_; }
+
+SessionPhase SessionReader::PhaseLocked() const {
+  if (!failure_.ok()) return SessionPhase::kFailed;
+  const bool restoring = restore_target_bytes_ > 0;
+  if (memory_) {
+    if (IdleLocked()) return SessionPhase::kIdle;
+    return restoring ? SessionPhase::kRestoring : SessionPhase::kReading;
+  }
+  if (waiting_for_room_) return restoring ? SessionPhase::kRestoring : SessionPhase::kReading;
+  if (restoring) return SessionPhase::kEvicted;
+  return caught_up_ ? SessionPhase::kIdle : SessionPhase::kReading;
+}
+
+bool SessionReader::EndRestoringLocked() {
+  if (restore_target_bytes_ == 0 || (!IdleLocked() && ingested_bytes_ < restore_target_bytes_)) return false;
+  restore_target_bytes_ = 0;
+  return true;
+}
+
+ReadingStatus SessionReader::status() const {
+  std::lock_guard lock(mutex_);
+  return {.phase = PhaseLocked(),
+          .ingested_bytes = ingested_bytes_,
+          .ingested_tokens = ingested_tokens_,
+          .caught_up = IdleLocked(),
+          .restore_target_bytes = restore_target_bytes_,
+          .tokens_per_second = rate_.tokens_per_second(),
+          .bytes_per_second = rate_.bytes_per_second(),
+          .resident = memory_.has_value(),
+          .state_bytes = memory_ ? memory_->state_bytes() : 0,
+          .by_this_model = by_this_model_,
+          .failure = failure_};
+}
+
+void SessionReader::DocumentProgress(std::size_t ordinal, ByteOffset* ingested_bytes,
+                                     std::uint64_t* ingested_tokens) const {
+  std::lock_guard lock(mutex_);
+  const DocumentCounts counts = ordinal < documents_.size() ? documents_[ordinal] : DocumentCounts();
+  *ingested_bytes = counts.bytes;
+  *ingested_tokens = counts.tokens;
+}
+
+void SessionReader::Hold() {
+  {
+    std::lock_guard lock(mutex_);
+    ++holds_;
+  }
+  context_->residency.Touch(*this);
+}
+
+void SessionReader::Unhold() {
+  bool evictable;
+  {
+    std::lock_guard lock(mutex_);
+    --holds_;
+    evictable = holds_ == 0 && IdleLocked();
+  }
+  if (evictable) context_->residency.NotifyRoom();
+}
+
+void SessionReader::DropStateLocked() {
+  memory_.reset();
+  ready_.clear();
+  ++epoch_;
+  ingested_bytes_ = ingested_tokens_ = 0;
+  documents_.clear();
+  attended_ = AttendedText(options_.sink_tokens, options_.window_tokens);
+  rate_.Reset();
+}
+
+void SessionReader::Fail(absl::Status failure) {
+  {
+    std::lock_guard lock(mutex_);
+    if (!failure_.ok()) return;
+    failure_ = std::move(failure);
+    DropStateLocked();
+  }
+  context_->residency.Release(*this);
+  host_.OnReadingChanged();
+}
+
+bool SessionReader::CanEvict() const {
+  std::lock_guard lock(mutex_);
+  return holds_ == 0 && IdleLocked();
+}
+
+bool SessionReader::TryEvict() {
+  {
+    std::lock_guard lock(mutex_);
+    if (holds_ > 0 || !IdleLocked()) return false;
+    const std::uint64_t target = ingested_bytes_;
+    DropStateLocked();
+    restore_target_bytes_ = target;
+    caught_up_ = target == 0;
+  }
+  host_.OnEvicted();
+  return true;
+}
+
+void SessionReader::OnRoom() {
+  strand_.Post([self = Self()] {
+    {
+      std::lock_guard lock(self->mutex_);
+      self->waiting_for_room_ = false;
+    }
+    self->ReadOn().IgnoreError();  // it waits again, or the status tells why not
+  });
+}
+
+}  // namespace tome::server

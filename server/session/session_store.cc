@@ -1,0 +1,256 @@
+#include "server/session/session_store.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "engine/base/crc32c.h"
+#include "engine/base/status.h"
+#include "server/session/errors.h"
+
+namespace tome::server {
+namespace {
+
+constexpr std::int64_t kApplicationId = 0x546F6D65;  // "Tome"
+constexpr std::int64_t kFormatVersion = 1;
+
+// Times are microseconds since 1970. A chunk's crc32c is that of its data.
+constexpr char kSchema[] = R"sql(
+  PRAGMA application_id = 1416588645;
+  PRAGMA user_version = 1;
+  CREATE TABLE session (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    id TEXT NOT NULL, request_id TEXT NOT NULL, display_name TEXT NOT NULL, version INTEGER NOT NULL,
+    create_time INTEGER NOT NULL, update_time INTEGER NOT NULL,
+    sink_tokens INTEGER NOT NULL, window_tokens INTEGER NOT NULL, segment_tokens INTEGER NOT NULL,
+    model_digest TEXT NOT NULL, tokenizer_digest TEXT NOT NULL) STRICT;
+  CREATE TABLE labels (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+  CREATE TABLE documents (
+    ordinal INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, sealed INTEGER NOT NULL,
+    invalid_utf8 INTEGER NOT NULL, create_time INTEGER NOT NULL) STRICT;
+  CREATE TABLE chunks (
+    chunk INTEGER PRIMARY KEY, document INTEGER NOT NULL, offset INTEGER NOT NULL, crc32c INTEGER NOT NULL,
+    data BLOB NOT NULL) STRICT;
+  CREATE UNIQUE INDEX chunks_by_offset ON chunks (document, offset);
+)sql";
+static_assert(kApplicationId == 1416588645 && kFormatVersion == 1, "as in the schema");
+
+std::int64_t ToMicros(absl::Time time) { return absl::ToUnixMicros(time); }
+
+absl::Status InsertLabels(Database& database, const std::map<std::string, std::string>& labels) {
+  for (const auto& [key, value] : labels) {
+    TOME_ASSIGN_OR_RETURN(Statement insert, database.Prepare("INSERT INTO labels (key, value) VALUES (?, ?)"));
+    TOME_RETURN_IF_ERROR(insert.BindText(0, key).BindText(1, value).Run());
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::int64_t> ReadPragma(Database& database, const char* sql) {
+  TOME_ASSIGN_OR_RETURN(Statement statement, database.Prepare(sql));
+  TOME_ASSIGN_OR_RETURN(const bool row, statement.Step());
+  return row ? statement.Int(0) : 0;
+}
+
+bool IsPositiveInt(std::int64_t value) { return value > 0 && value <= std::numeric_limits<int>::max(); }
+
+}  // namespace
+
+absl::Status SessionStore::Create(const std::string& path, const StoredSession& session) {
+  TOME_ASSIGN_OR_RETURN(Database database, Database::Open(path, Database::Mode::kCreate));
+  TOME_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(database));
+  TOME_RETURN_IF_ERROR(database.Execute(kSchema));
+  {
+    TOME_ASSIGN_OR_RETURN(Statement insert,
+                          database.Prepare("INSERT INTO session VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+    TOME_RETURN_IF_ERROR(insert.BindText(0, session.id)
+                             .BindText(1, session.request_id)
+                             .BindText(2, session.display_name)
+                             .BindInt(3, session.version)
+                             .BindInt(4, ToMicros(session.create_time))
+                             .BindInt(5, ToMicros(session.update_time))
+                             .BindInt(6, session.options.sink_tokens)
+                             .BindInt(7, session.options.window_tokens)
+                             .BindInt(8, session.options.segment_tokens)
+                             .BindText(9, session.model_digest)
+                             .BindText(10, session.tokenizer_digest)
+                             .Run());
+  }
+  TOME_RETURN_IF_ERROR(InsertLabels(database, session.labels));
+  return transaction.Commit();
+}
+
+absl::StatusOr<SessionStore> SessionStore::Open(const std::string& path, SessionId id) {
+  TOME_ASSIGN_OR_RETURN(Database database, Database::Open(path, Database::Mode::kOpen));
+  SessionStore store(std::move(database), std::move(id));
+  TOME_RETURN_IF_ERROR(store.CheckFormat());
+  return store;
+}
+
+absl::Status SessionStore::CheckFormat() {
+  TOME_ASSIGN_OR_RETURN(const std::int64_t application, ReadPragma(database_, "PRAGMA application_id"));
+  TOME_ASSIGN_OR_RETURN(const std::int64_t version, ReadPragma(database_, "PRAGMA user_version"));
+  if (application != kApplicationId) {
+    return MakeError(absl::StatusCode::kDataLoss, fmt::format("session {}: session.db is not a session's file", id_),
+                     {.reason = "STORED_DATA_DAMAGED", .metadata = {{"session", id_}}});
+  }
+  if (version != kFormatVersion) {
+    return FailedPrecondition("session {}: session.db has format {}, this server reads format {}", id_, version,
+                              kFormatVersion);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<StoredSession> SessionStore::Load() {
+  StoredSession session;
+  TOME_RETURN_IF_ERROR(LoadSession(&session));
+  TOME_RETURN_IF_ERROR(LoadDocuments(&session));
+  TOME_ASSIGN_OR_RETURN(Statement labels, database_.Prepare("SELECT key, value FROM labels"));
+  for (;;) {
+    TOME_ASSIGN_OR_RETURN(const bool row, labels.Step());
+    if (!row) return session;
+    session.labels.emplace(labels.Text(0), labels.Text(1));
+  }
+}
+
+absl::Status SessionStore::LoadSession(StoredSession* session) {
+  TOME_ASSIGN_OR_RETURN(
+      Statement select,
+      database_.Prepare("SELECT id, request_id, display_name, version, create_time, update_time, sink_tokens, "
+                        "window_tokens, segment_tokens, model_digest, tokenizer_digest FROM session"));
+  TOME_ASSIGN_OR_RETURN(const bool row, select.Step());
+  const bool good = row && select.Text(0) == id_ && IsPositiveInt(select.Int(6)) && IsPositiveInt(select.Int(7)) &&
+                    IsPositiveInt(select.Int(8));
+  if (!good) {
+    return MakeError(absl::StatusCode::kDataLoss, fmt::format("session {}: the stored metadata is damaged", id_),
+                     {.reason = "STORED_DATA_DAMAGED", .metadata = {{"session", id_}}});
+  }
+  session->id = id_;
+  session->request_id = select.Text(1);
+  session->display_name = select.Text(2);
+  session->version = select.Int(3);
+  session->create_time = absl::FromUnixMicros(select.Int(4));
+  session->update_time = absl::FromUnixMicros(select.Int(5));
+  session->options = {.sink_tokens = static_cast<int>(select.Int(6)),
+                      .window_tokens = static_cast<int>(select.Int(7)),
+                      .segment_tokens = static_cast<int>(select.Int(8))};
+  session->model_digest = select.Text(9);
+  session->tokenizer_digest = select.Text(10);
+  return absl::OkStatus();
+}
+
+absl::Status SessionStore::LoadDocuments(StoredSession* session) {
+  TOME_ASSIGN_OR_RETURN(Statement select,
+                        database_.Prepare("SELECT ordinal, name, size, sealed, invalid_utf8, create_time "
+                                          "FROM documents ORDER BY ordinal"));
+  for (;;) {
+    TOME_ASSIGN_OR_RETURN(const bool row, select.Step());
+    if (!row) return absl::OkStatus();
+    StoredDocument document;
+    document.name = select.Text(1);
+    document.size = static_cast<ByteOffset>(std::max<std::int64_t>(0, select.Int(2)));
+    document.sealed = select.Int(3) != 0;
+    document.invalid_utf8 = static_cast<Utf8Policy>(select.Int(4));
+    document.create_time = absl::FromUnixMicros(select.Int(5));
+    const bool good = select.Int(0) == static_cast<std::int64_t>(session->documents.size()) && select.Int(2) >= 0 &&
+                      (document.invalid_utf8 == Utf8Policy::kRefuse || document.invalid_utf8 == Utf8Policy::kReplace);
+    if (!good) return Damaged(document, 0, document.size, "its entry in the list of documents is damaged");
+    session->documents.push_back(std::move(document));
+  }
+}
+
+absl::Status SessionStore::SaveMetadata(const StoredSession& session) {
+  TOME_ASSIGN_OR_RETURN(Transaction transaction, Begin());
+  {
+    TOME_ASSIGN_OR_RETURN(Statement update,
+                          database_.Prepare("UPDATE session SET display_name = ?, version = ?, update_time = ?"));
+    TOME_RETURN_IF_ERROR(update.BindText(0, session.display_name)
+                             .BindInt(1, session.version)
+                             .BindInt(2, ToMicros(session.update_time))
+                             .Run());
+  }
+  TOME_RETURN_IF_ERROR(database_.Execute("DELETE FROM labels"));
+  TOME_RETURN_IF_ERROR(InsertLabels(database_, session.labels));
+  return transaction.Commit();
+}
+
+absl::Status SessionStore::SaveDigests(const std::string& model_digest, const std::string& tokenizer_digest) {
+  TOME_ASSIGN_OR_RETURN(Statement update,
+                        database_.Prepare("UPDATE session SET model_digest = ?, tokenizer_digest = ?"));
+  return update.BindText(0, model_digest).BindText(1, tokenizer_digest).Run();
+}
+
+absl::Status SessionStore::AddDocument(std::int64_t ordinal, const StoredDocument& document) {
+  TOME_ASSIGN_OR_RETURN(Statement insert, database_.Prepare("INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?)"));
+  return insert.BindInt(0, ordinal)
+      .BindText(1, document.name)
+      .BindInt(2, static_cast<std::int64_t>(document.size))
+      .BindInt(3, document.sealed)
+      .BindInt(4, static_cast<std::int64_t>(document.invalid_utf8))
+      .BindInt(5, ToMicros(document.create_time))
+      .Run();
+}
+
+absl::Status SessionStore::AddBytes(std::int64_t ordinal, ByteOffset offset, std::string_view data) {
+  while (!data.empty()) {
+    const std::string_view chunk = data.substr(0, kMaxChunkBytes);
+    TOME_ASSIGN_OR_RETURN(Statement insert, database_.Prepare("INSERT INTO chunks (document, offset, crc32c, data) "
+                                                              "VALUES (?, ?, ?, ?)"));
+    TOME_RETURN_IF_ERROR(insert.BindInt(0, ordinal)
+                             .BindInt(1, static_cast<std::int64_t>(offset))
+                             .BindInt(2, Crc32c(chunk))
+                             .BindBlob(3, chunk)
+                             .Run());
+    offset += chunk.size();
+    data.remove_prefix(chunk.size());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SessionStore::SaveDocument(std::int64_t ordinal, const StoredDocument& document, absl::Time update_time) {
+  {
+    TOME_ASSIGN_OR_RETURN(
+        Statement update,
+        database_.Prepare("UPDATE documents SET size = ?, sealed = ?, invalid_utf8 = ? WHERE ordinal = ?"));
+    TOME_RETURN_IF_ERROR(update.BindInt(0, static_cast<std::int64_t>(document.size))
+                             .BindInt(1, document.sealed)
+                             .BindInt(2, static_cast<std::int64_t>(document.invalid_utf8))
+                             .BindInt(3, ordinal)
+                             .Run());
+  }
+  TOME_ASSIGN_OR_RETURN(Statement touch, database_.Prepare("UPDATE session SET update_time = ?"));
+  return touch.BindInt(0, ToMicros(update_time)).Run();
+}
+
+absl::StatusOr<std::string> SessionStore::ReadChunk(std::int64_t ordinal, const StoredDocument& document,
+                                                    ByteOffset begin) {
+  TOME_ASSIGN_OR_RETURN(Statement select,
+                        database_.Prepare("SELECT offset, crc32c, data FROM chunks WHERE document = ? AND offset <= ? "
+                                          "ORDER BY offset DESC LIMIT 1"));
+  const absl::StatusOr<bool> row = select.BindInt(0, ordinal).BindInt(1, static_cast<std::int64_t>(begin)).Step();
+  if (!row.ok()) {
+    if (row.status().code() != absl::StatusCode::kDataLoss) return row.status();
+    return Damaged(document, begin, document.size, std::string(row.status().message()));
+  }
+  if (!*row) return Damaged(document, begin, document.size, "they are missing");
+  const ByteOffset offset = static_cast<ByteOffset>(select.Int(0));
+  const std::string_view data = select.Blob(2);
+  if (offset + data.size() <= begin) return Damaged(document, begin, document.size, "they are missing");
+  if (offset + data.size() > document.size || static_cast<std::int64_t>(Crc32c(data)) != select.Int(1)) {
+    return Damaged(document, offset, offset + data.size(), "their checksum does not match");
+  }
+  return std::string(data.substr(begin - offset));
+}
+
+absl::Status SessionStore::Damaged(const StoredDocument& document, ByteOffset begin, ByteOffset end,
+                                   const std::string& what) const {
+  return MakeError(absl::StatusCode::kDataLoss,
+                   fmt::format("session {}: document '{}': the stored bytes {} to {} are damaged: {}", id_,
+                               document.name, begin, end, what),
+                   {.reason = "STORED_DATA_DAMAGED",
+                    .metadata = {{"session", id_},
+                                 {"document", document.name},
+                                 {"begin", std::to_string(begin)},
+                                 {"end", std::to_string(end)}}});
+}
+
+}  // namespace tome::server

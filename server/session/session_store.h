@@ -1,0 +1,84 @@
+// One session on disk: a SQLite database with its metadata, its documents and their bytes in checksummed chunks.
+#ifndef TOME_SERVER_SESSION_SESSION_STORE_H_
+#define TOME_SERVER_SESSION_SESSION_STORE_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/session/sqlite.h"
+#include "server/session/types.h"
+
+namespace tome::server {
+
+inline constexpr std::size_t kMaxChunkBytes = std::size_t{256} << 10;
+
+struct StoredDocument {
+  std::string name;
+  ByteOffset size = 0;
+  bool sealed = false;
+  Utf8Policy invalid_utf8 = Utf8Policy::kRefuse;
+  absl::Time create_time;  // microseconds
+
+  friend bool operator==(const StoredDocument&, const StoredDocument&) = default;
+};
+
+struct StoredSession {
+  SessionId id;
+  std::string request_id;
+  std::string display_name;
+  std::map<std::string, std::string> labels;
+  std::int64_t version = 1;  // of the metadata
+  absl::Time create_time;    // microseconds
+  absl::Time update_time;
+  MemoryOptions options;
+  std::string model_digest;
+  std::string tokenizer_digest;
+  std::vector<StoredDocument> documents;
+};
+
+// Not thread-safe. All calls wait for the disk. Errors are those of Database; damaged content is
+// DATA_LOSS/STORED_DATA_DAMAGED with the session, and the document and byte range where that is known.
+class SessionStore {
+ public:
+  // Makes the database of a session without documents.
+  static absl::Status Create(const std::string& path, const StoredSession& session);
+  static absl::StatusOr<SessionStore> Open(const std::string& path, SessionId id);
+
+  absl::StatusOr<StoredSession> Load();
+
+  // Replaces display name, labels, version and update time.
+  absl::Status SaveMetadata(const StoredSession& session);
+  absl::Status SaveDigests(const std::string& model_digest, const std::string& tokenizer_digest);
+
+  // --- Writing of documents, within a transaction of the caller's ---
+  absl::StatusOr<Transaction> Begin() { return Transaction::Begin(database_); }
+  absl::Status AddDocument(std::int64_t ordinal, const StoredDocument& document);
+  // Stores `data`, the document's bytes from `offset` on.
+  absl::Status AddBytes(std::int64_t ordinal, ByteOffset offset, std::string_view data);
+  // Saves what of a document can change: size, seal and policy.
+  absl::Status SaveDocument(std::int64_t ordinal, const StoredDocument& document, absl::Time update_time);
+
+  // The document's bytes from `begin` to the end of the chunk that holds it, at least one; 0 <= begin < document.size.
+  absl::StatusOr<std::string> ReadChunk(std::int64_t ordinal, const StoredDocument& document, ByteOffset begin);
+
+ private:
+  SessionStore(Database database, SessionId id) : database_(std::move(database)), id_(std::move(id)) {}
+
+  absl::Status CheckFormat();
+  absl::Status LoadSession(StoredSession* session);
+  absl::Status LoadDocuments(StoredSession* session);
+  absl::Status Damaged(const StoredDocument& document, ByteOffset begin, ByteOffset end, const std::string& what) const;
+
+  Database database_;
+  SessionId id_;
+};
+
+}  // namespace tome::server
+
+#endif  // TOME_SERVER_SESSION_SESSION_STORE_H_

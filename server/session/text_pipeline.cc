@@ -1,0 +1,121 @@
+#include "server/session/text_pipeline.h"
+
+#include <utility>
+
+namespace tome::server {
+
+std::uint64_t Segment::num_bytes() const {
+  std::uint64_t sum = 0;
+  for (const TokenSpan& span : spans) sum += span.num_bytes;
+  return sum;
+}
+
+void SourceMap::Add(const std::vector<Utf8Replacement>& replacements) {
+  replacements_.insert(replacements_.end(), replacements.begin(), replacements.end());
+}
+
+ByteOffset SourceMap::ToSource(ByteOffset text_offset) {
+  while (!replacements_.empty() && replacements_.front().output_offset + kReplacementCharacter.size() <= text_offset) {
+    const Utf8Replacement& passed = replacements_.front();
+    text_base_ = passed.output_offset + kReplacementCharacter.size();
+    source_base_ = passed.source_offset + passed.source_bytes;
+    replacements_.pop_front();
+  }
+  // A token may end within a U+FFFD: the bytes that it stands for belong to the token that ends it.
+  if (!replacements_.empty() && replacements_.front().output_offset < text_offset) {
+    return replacements_.front().source_offset;
+  }
+  return source_base_ + (text_offset - text_base_);
+}
+
+TextPipeline::TextPipeline(std::shared_ptr<const Tokenizer> tokenizer, int segment_tokens)
+    : tokenizer_(std::move(tokenizer)), segment_tokens_(segment_tokens), stream_(tokenizer_->NewStream()) {}
+
+void TextPipeline::Take(const std::vector<TextToken>& tokens) {
+  if (!started_ && !tokens.empty()) {
+    started_ = true;
+    if (tokenizer_->add_bos() && tokenizer_->bos()) {
+      tokens_.push_back(*tokenizer_->bos());
+      spans_.push_back({.document = document_, .num_bytes = 0, .begin = source_end_});
+    }
+  }
+  for (const TextToken& token : tokens) {
+    text_end_ += token.num_bytes;
+    const ByteOffset end = source_map_.ToSource(text_end_);
+    tokens_.push_back(token.id);
+    spans_.push_back(
+        {.document = document_, .num_bytes = static_cast<std::uint32_t>(end - source_end_), .begin = source_end_});
+    source_end_ = end;
+  }
+}
+
+void TextPipeline::Cut(std::size_t size, std::deque<Segment>* segments) {
+  Segment segment{.tokens = {tokens_.begin(), tokens_.begin() + size},
+                  .spans = {spans_.begin(), spans_.begin() + size},
+                  .document = document_};
+  segment.end = segment.spans.back().begin + segment.spans.back().num_bytes;
+  segments->push_back(std::move(segment));
+  tokens_.erase(tokens_.begin(), tokens_.begin() + size);
+  spans_.erase(spans_.begin(), spans_.begin() + size);
+}
+
+void TextPipeline::AddText(std::string_view text, const std::vector<Utf8Replacement>& replacements,
+                           std::deque<Segment>* segments) {
+  source_map_.Add(replacements);
+  std::vector<TextToken> tokens;
+  stream_->Append(text, &tokens);
+  Take(tokens);
+  while (tokens_.size() >= segment_tokens_) Cut(segment_tokens_, segments);
+}
+
+void TextPipeline::Append(std::string_view bytes, std::deque<Segment>* segments) {
+  std::string text;
+  std::vector<Utf8Replacement> replacements;
+  replacer_.Append(bytes, &text, &replacements);
+  offset_ += bytes.size();
+  AddText(text, replacements, segments);
+}
+
+void TextPipeline::FinishDocument(std::deque<Segment>* segments) {
+  std::string text;
+  std::vector<Utf8Replacement> replacements;
+  replacer_.Finish(&text, &replacements);
+  AddText(text, replacements, segments);
+  std::vector<TextToken> tokens;
+  stream_->Finish(&tokens);
+  Take(tokens);
+  while (tokens_.size() >= segment_tokens_) Cut(segment_tokens_, segments);
+  if (!tokens_.empty()) Cut(tokens_.size(), segments);
+
+  ++document_;
+  offset_ = text_end_ = source_end_ = 0;
+  replacer_ = Utf8Replacer();
+  source_map_ = SourceMap();
+  stream_ = tokenizer_->NewStream();
+}
+
+Segment TextPipeline::PendingTail() const {
+  TextPipeline copy(*this, stream_->Clone());
+  std::vector<TextToken> tokens;
+  copy.stream_->Finish(&tokens);
+  copy.Take(tokens);
+  Segment tail{.tokens = std::move(copy.tokens_), .spans = std::move(copy.spans_), .document = document_};
+  tail.end = copy.source_end_;
+  return tail;
+}
+
+TextPipeline::TextPipeline(const TextPipeline& other, std::unique_ptr<TokenStream> stream)
+    : tokenizer_(other.tokenizer_),
+      segment_tokens_(other.segment_tokens_),
+      started_(other.started_),
+      document_(other.document_),
+      offset_(other.offset_),
+      replacer_(other.replacer_),
+      source_map_(other.source_map_),
+      stream_(std::move(stream)),
+      text_end_(other.text_end_),
+      source_end_(other.source_end_),
+      tokens_(other.tokens_),
+      spans_(other.spans_) {}
+
+}  // namespace tome::server
