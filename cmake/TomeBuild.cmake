@@ -19,6 +19,10 @@ endif()
 
 add_library(tome_compile_options INTERFACE)
 target_compile_options(tome_compile_options INTERFACE -Wall -Wextra -Werror -Wno-missing-field-initializers)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # GCC 12 warns of std::string's own code (PR 105651).
+  target_compile_options(tome_compile_options INTERFACE -Wno-restrict)
+endif()
 if(TOME_SANITIZERS)
   add_compile_options(-fsanitize=${TOME_SANITIZERS} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${TOME_SANITIZERS})
@@ -46,11 +50,16 @@ function(tome_test name)
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
 endfunction()
 
-# tome_torch_sources(TARGET): for engine targets (and their tests) that use libtorch: its parallel loops need OpenMP, and
-# its big header is compiled once.
+# tome_torch_sources(TARGET): for engine targets (and their tests) that use libtorch. Its parallel loops need OpenMP.
+# The engine's own targets, compiled alike, share one precompiled header.
 function(tome_torch_sources target)
   target_compile_options(${target} PRIVATE -fopenmp)
   target_link_libraries(${target} PRIVATE tome_torch)
   target_link_options(${target} PUBLIC -fopenmp)
-  target_precompile_headers(${target} PRIVATE <ATen/ATen.h> <ATen/Parallel.h>)
+  get_target_property(type ${target} TYPE)
+  if(target STREQUAL "tome_model")
+    target_precompile_headers(${target} PRIVATE <ATen/ATen.h> <ATen/Parallel.h>)
+  elseif(type STREQUAL "STATIC_LIBRARY")
+    target_precompile_headers(${target} REUSE_FROM tome_model)
+  endif()
 endfunction()

@@ -24,11 +24,14 @@ foreach(path torch/lib/libtorch_cpu.so sentencepiece/lib/libsentencepiece.a goog
   endif()
 endforeach()
 
-# libtorch. Its include folder carries an old google/protobuf, so these targets are linked PRIVATE, and only by engine
-# folders whose headers are not part of the engine's door. find_package(Torch) would insist on a whole CUDA toolkit.
+# libtorch. Its include folder carries an old google/protobuf and a newer fmt, so it is searched after the system's, and
+# linked PRIVATE, only by engine folders whose headers are not part of the engine's door. find_package(Torch) would
+# insist on a whole CUDA toolkit.
 add_library(tome_torch INTERFACE)
-target_include_directories(
-  tome_torch SYSTEM INTERFACE "${TOME_DEPS}/torch/include" "${TOME_DEPS}/torch/include/torch/csrc/api/include")
+target_compile_options(
+  tome_torch
+  INTERFACE "SHELL:-idirafter ${TOME_DEPS}/torch/include"
+            "SHELL:-idirafter ${TOME_DEPS}/torch/include/torch/csrc/api/include")
 target_compile_definitions(tome_torch INTERFACE _GLIBCXX_USE_CXX11_ABI=1)
 target_link_libraries(tome_torch INTERFACE "${TOME_DEPS}/torch/lib/libtorch_cpu.so" "${TOME_DEPS}/torch/lib/libc10.so")
 target_link_options(tome_torch INTERFACE "-Wl,-rpath,${TOME_DEPS}/torch/lib" -Wl,--allow-shlib-undefined)

@@ -1,0 +1,174 @@
+#include <gtest/gtest.h>
+
+#include "engine/engine.h"
+#include "tests/support/engine_models.h"
+#include "tests/support/status_matchers.h"
+
+namespace tome {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::IsOk;
+using testing::StatusIs;
+
+const std::shared_ptr<const Model>& TinyModel() {
+  static const std::shared_ptr<const Model> model = testing::LoadTinyModel();
+  return model;
+}
+
+const MemoryOptions kOptions = {.sink_tokens = 4, .window_tokens = 60, .segment_tokens = 16};
+
+Memory MemoryWith(int tokens) {
+  Memory memory = *Memory::Create(TinyModel(), kOptions);
+  std::vector<TokenId> text;
+  for (int i = 0; i < tokens; ++i) text.push_back((i * 13 + 1) % 256);
+  Task task = Task::Read(&memory, text);
+  Task* tasks[] = {&task};
+  while (!task.finished()) EXPECT_THAT(Step(tasks)[0].status, IsOk());
+  return memory;
+}
+
+std::vector<TokenId> Prompt(int tokens, int seed) {
+  std::vector<TokenId> prompt;
+  for (int i = 0; i < tokens; ++i) prompt.push_back((seed * 29 + i * 11) % 256);
+  return prompt;
+}
+
+struct Answer {
+  std::vector<TokenId> tokens;
+  std::string text;
+  FinishReason reason = FinishReason::kNone;
+};
+
+void Take(const StepResult& result, Answer* answer) {
+  ASSERT_THAT(result.status, IsOk());
+  for (const GeneratedToken& token : result.tokens) answer->tokens.push_back(token.id);
+  answer->text += result.text;
+  if (result.finished) answer->reason = result.finish_reason;
+}
+
+Answer Run(Task task) {
+  Answer answer;
+  Task* tasks[] = {&task};
+  while (!task.finished()) Take(Step(tasks)[0], &answer);
+  return answer;
+}
+
+TEST(Generate, RefusesWhatCannotWork) {
+  const Memory memory = MemoryWith(100);
+  EXPECT_THAT(Task::Generate(memory, {}, {}).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("prompt")));
+  EXPECT_THAT(Task::Generate(memory, {1 << 30}, {}).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("vocabulary")));
+  EXPECT_THAT(Task::Generate(memory, {-1}, {}).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("vocabulary")));
+  EXPECT_THAT(Task::Generate(memory, Prompt(4000, 1), {.max_tokens = 100}).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("4096")));
+  EXPECT_THAT(Task::Generate(memory, {1}, {.sampling = {.temperature = -1}}).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("temperature")));
+  EXPECT_THAT(Task::Generate(memory, {1}, {.sampling = {.top_p = 0}}).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("top_p")));
+  EXPECT_THAT(Task::Generate(memory, {1}, {.max_tokens = 0}).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("max_tokens")));
+}
+
+TEST(Generate, FillsTheContextToItsEnd) {
+  const Memory memory = MemoryWith(64);
+  const Answer answer = Run(*Task::Generate(memory, Prompt(4096 - 64 - 3, 1), {.max_tokens = 3}));
+  EXPECT_LE(answer.tokens.size(), 3u);
+  EXPECT_FALSE(answer.tokens.empty());
+}
+
+TEST(Generate, ReadsTheQuestionInChunksThenDecodes) {
+  Task task = *Task::Generate(MemoryWith(30), Prompt(40, 2), {.max_tokens = 5});
+  Task* tasks[] = {&task};
+  std::vector<std::int64_t> read;
+  std::size_t generated = 0;
+  while (!task.finished()) {
+    const StepResult result = std::move(Step(tasks)[0]);
+    ASSERT_THAT(result.status, IsOk());
+    if (result.tokens_read > 0) read.push_back(result.tokens_read);
+    generated += result.tokens.size();
+    EXPECT_EQ(task.decoding(), !task.finished() && task.tokens_left_to_read() == 0);
+  }
+  EXPECT_EQ(read, (std::vector<std::int64_t>{16, 16, 8}));
+  EXPECT_GE(generated, 1u);
+}
+
+TEST(Generate, StopsAtAStopToken) {
+  const Memory memory = MemoryWith(30);
+  const Answer free = Run(*Task::Generate(memory, Prompt(10, 3), {.max_tokens = 6}));
+  ASSERT_GE(free.tokens.size(), 3u);
+  const Answer stopped =
+      Run(*Task::Generate(memory, Prompt(10, 3), {.max_tokens = 6, .stop_tokens = {free.tokens[2]}}));
+  EXPECT_EQ(stopped.reason, FinishReason::kStopToken);
+  EXPECT_LE(stopped.tokens.size(), 3u);
+  EXPECT_EQ(stopped.tokens.back(), free.tokens[2]);
+}
+
+TEST(Generate, TheSameSeedGivesTheSameTextAloneAndInAnyCompany) {
+  const Memory memory = MemoryWith(70);
+  const auto make = [&](int i) {
+    return *Task::Generate(memory, Prompt(5 + 9 * i, i),
+                           {.sampling = {.temperature = 1.2, .seed = static_cast<std::uint64_t>(i)}, .max_tokens = 12});
+  };
+  std::vector<Answer> alone;
+  for (int i = 0; i < 6; ++i) alone.push_back(Run(make(i)));
+
+  Memory reader_memory = MemoryWith(20);
+  std::vector<Task> tasks;
+  for (int i = 0; i < 6; ++i) tasks.push_back(make(i));
+  tasks.push_back(Task::Read(&reader_memory, Prompt(64, 9)));
+  std::vector<Answer> together(6);
+  for (bool working = true; working;) {
+    std::vector<Task*> unfinished;
+    std::vector<std::size_t> indices;
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+      if (!tasks[i].finished()) {
+        unfinished.push_back(&tasks[i]);
+        indices.push_back(i);
+      }
+    }
+    working = !unfinished.empty();
+    const std::vector<StepResult> results = Step(unfinished);
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      if (indices[i] < 6) Take(results[i], &together[indices[i]]);
+    }
+  }
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_EQ(together[i].tokens, alone[i].tokens) << i;
+    EXPECT_EQ(together[i].text, alone[i].text) << i;
+  }
+
+  Memory expected = MemoryWith(20);
+  Task read = Task::Read(&expected, Prompt(64, 9));
+  Task* reading[] = {&read};
+  while (!read.finished()) Step(reading);
+  EXPECT_EQ(reader_memory.Digest(), expected.Digest());
+}
+
+TEST(Step, AFailingTaskFailsAlone) {
+  Memory good_memory = MemoryWith(10), bad_memory = MemoryWith(10);
+  const std::string before = bad_memory.Digest();
+  Task good = Task::Read(&good_memory, Prompt(16, 1)), bad = Task::Read(&bad_memory, {5, 1 << 29, 7});
+  Task* tasks[] = {&bad, &good};
+  const std::vector<StepResult> results = Step(tasks);
+  EXPECT_THAT(results[0].status, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("vocabulary")));
+  EXPECT_TRUE(results[0].finished);
+  EXPECT_TRUE(bad.finished());
+  EXPECT_THAT(results[1].status, IsOk());
+  EXPECT_EQ(results[1].tokens_read, 16);
+  EXPECT_EQ(bad_memory.Digest(), before);
+}
+
+TEST(Step, NothingToDoIsNothingDone) {
+  Memory memory = MemoryWith(10);
+  Task empty = Task::Read(&memory, {});
+  EXPECT_TRUE(empty.finished());
+  Task* tasks[] = {&empty};
+  EXPECT_TRUE(Step(tasks)[0].finished);
+  EXPECT_TRUE(Step({}).empty());
+}
+
+}  // namespace
+}  // namespace tome
