@@ -1,0 +1,426 @@
+// Runs the real `tome` against a fake server.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "client/command/json.h"
+#include "tests/client/fake_server.h"
+
+namespace tome::command {
+namespace {
+
+using client::AppendFault;
+using client::FakeServer;
+using client::MakeError;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+struct Outcome {
+  int exit_code = -1;
+  std::string out;
+  std::string err;
+};
+
+// A running `tome`. Its output is collected by threads; its input stays open until CloseInput.
+class Process {
+ public:
+  // With `terminal`, standard error is one, of 80 columns.
+  explicit Process(std::vector<std::string> arguments, bool terminal = false) {
+    arguments.insert(arguments.begin(), TOME_BINARY);
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    int in[2], out[2], err[2];
+    EXPECT_EQ(pipe2(in, O_CLOEXEC), 0);
+    EXPECT_EQ(pipe2(out, O_CLOEXEC), 0);
+    winsize size{.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
+    if (terminal) {
+      EXPECT_EQ(openpty(&err[0], &err[1], nullptr, nullptr, &size), 0);
+      fcntl(err[0], F_SETFD, FD_CLOEXEC);
+    } else {
+      EXPECT_EQ(pipe2(err, O_CLOEXEC), 0);
+    }
+    pid_ = fork();
+    if (pid_ == 0) {
+      dup2(in[0], STDIN_FILENO);
+      dup2(out[1], STDOUT_FILENO);
+      dup2(err[1], STDERR_FILENO);
+      execv(argv[0], argv.data());
+      _exit(127);
+    }
+    close(in[0]);
+    close(out[1]);
+    close(err[1]);
+    input_ = in[1];
+    readers_[0] = std::thread([this, from = out[0]] { Collect(from, &outcome_.out); });
+    readers_[1] = std::thread([this, from = err[0]] { Collect(from, &outcome_.err); });
+  }
+  ~Process() {
+    if (pid_ > 0) {
+      kill(pid_, SIGKILL);
+      Wait();
+    }
+  }
+
+  void Write(const std::string& text) {
+    ASSERT_EQ(write(input_, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  }
+  void CloseInput() {
+    if (input_ >= 0) close(input_);
+    input_ = -1;
+  }
+  void Signal(int signal) { kill(pid_, signal); }
+
+  const Outcome& Wait() {
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    pid_ = -1;
+    CloseInput();
+    for (std::thread& reader : readers_) reader.join();
+    outcome_.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+    return outcome_;
+  }
+
+ private:
+  static void Collect(int from, std::string* to) {
+    char part[4096];
+    ssize_t size;
+    while ((size = read(from, part, sizeof part)) > 0) to->append(part, size);
+    close(from);
+  }
+
+  pid_t pid_ = -1;
+  int input_ = -1;
+  std::thread readers_[2];
+  Outcome outcome_;
+};
+
+std::vector<Json> Lines(const std::string& text) {
+  std::vector<Json> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(Json::parse(line));
+  return lines;
+}
+
+class CommandTest : public ::testing::Test {
+ protected:
+  CommandTest() : folder_(std::filesystem::path(testing::TempDir()) / ("tome-command-" + std::to_string(getpid()))) {
+    std::filesystem::create_directories(folder_);
+    signal(SIGPIPE, SIG_IGN);
+  }
+  ~CommandTest() override { std::filesystem::remove_all(folder_); }
+
+  std::vector<std::string> WithServer(std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--server", server_.address()});
+    return arguments;
+  }
+  Outcome Run(const std::vector<std::string>& arguments, const std::string& input = "") {
+    Process process(WithServer(arguments));
+    process.Write(input);
+    process.CloseInput();
+    return process.Wait();
+  }
+  std::string File(const std::string& name, const std::string& text) {
+    std::ofstream(folder_ / name) << text;
+    return folder_ / name;
+  }
+
+  FakeServer server_;
+  std::filesystem::path folder_;
+};
+
+TEST_F(CommandTest, ExplainsItself) {
+  const Outcome help = Run({"--help"});
+  EXPECT_EQ(help.exit_code, 0);
+  for (const char* text : {"create", "append", "ask", "list", "show", "watch", "delete", "model", "tokenize",
+                           "TOME_SERVER", "Exit codes", "tome append bible bible.txt"}) {
+    EXPECT_THAT(help.out, HasSubstr(text));
+  }
+  for (const char* command : {"create", "append", "ask", "list", "show", "watch", "delete", "model", "tokenize"}) {
+    const Outcome outcome = Run({command, "--help"});
+    EXPECT_EQ(outcome.exit_code, 0);
+    EXPECT_THAT(outcome.out, HasSubstr("Examples:\n  ")) << command;
+  }
+  EXPECT_THAT(Run({"--version"}).out, StartsWith("tome 0."));
+}
+
+TEST_F(CommandTest, ExitsWith2WhenCalledWrongly) {
+  const std::vector<std::vector<std::string>> wrong = {{},
+                                                       {"frobnicate"},
+                                                       {"list", "--no-such-option"},
+                                                       {"show"},
+                                                       {"show", "a/b"},
+                                                       {"list", "--output", "xml"},
+                                                       {"list", "--timeout", "-1"},
+                                                       {"ask", "s", "why?", "--form", "verse"},
+                                                       {"ask", "s", "why?", "--max-tokens", "many"},
+                                                       {"create", "--label", "no-value"},
+                                                       {"append", "s", "/no/such/file"},
+                                                       {"append", "s", "/"},
+                                                       {"list", "--tls-ca", "/no/such/file"}};
+  for (const auto& arguments : wrong) {
+    const Outcome outcome = Run(arguments);
+    EXPECT_EQ(outcome.exit_code, 2) << testing::PrintToString(arguments) << outcome.err;
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+    EXPECT_THAT(outcome.err, StartsWith("tome: "));
+    EXPECT_THAT(outcome.out, IsEmpty());
+  }
+}
+
+TEST_F(CommandTest, CreatesASession) {
+  const Outcome outcome = Run(
+      {"create", "--id", "bible", "--name", "King James", "--label", "a=1", "--label", "b=x=y", "--window", "4096"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, "sessions/bible\n");
+  const v1::CreateSessionRequest request = server_.last_create();
+  EXPECT_EQ(request.session().display_name(), "King James");
+  EXPECT_EQ(request.session().labels().at("b"), "x=y");
+  EXPECT_EQ(request.session().options().window_tokens(), 4096);
+  const Outcome again = Run({"create", "--id", "bible"});
+  EXPECT_EQ(again.exit_code, 5);
+  EXPECT_THAT(again.err, HasSubstr("exists"));
+}
+
+TEST_F(CommandTest, ListsShowsAndDeletesSessions) {
+  EXPECT_THAT(Run({"list"}).err, HasSubstr("tome create"));
+  for (const char* id : {"one", "two", "three"}) server_.AddSession(id);
+  server_.AddDocument("one", {.name = "book", .bytes = std::string(2000, 'x'), .sealed = true, .ingested = 1000});
+  const Outcome list = Run({"list"});
+  EXPECT_EQ(list.exit_code, 0);
+  EXPECT_THAT(list.out, StartsWith("SESSION"));
+  EXPECT_THAT(list.out, HasSubstr("sessions/three"));
+  const Json json = Json::parse(Run({"list", "--output", "json"}).out);
+  EXPECT_EQ(json.size(), 3);
+  EXPECT_EQ(json[0]["documents"][0]["ingested_bytes"], 1000);
+
+  const Outcome show = Run({"show", "sessions/one"});
+  EXPECT_EQ(show.exit_code, 0);
+  EXPECT_THAT(show.out, HasSubstr("book"));
+  EXPECT_THAT(show.out, HasSubstr("50%"));
+  EXPECT_EQ(Json::parse(Run({"--output", "json", "show", "one"}).out)["name"], "sessions/one");
+
+  EXPECT_EQ(Run({"delete", "one"}).out, "deleted sessions/one\n");
+  const Outcome half = Run({"delete", "--yes", "none", "two", "--output", "json"});
+  EXPECT_EQ(half.exit_code, 3);
+  EXPECT_EQ(half.out,
+            "[{\"name\":\"sessions/none\",\"deleted\":false},{\"name\":\"sessions/two\",\"deleted\":true}]\n");
+  EXPECT_EQ(Run({"show", "one"}).exit_code, 3);
+}
+
+TEST_F(CommandTest, TellsThatNoServerIsThere) {
+  const std::string address = server_.address();
+  server_.Stop();
+  for (const auto& arguments : std::vector<std::vector<std::string>>{
+           {"list"}, {"append", "s", File("book", "text")}, {"ask", "s", "why?"}, {"watch", "s"}}) {
+    const Outcome outcome = Run(arguments);
+    EXPECT_EQ(outcome.exit_code, 4);
+    EXPECT_THAT(outcome.err, StartsWith("tome: cannot reach a server at " + address + ": start one with tome-server"));
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+  }
+}
+
+TEST_F(CommandTest, TellsTheKindsOfServerErrorsApart) {
+  const std::pair<grpc::Status, int> cases[] = {
+      {MakeError(grpc::StatusCode::INTERNAL, "it broke", "BUG"), 1},
+      {MakeError(grpc::StatusCode::DATA_LOSS, "it is damaged", "STORED_DATA_DAMAGED"), 1},
+      {MakeError(grpc::StatusCode::UNAVAILABLE, "draining", "DRAINING", {}, std::chrono::seconds(60)), 4},
+      {MakeError(grpc::StatusCode::RESOURCE_EXHAUSTED, "full", "SESSION_LIMIT"), 5},
+  };
+  for (const auto& [fault, exit_code] : cases) {
+    server_.AddCallFault(fault);
+    const Outcome outcome = Run({"model", "--output", "json"});
+    EXPECT_EQ(outcome.exit_code, exit_code) << outcome.err;
+    EXPECT_EQ(Json::parse(outcome.err)["error"]["message"], fault.error_message());
+  }
+}
+
+TEST_F(CommandTest, GivesUpAfterTheTimeout) {
+  server_.AddSession("s");
+  server_.HoldAnswer();
+  const Outcome outcome = Run({"ask", "s", "why?", "--timeout", "0.3"});
+  EXPECT_EQ(outcome.exit_code, 4);
+  EXPECT_THAT(outcome.err, HasSubstr("--timeout"));
+}
+
+TEST_F(CommandTest, AppendsAFileOnceHoweverOftenItIsAsked) {
+  server_.AddSession("s");
+  const std::string text(300'000, 'x');
+  const std::string file = File("book.txt", text);
+  const Outcome first = Run({"append", "s", file});
+  EXPECT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_EQ(first.out, "book.txt in sessions/s: 300,000 bytes stored, read, sealed\n");
+  EXPECT_THAT(first.err, HasSubstr("100%"));
+  EXPECT_THAT(first.err, Not(HasSubstr("\r")));
+  EXPECT_EQ(server_.Bytes("s", "book.txt"), text);
+  const Outcome second = Run({"append", "s", file});
+  EXPECT_EQ(second.exit_code, 0);
+  EXPECT_EQ(second.out, "book.txt is already in sessions/s: the same 300,000 bytes, sealed\n");
+  File("book.txt", text + "more");
+  EXPECT_EQ(Run({"append", "s", file}).exit_code, 5);
+}
+
+TEST_F(CommandTest, AppendsStandardInput) {
+  server_.AddSession("s");
+  const Outcome outcome =
+      Run({"append", "s", "-", "--document", "notes", "--no-finish", "--output", "json"}, "some text");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(server_.Bytes("s", "notes"), "some text");
+  EXPECT_FALSE(server_.Sealed("s", "notes"));
+  const std::vector<Json> lines = Lines(outcome.out);
+  ASSERT_GE(lines.size(), 2);
+  EXPECT_EQ(lines.front()["event"], "progress");
+  EXPECT_TRUE(lines.front()["total_bytes"].is_null());
+  EXPECT_EQ(lines.back()["event"], "result");
+  EXPECT_EQ(lines.back()["durable_bytes"], 9);
+  EXPECT_EQ(lines.back()["sealed"], false);
+  EXPECT_EQ(Run({"append", "s", "-", "--document", "notes", "--continue"}, ", and more").exit_code, 0);
+  EXPECT_EQ(server_.Bytes("s", "notes"), "some text, and more");
+  EXPECT_TRUE(server_.Sealed("s", "notes"));
+}
+
+TEST_F(CommandTest, TellsWhereAFileIsNotUtf8) {
+  server_.AddSession("s");
+  const std::string file = File("bad.txt", "good \xff bad");
+  const Outcome refused = Run({"append", "s", file});
+  EXPECT_EQ(refused.exit_code, 5);
+  EXPECT_THAT(refused.err, HasSubstr("byte 5"));
+  EXPECT_THAT(refused.err, HasSubstr("--replace-invalid-utf8"));
+  EXPECT_EQ(Run({"append", "s", file, "--replace-invalid-utf8"}).exit_code, 0);
+}
+
+TEST_F(CommandTest, ResumesADroppedConnectionWithANote) {
+  server_.AddSession("s");
+  server_.AddFault({.kind = AppendFault::Kind::kDrop, .after_messages = 2, .store_message = true});
+  std::string text(2'000'000, 'x');
+  for (std::size_t i = 0; i < text.size(); i += 1000) text[i] = '\n';
+  const Outcome outcome = Run({"append", "s", File("book", text)});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("connection lost"));
+  EXPECT_EQ(server_.Bytes("s", "book"), text);
+}
+
+TEST_F(CommandTest, StopsAnEndlessInputOnCtrlCAndSaysHowToGoOn) {
+  server_.AddSession("s");
+  Process process(WithServer({"append", "s", "-", "--document", "log"}));
+  process.Write("a first line\n");
+  ASSERT_TRUE(server_.WaitUntil([this] { return server_.DurableLocked("s") == 13; }));
+  process.Signal(SIGINT);
+  const Outcome& outcome = process.Wait();
+  EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("13 bytes"));
+  EXPECT_THAT(outcome.err, HasSubstr("tome append sessions/s - --document 'log'"));
+  EXPECT_THAT(outcome.err, HasSubstr("resumes at byte 13"));
+  EXPECT_FALSE(server_.Sealed("s", "log"));
+}
+
+TEST_F(CommandTest, StopsWaitingForTheReadingOnCtrlC) {
+  server_.AddSession("s");
+  server_.HoldReading(true);
+  Process process(WithServer({"append", "s", File("book", "text")}));
+  ASSERT_TRUE(server_.WaitUntil([this] { return server_.DurableLocked("s") == 4; }));
+  // The seal comes with the last message or in one of its own.
+  while (!server_.Sealed("s", "book")) std::this_thread::yield();
+  process.Signal(SIGTERM);
+  const Outcome& outcome = process.Wait();
+  EXPECT_EQ(outcome.exit_code, 143) << outcome.err;
+}
+
+TEST_F(CommandTest, DrawsABarOnATerminal) {
+  server_.AddSession("s");
+  Process process(WithServer({"append", "s", File("book", std::string(100'000, 'x'))}), /*terminal=*/true);
+  const Outcome& outcome = process.Wait();
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("\r\x1b[Kreading  [####"));
+}
+
+TEST_F(CommandTest, StreamsAnAnswerAndSumsUp) {
+  server_.AddSession("s");
+  const Outcome outcome =
+      Run({"ask",     "s",       "why?", "--form",  "qa",  "--max-tokens", "9",   "--temperature",
+           "0.5",     "--top-k", "3",    "--top-p", "0.9", "--min-p",      "0.1", "--repetition-penalty",
+           "1.1",     "--seed",  "7",    "--stop",  "a",   "--stop",       "b",   "--instruction",
+           "be brief"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, "In the beginning\n");
+  EXPECT_THAT(outcome.err, HasSubstr("7 prompt + 2 generated tokens"));
+  const v1::AskRequest request = server_.last_question();
+  EXPECT_EQ(request.session(), "sessions/s");
+  EXPECT_EQ(request.question(), "why?");
+  EXPECT_EQ(request.instruction(), "be brief");
+  EXPECT_EQ(request.prompt_form(), v1::PROMPT_FORM_QUESTION_ANSWER);
+  EXPECT_EQ(request.generation().max_tokens(), 9);
+  EXPECT_EQ(request.generation().temperature(), 0.5);
+  EXPECT_EQ(request.generation().top_k(), 3);
+  EXPECT_EQ(request.generation().top_p(), 0.9);
+  EXPECT_EQ(request.generation().min_p(), 0.1);
+  EXPECT_EQ(request.generation().repetition_penalty(), 1.1);
+  EXPECT_EQ(request.generation().seed(), 7);
+  EXPECT_THAT(request.generation().stop(), ElementsAre("a", "b"));
+  EXPECT_FALSE(request.generation().log_probabilities());
+}
+
+TEST_F(CommandTest, AnswersInJsonLines) {
+  server_.AddDocument("s", {.name = "book", .bytes = "text"});
+  const Outcome outcome = Run({"ask", "s", "why?", "--output", "json", "--log-probabilities", "--wait-for-all"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  const std::vector<Json> lines = Lines(outcome.out);
+  ASSERT_EQ(lines.size(), 4);
+  EXPECT_EQ(lines[0]["event"], "progress");
+  EXPECT_EQ(lines[0]["phase"], "reading_question");
+  EXPECT_EQ(lines[1]["event"], "delta");
+  EXPECT_EQ(lines[1]["text"], "In the ");
+  EXPECT_EQ(lines[1]["tokens"][0]["log_probability"], -0.25);
+  EXPECT_EQ(lines[3]["event"], "result");
+  EXPECT_EQ(lines[3]["answer"], "In the beginning");
+  EXPECT_EQ(lines[3]["timings"]["generating_seconds"], 0.5);
+  EXPECT_EQ(server_.last_question().wait_for_ingested_bytes(), 4);
+}
+
+TEST_F(CommandTest, EndsAQuestionOnCtrlC) {
+  server_.AddSession("s");
+  server_.HoldAnswer();
+  Process process(WithServer({"ask", "s", "why?"}));
+  ASSERT_TRUE(server_.WaitUntil([this] { return server_.asks_waiting_locked() > 0; }));
+  process.Signal(SIGINT);
+  EXPECT_EQ(process.Wait().exit_code, 130);
+  EXPECT_TRUE(server_.WaitUntil([this] { return server_.asks_waiting_locked() == 0; }));
+}
+
+TEST_F(CommandTest, WatchesUntilEverythingIsRead) {
+  server_.AddDocument("s", {.name = "book", .bytes = std::string(1000, 'x'), .sealed = true, .ingested = 1000});
+  const Outcome text = Run({"watch", "s"});
+  EXPECT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_THAT(text.out, HasSubstr("100%"));
+  const std::vector<Json> lines = Lines(Run({"watch", "s", "--output", "json"}).out);
+  ASSERT_EQ(lines.size(), 1);
+  EXPECT_EQ(lines[0]["ingested_bytes"], 1000);
+  EXPECT_EQ(lines[0]["phase"], "idle");
+}
+
+TEST_F(CommandTest, ShowsTheModelAndTokens) {
+  const Outcome model = Run({"model"});
+  EXPECT_EQ(model.exit_code, 0) << model.err;
+  EXPECT_THAT(model.out, HasSubstr("134,515,008"));
+  EXPECT_EQ(Json::parse(Run({"model", "--output", "json"}).out)["config"]["layers"], 30);
+  const Outcome tokens = Run({"tokenize", "ab"});
+  EXPECT_EQ(tokens.out, "TOKEN  BYTES  PIECE\n   97      1  a\n   98      1  b\n");
+  EXPECT_EQ(tokens.err, "2 tokens, 2 bytes\n");
+  EXPECT_EQ(Json::parse(Run({"tokenize", "-", "--output", "json"}, "abc").out)["tokens"].size(), 3);
+  EXPECT_EQ(Run({"tokenize", "\xff"}).exit_code, 2);
+}
+
+}  // namespace
+}  // namespace tome::command

@@ -1,0 +1,287 @@
+// How the command shows things: numbers, tables, bars, JSON, errors.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "client/command/ask_summary.h"
+#include "client/command/context.h"
+#include "client/command/error_text.h"
+#include "client/command/exit_code.h"
+#include "client/command/format.h"
+#include "client/command/json.h"
+#include "client/command/progress.h"
+#include "client/command/table.h"
+#include "client/errors.h"
+#include "tests/client/fake_server.h"
+
+namespace tome::command {
+namespace {
+
+using std::chrono::milliseconds;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+TEST(FormatTest, WritesNumbersForPeople) {
+  const std::pair<std::uint64_t, const char*> bytes[] = {{0, "0 B"},
+                                                         {999, "999 B"},
+                                                         {1000, "1.0 KB"},
+                                                         {999'949, "999.9 KB"},
+                                                         {999'950, "1.0 MB"},
+                                                         {4'300'000, "4.3 MB"},
+                                                         {18'446'744'073'709'551'615ULL, "18.4 EB"}};
+  for (const auto& [value, text] : bytes) EXPECT_EQ(FormatBytes(value), text);
+  const std::pair<std::uint64_t, const char*> counts[] = {
+      {0, "0"}, {999, "999"}, {1000, "1,000"}, {1'234'567, "1,234,567"}};
+  for (const auto& [value, text] : counts) EXPECT_EQ(FormatCount(value), text);
+  const std::pair<std::int64_t, const char*> durations[] = {
+      {-5, "0.0 s"},     {840, "0.8 s"},     {9'949, "9.9 s"},     {9'950, "10 s"},       {59'499, "59 s"},
+      {59'500, "1m00s"}, {185'000, "3m05s"}, {7'440'000, "2h04m"}, {442'800'000, "5d03h"}};
+  for (const auto& [value, text] : durations) EXPECT_EQ(FormatDuration(milliseconds(value)), text) << value;
+  EXPECT_EQ(FormatPercent(0, 0), "100%");
+  EXPECT_EQ(FormatPercent(999, 1000), "99%");
+  EXPECT_EQ(FormatPercent(1000, 1000), "100%");
+  google::protobuf::Timestamp time;
+  EXPECT_EQ(FormatTime(time), "-");
+  time.set_seconds(1'700'000'000);
+  EXPECT_EQ(FormatTime(time), "2023-11-14 22:13:20Z");
+}
+
+TEST(FormatTest, MakesTextOfOthersHarmless) {
+  EXPECT_EQ(Printable("plain \u00e9 \u6f22"), "plain \u00e9 \u6f22");
+  EXPECT_EQ(Printable("\x1b[2Jgone\x7f"), "\\x1b[2Jgone\\x7f");
+  EXPECT_EQ(Printable("\u009b2J"), "\\x9b2J");
+  EXPECT_EQ(Printable("a\nb\tc"), "a\\nb\\tc");
+  EXPECT_EQ(Printable("a\nb\tc\r", /*keep_lines=*/true), "a\nb\tc\\x0d");
+  EXPECT_EQ(Printable("bad \xff."), "bad \ufffd.");
+}
+
+TEST(FormatTest, CountsColumns) {
+  EXPECT_EQ(DisplayWidth("abc"), 3);
+  EXPECT_EQ(DisplayWidth("\u6f22\u5b57"), 4);
+  EXPECT_EQ(DisplayWidth("e\u0301"), 1);
+}
+
+TEST(TableTest, AlignsColumns) {
+  Table table({{"NAME"}, {"BYTES", true}});
+  table.AddRow({"\u6f22\u5b57", "1"});
+  table.AddRow({"longer", "12,345"});
+  table.AddRow({"evil\x1b[2J"});
+  EXPECT_EQ(table.Render(),
+            "NAME          BYTES\n"
+            "\u6f22\u5b57              1\n"
+            "longer       12,345\n"
+            "evil\\x1b[2J\n");
+  EXPECT_EQ(RenderFields({{"a", "1"}, {"long", "2"}}), "a     1\nlong  2\n");
+}
+
+ProgressView View(std::uint64_t done, std::uint64_t stored, std::optional<std::uint64_t> total) {
+  return {.label = "reading",
+          .done_bytes = done,
+          .stored_bytes = stored,
+          .total_bytes = total,
+          .tokens_per_second = 1523.4,
+          .time_left = milliseconds(192'000)};
+}
+
+TEST(ProgressTest, DrawsABarThatFitsTheTerminal) {
+  EXPECT_EQ(FormatBar(View(1'000'000, 2'000'000, 4'000'000), 84),
+            "reading  [######======............]  25%  1.0 MB of 4.0 MB  1,523 tokens/s  3m12s left");
+  EXPECT_EQ(FormatBar(View(1'000'000, 2'000'000, 4'000'000), 66),
+            "reading   25%  1.0 MB of 4.0 MB  1,523 tokens/s  3m12s left");
+  EXPECT_EQ(FormatBar(View(1'000'000, 2'000'000, 4'000'000), 50), "reading   25%  1.0 MB of 4.0 MB  3m12s left");
+  EXPECT_EQ(FormatBar(View(1'000'000, 2'000'000, 4'000'000), 8), " 25%  ");
+  EXPECT_EQ(FormatBar(View(1'000'000, 2'000'000, std::nullopt), 200),
+            "reading  1.0 MB of 2.0 MB so far  1,523 tokens/s  3m12s left");
+  for (int columns = 0; columns < 200; ++columns) {
+    for (const std::uint64_t done : {0, 5, 10, 20}) {
+      const std::string bar = FormatBar(View(done, 15, 10), columns);
+      EXPECT_LT(static_cast<int>(bar.size()), std::max(columns, 1)) << bar;
+    }
+  }
+  EXPECT_THAT(FormatBar(View(0, 0, 0), 100), HasSubstr("[####"));
+  EXPECT_THAT(FormatBar(View(10, 10, 10), 100), Not(HasSubstr(".]")));
+}
+
+class ProgressDisplayTest : public ::testing::Test {
+ protected:
+  ProgressDisplay::Clock clock() {
+    return [this] { return now_; };
+  }
+  std::size_t lines() {
+    const std::string text = out_.str();
+    return std::count(text.begin(), text.end(), '\n');
+  }
+  std::size_t redraws() {
+    const std::string text = out_.str();
+    return std::count(text.begin(), text.end(), '\r');
+  }
+
+  std::chrono::steady_clock::time_point now_{};
+  std::ostringstream out_;
+};
+
+TEST_F(ProgressDisplayTest, RedrawsATerminalAtMostTenTimesASecond) {
+  ProgressDisplay display(out_, [] { return 80; }, clock());
+  for (int i = 0; i < 1000; ++i) {
+    display.Show(View(i, 1000, 1000));
+    now_ += milliseconds(1);
+  }
+  EXPECT_EQ(redraws(), 10);
+  EXPECT_EQ(lines(), 0);
+  display.Show(View(1000, 1000, 1000));
+  display.Finish(/*keep=*/true);
+  EXPECT_EQ(lines(), 1);
+  EXPECT_THAT(out_.str(), HasSubstr("100%"));
+}
+
+TEST_F(ProgressDisplayTest, WritesFewPlainLinesElsewhere) {
+  ProgressDisplay display(out_, nullptr, clock());
+  for (int i = 0; i <= 1000; ++i) {
+    display.Show(View(i, 1000, 1000));
+    now_ += milliseconds(100);
+  }
+  EXPECT_EQ(lines(), 11);  // 0%, 10%, ..., 100%
+  EXPECT_EQ(redraws(), 0);
+  EXPECT_THAT(out_.str(), Not(HasSubstr("\x1b")));
+}
+
+TEST_F(ProgressDisplayTest, WritesPlainLinesAtMostEveryFewSeconds) {
+  ProgressDisplay display(out_, nullptr, clock());
+  for (int i = 0; i <= 1000; ++i) {
+    display.Show(View(i, 1000, 1000));
+    now_ += milliseconds(10);
+  }
+  EXPECT_EQ(lines(), 4);  // at 0, 3, 6 and 9 seconds
+  display.Finish(/*keep=*/true);
+  EXPECT_EQ(lines(), 5);  // and how it ended
+  display.Finish(/*keep=*/true);
+  EXPECT_EQ(lines(), 5);
+}
+
+TEST_F(ProgressDisplayTest, KeepsNotesOnLinesOfTheirOwn) {
+  ProgressDisplay display(out_, [] { return 80; }, clock());
+  display.Show(View(1, 2, 4));
+  display.Note("connection lost");
+  EXPECT_THAT(out_.str(), HasSubstr("\r\x1b[Kconnection lost\n\r\x1b[Kreading"));
+  display.Finish(/*keep=*/false);
+  EXPECT_THAT(out_.str(), ::testing::EndsWith("\r\x1b[K"));
+}
+
+TEST(JsonTest, ShowsEveryFieldByItsName) {
+  v1::Session session;
+  session.set_name("sessions/x");
+  (*session.mutable_labels())["b"] = "2";
+  (*session.mutable_labels())["a"] = "1";
+  session.mutable_create_time()->set_seconds(1'700'000'000);
+  session.set_phase(v1::Session::PHASE_READING);
+  session.set_durable_bytes(9'007'199'254'740'993ULL);
+  session.add_documents()->set_sealed(true);
+  const Json json = ToJson(session);
+  EXPECT_EQ(json["name"], "sessions/x");
+  EXPECT_EQ(json["display_name"], "");
+  EXPECT_EQ(Dump(json["labels"]), R"({"a":"1","b":"2"})");
+  EXPECT_EQ(json["create_time"], "2023-11-14T22:13:20Z");
+  EXPECT_TRUE(json["update_time"].is_null());
+  EXPECT_TRUE(json["options"].is_null());
+  EXPECT_EQ(json["phase"], "reading");
+  EXPECT_EQ(Dump(json["durable_bytes"]), "9007199254740993");
+  EXPECT_EQ(json["documents"][0]["sealed"], true);
+  EXPECT_EQ(json["documents"][0]["ingested_bytes"], 0);
+}
+
+TEST(JsonTest, ShowsDurationsInSecondsAndEnumsInLowerCase) {
+  v1::AskResult result;
+  result.set_finish_reason(v1::AskResult::FINISH_REASON_MAX_TOKENS);
+  result.mutable_timings()->mutable_generating()->set_nanos(250'000'000);
+  const Json json = ToJson(result);
+  EXPECT_EQ(json["finish_reason"], "max_tokens");
+  EXPECT_EQ(json["timings"]["generating_seconds"], 0.25);
+  EXPECT_TRUE(json["timings"]["waiting_seconds"].is_null());
+  v1::WatchResponse unknown;
+  unknown.set_phase(static_cast<v1::Session::Phase>(77));
+  EXPECT_FALSE(Dump(ToJson(unknown)).empty());
+}
+
+TEST(JsonTest, ShowsAnErrorWithItsDetails) {
+  const absl::Status status = client::FromGrpc(client::MakeError(
+      grpc::StatusCode::ABORTED, "no \xff", "OFFSET_MISMATCH", {{"committed_offset", "7"}}, milliseconds(1500)));
+  const Json json = Json::parse(Dump(ErrorToJson(status)));
+  EXPECT_EQ(json["error"]["code"], "ABORTED");
+  EXPECT_EQ(json["error"]["reason"], "OFFSET_MISMATCH");
+  EXPECT_EQ(json["error"]["metadata"]["committed_offset"], "7");
+  EXPECT_EQ(json["error"]["retry_delay_seconds"], 1.5);
+  EXPECT_TRUE(json["error"]["field_violations"].is_array());
+}
+
+TEST(AskSummaryTest, TellsUsageTimesAndCoverageInOneLine) {
+  v1::AskResult result;
+  result.set_finish_reason(v1::AskResult::FINISH_REASON_MAX_TOKENS);
+  result.mutable_usage()->set_prompt_tokens(45);
+  result.mutable_usage()->set_generated_tokens(120);
+  result.mutable_usage()->set_attended_tokens(2112);
+  result.mutable_timings()->mutable_generating()->set_seconds(4);
+  result.mutable_timings()->mutable_queued()->set_seconds(1);
+  result.mutable_timings()->mutable_time_to_first_token()->set_seconds(2);
+  v1::Coverage& coverage = *result.mutable_coverage();
+  coverage.set_durable_bytes(5'000'000);
+  coverage.set_ingested_bytes(4'000'000);
+  coverage.set_ingested_tokens(1'000'000);
+  coverage.set_pending_bytes(1000);
+  coverage.set_forgotten_bytes(3'900'000);
+  v1::ByteRange& range = *coverage.add_exact();
+  range.set_document("bible");
+  range.set_end(300);
+  EXPECT_EQ(
+      FormatAskSummary(result),
+      "cut at --max-tokens | 45 prompt + 120 generated tokens at 30.0 tokens/s | first token after 2.0 s (queued "
+      "1.0 s) | saw 2,112 of 1,000,000 tokens read (bytes bible 0-300), 3.9 MB have left the window, 999.0 KB are "
+      "not read yet");
+  EXPECT_THAT(FormatAskSummary({}), Not(HasSubstr("\n")));
+}
+
+TEST(ErrorTextTest, SaysWhatHappenedAndWhatToDo) {
+  const std::string server = "127.0.0.1:7440";
+  EXPECT_EQ(DescribeError(absl::UnavailableError("connection refused"), server),
+            "cannot reach a server at 127.0.0.1:7440: start one with tome-server, or name another with --server "
+            "(connection refused)");
+  const auto describe = [&](grpc::StatusCode code, const char* reason, std::optional<milliseconds> delay) {
+    return DescribeError(client::FromGrpc(client::MakeError(code, "so it is", reason, {}, delay)), server);
+  };
+  EXPECT_EQ(describe(grpc::StatusCode::UNAVAILABLE, "DRAINING", milliseconds(2000)),
+            "the server at 127.0.0.1:7440 is not available: so it is; try again in 2.0 s");
+  EXPECT_THAT(describe(grpc::StatusCode::INVALID_ARGUMENT, "INVALID_UTF8", {}), HasSubstr("--replace-invalid-utf8"));
+  EXPECT_THAT(describe(grpc::StatusCode::NOT_FOUND, "SESSION_NOT_FOUND", {}), HasSubstr("tome list"));
+  EXPECT_EQ(DescribeError(absl::InternalError("two\nlines \x1b[2J"), server), "two\\nlines \\x1b[2J");
+  EXPECT_EQ(DescribeError(absl::InternalError(""), server), "INTERNAL");
+}
+
+TEST(ExitCodeTest, TellsTheKindsOfErrorsApart) {
+  const std::pair<absl::Status, int> cases[] = {
+      {absl::OkStatus(), 0},
+      {absl::InternalError(""), 1},
+      {absl::DataLossError(""), 1},
+      {absl::UnknownError(""), 1},
+      {UsageError("wrong"), 2},
+      {absl::NotFoundError(""), 3},
+      {absl::UnavailableError(""), 4},
+      {absl::DeadlineExceededError(""), 4},
+      {absl::InvalidArgumentError(""), 5},
+      {absl::FailedPreconditionError(""), 5},
+      {absl::AlreadyExistsError(""), 5},
+      {absl::AbortedError(""), 5},
+      {absl::ResourceExhaustedError(""), 5},
+  };
+  for (const auto& [status, code] : cases) EXPECT_EQ(static_cast<int>(ExitCodeFor(status)), code) << status;
+}
+
+TEST(SessionNameTest, TakesTheNameAndTheIdAlone) {
+  EXPECT_EQ(*SessionName("bible"), "sessions/bible");
+  EXPECT_EQ(*SessionName("sessions/bible"), "sessions/bible");
+  for (const char* wrong : {"", "sessions/", "a/b", "a b", "a\n", "documents/x"}) {
+    EXPECT_TRUE(IsUsageError(SessionName(wrong).status())) << wrong;
+  }
+}
+
+}  // namespace
+}  // namespace tome::command
