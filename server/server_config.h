@@ -1,0 +1,78 @@
+// The configuration of tome-server, from flags, the environment and a file.
+//
+// One precedence: flag > environment variable > file > default. The flag --sink-tokens is the variable TOME_SINK_TOKENS
+// and the line "sink-tokens = 64" of the file that --config (or TOME_CONFIG) names, which is TOML without tables.
+#ifndef TOME_SERVER_SERVER_CONFIG_H_
+#define TOME_SERVER_SERVER_CONFIG_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/engine.h"
+#include "server/rpc/rpc_server.h"
+#include "server/session/session_manager.h"
+#include "server/telemetry/logging.h"
+
+namespace tome::server {
+
+// Defaults that belong to a part are those of its option struct.
+struct ServerConfig {
+  std::string config_file;
+
+  std::string model;
+  std::string tokenizer;
+  std::string device{DeviceName(ModelOptions{}.device)};
+  std::string precision{PrecisionName(ModelOptions{}.precision)};
+  int threads = ModelOptions{}.num_threads;
+
+  std::string data_dir = "tome-data";
+  std::string listen = RpcServerOptions{}.listen;
+  std::string metrics_listen = "127.0.0.1:7441";
+  std::string port_file;
+  std::string tls_cert;
+  std::string tls_key;
+  std::int64_t max_message_bytes = static_cast<std::int64_t>(RpcServerOptions{}.max_message_bytes);
+
+  int sink_tokens = MemoryOptions{}.sink_tokens;
+  int window_tokens = MemoryOptions{}.window_tokens;
+  int segment_tokens = MemoryOptions{}.segment_tokens;
+
+  std::int64_t max_sessions = SessionManagerOptions{}.max_sessions;
+  std::int64_t max_resident_bytes = static_cast<std::int64_t>(SessionManagerOptions{}.max_state_bytes);
+  int max_running_questions = SessionManagerOptions{}.max_running_questions;
+  int max_queued_questions = SessionManagerOptions{}.max_waiting_questions;
+  int grace_seconds = 25;
+
+  std::string log_level = "info";
+  std::string log_format = "text";
+
+  // What to do instead of serving.
+  bool print_config = false;
+  bool version = false;
+  std::optional<std::string> help;  // the text to print
+
+  ModelOptions ToModelOptions() const;
+  SessionManagerOptions ToSessionManagerOptions() const;
+  RpcServerOptions ToRpcServerOptions(std::string server_version) const;
+  LogLevel ToLogLevel() const;
+  LogFormat ToLogFormat() const;
+
+  // As a configuration file that gives the same configuration.
+  std::string ToToml() const;
+};
+
+// The value of an environment variable; nullopt when it is not set.
+using Environment = std::function<std::optional<std::string>(const std::string& name)>;
+
+// `arguments`: without the program's name. INVALID_ARGUMENT, in one line, for an unknown flag, variable value or key of
+// the file, or a value that is not allowed; the message names where it stands.
+absl::StatusOr<ServerConfig> ParseServerConfig(const std::vector<std::string>& arguments,
+                                               const Environment& environment);
+
+}  // namespace tome::server
+
+#endif  // TOME_SERVER_SERVER_CONFIG_H_
