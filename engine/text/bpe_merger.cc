@@ -22,6 +22,23 @@ BpeMerger::Rule BpeMerger::Find(TokenId left, TokenId right) const {
   return found == rules_.end() ? Rule{kNoRank, 0} : found->second;
 }
 
+std::size_t BpeMerger::SplitBytes(std::string_view word, TextToken* tokens) const {
+  std::size_t size = 0;
+  std::uint32_t left_out = 0;
+  for (const char byte : word) {
+    const TokenId id = byte_tokens_[static_cast<unsigned char>(byte)];
+    if (id != kNoToken) {
+      tokens[size++] = {id, 1 + left_out};
+      left_out = 0;
+    } else if (size > 0) {
+      ++tokens[size - 1].num_bytes;
+    } else {
+      ++left_out;
+    }
+  }
+  return size;
+}
+
 void BpeMerger::Merge(std::string_view word, std::vector<TextToken>* out) const {
   if (word.size() <= kShortWordBytes) {
     MergeShort(word, out);
@@ -33,8 +50,7 @@ void BpeMerger::Merge(std::string_view word, std::vector<TextToken>* out) const 
 void BpeMerger::MergeShort(std::string_view word, std::vector<TextToken>* out) const {
   TextToken tokens[kShortWordBytes];
   Rule rules[kShortWordBytes];  // of tokens[i] and tokens[i + 1]
-  std::size_t size = word.size();
-  for (std::size_t i = 0; i < size; ++i) tokens[i] = {byte_tokens_[static_cast<unsigned char>(word[i])], 1};
+  std::size_t size = SplitBytes(word, tokens);
   for (std::size_t i = 0; i + 1 < size; ++i) rules[i] = Find(tokens[i].id, tokens[i + 1].id);
 
   while (size > 1) {
@@ -65,11 +81,10 @@ void BpeMerger::MergeLong(std::string_view word, std::vector<TextToken>* out) co
     TokenId left_id, right_id, merged;
     bool operator>(const Candidate& other) const { return std::tie(rank, left) > std::tie(other.rank, other.left); }
   };
-  const auto size = static_cast<std::int32_t>(word.size());
+  std::vector<TextToken> bytes(word.size());
+  const auto size = static_cast<std::int32_t>(SplitBytes(word, bytes.data()));
   std::vector<Symbol> symbols(size);
-  for (std::int32_t i = 0; i < size; ++i) {
-    symbols[i] = {{byte_tokens_[static_cast<unsigned char>(word[i])], 1}, i - 1, i + 1};
-  }
+  for (std::int32_t i = 0; i < size; ++i) symbols[i] = {bytes[i], i - 1, i + 1};
   std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue;
   const auto consider = [&](std::int32_t left) {
     if (left < 0 || symbols[left].next >= size) return;

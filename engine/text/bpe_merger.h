@@ -17,12 +17,17 @@ namespace tome {
 // first, become one. O(n log n) in the word's length. Immutable once built, then thread-safe.
 class BpeMerger {
  public:
+  // `byte_tokens`: of each byte; kNoToken where the vocabulary has none. Such bytes are left out of a word and counted
+  // to the token before them, at its beginning to the one after them.
+  static constexpr TokenId kNoToken = -1;
+
   explicit BpeMerger(const std::array<TokenId, 256>& byte_tokens) : byte_tokens_(byte_tokens) {}
 
   // Adds the next-best merge. False when the pair has one already.
   bool AddMerge(TokenId left, TokenId right, TokenId merged);
 
-  // Adds the tokens of `word` to `out`; num_bytes is the bytes of `word` that each stands for.
+  // Adds the tokens of `word` to `out`; num_bytes is the bytes of `word` that each stands for. No token when the
+  // vocabulary has none of its bytes.
   void Merge(std::string_view word, std::vector<TextToken>* out) const;
 
  private:
@@ -35,6 +40,8 @@ class BpeMerger {
   static std::uint64_t Key(TokenId left, TokenId right) {
     return static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 | static_cast<std::uint32_t>(right);
   }
+  // The tokens of the single bytes, at most one for each; returns how many.
+  std::size_t SplitBytes(std::string_view word, TextToken* tokens) const;
   Rule Find(TokenId left, TokenId right) const;
   void MergeShort(std::string_view word, std::vector<TextToken>* out) const;
   void MergeLong(std::string_view word, std::vector<TextToken>* out) const;

@@ -1,5 +1,6 @@
 #include "engine/text/byte_level_tokenizer.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -113,7 +114,12 @@ class ByteLevelStream final : public TokenStream {
       if (length == 0) break;
       const std::size_t first = out->size();
       tokenizer_->EncodeWord(std::string_view(text_).substr(start, length), out);
-      for (std::size_t i = first; i < out->size(); ++i) CountSourceBytes(&(*out)[i]);
+      std::uint64_t position = passed_;
+      for (std::size_t i = first; i < out->size(); ++i) {
+        position += (*out)[i].num_bytes;
+        CountSourceBytes(position, &(*out)[i]);
+      }
+      passed_ += length;
       start += length;
     }
     text_.erase(0, start);
@@ -121,11 +127,11 @@ class ByteLevelStream final : public TokenStream {
     source_.DropPassed();
   }
 
-  void CountSourceBytes(TextToken* token) {
-    passed_ += token->num_bytes;
-    const std::uint64_t end = source_.At(passed_);
-    token->num_bytes = static_cast<std::uint32_t>(end - emitted_);
-    emitted_ = end;
+  // The token takes all source bytes up to `end` of the repaired text that no token took before it.
+  void CountSourceBytes(std::uint64_t end, TextToken* token) {
+    const std::uint64_t num_bytes = source_.At(end) - emitted_;
+    token->num_bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(num_bytes, UINT32_MAX));
+    emitted_ += token->num_bytes;
   }
 
   std::shared_ptr<const ByteLevelTokenizer> tokenizer_;
@@ -148,11 +154,13 @@ absl::StatusOr<BpeMerger> BuildMerger(const TokenizerData& data, const Vocabular
   for (int byte = 0; byte < 256; ++byte) {
     const std::string& character = ByteAlphabetCharacter(static_cast<unsigned char>(byte));
     const std::optional<TokenId> id = vocabulary.Find(character);
-    if (!id || vocabulary.IsSpecial(*id)) {
+    const bool is_ordinary = id && !vocabulary.IsSpecial(*id);
+    // Vocabularies may lack rare control characters and bytes that UTF-8 does not use, as SmolLM2's does.
+    if (!is_ordinary && byte >= ' ' && byte <= '~') {
       return InvalidArgument("{}: tokenizer vocabulary: expected an ordinary piece '{}' for byte 0x{:02X}, found {}",
                              data.source, character, byte, id ? "a special one" : "none");
     }
-    byte_tokens[byte] = *id;
+    byte_tokens[byte] = is_ordinary ? *id : BpeMerger::kNoToken;
   }
   BpeMerger merger(byte_tokens);
   for (std::size_t rank = 0; rank < data.merges.size(); ++rank) {

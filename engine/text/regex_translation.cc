@@ -11,6 +11,18 @@
 namespace tome {
 namespace {
 
+// What Unicode 15 and 16 added to the letters and the numbers: Oniguruma knows it, Debian 12's PCRE2 10.42 does not.
+constexpr std::string_view kLetters =
+    R"(\p{L}\x{1C89}-\x{1C8A}\x{A7CB}-\x{A7CD}\x{A7DA}-\x{A7DC}\x{105C0}-\x{105F3}\x{10D4A}-\x{10D65})"
+    R"(\x{10D6F}-\x{10D85}\x{10EC2}-\x{10EC4}\x{1123F}-\x{11240}\x{11380}-\x{11389}\x{1138B}\x{1138E})"
+    R"(\x{11390}-\x{113B5}\x{113B7}\x{113D1}\x{113D3}\x{11BC0}-\x{11BE0}\x{11F02}\x{11F04}-\x{11F10})"
+    R"(\x{11F12}-\x{11F33}\x{1342F}\x{13441}-\x{13446}\x{13460}-\x{143FA}\x{16100}-\x{1611D}\x{16D40}-\x{16D6C})"
+    R"(\x{18CFF}\x{1B132}\x{1B155}\x{1DF25}-\x{1DF2A}\x{1E030}-\x{1E06D}\x{1E4D0}-\x{1E4EB}\x{1E5D0}-\x{1E5ED})"
+    R"(\x{1E5F0}\x{2B739}\x{2EBF0}-\x{2EE5D}\x{31350}-\x{323AF})";
+constexpr std::string_view kNumbers =
+    R"(\p{N}\x{10D40}-\x{10D49}\x{116D0}-\x{116E3}\x{11BF0}-\x{11BF9}\x{11F50}-\x{11F59}\x{16130}-\x{16139})"
+    R"(\x{16D70}-\x{16D79}\x{1CCF0}-\x{1CCF9}\x{1D2C0}-\x{1D2D3}\x{1E4F0}-\x{1E4F9}\x{1E5F1}-\x{1E5FA})";
+
 class Translator {
  public:
   explicit Translator(std::string_view pattern) : pattern_(pattern) {}
@@ -111,11 +123,11 @@ class Translator {
         Replace(2, "\\P{Nd}");
         return absl::OkStatus();
       case 'w':
-        Replace(2, in_class_ ? kWordMembers : fmt::format("[{}]", kWordMembers));
+        Replace(2, in_class_ ? WordMembers() : fmt::format("[{}]", WordMembers()));
         return absl::OkStatus();
       case 'W':
         if (in_class_) return Unsupported("\\W in a class");
-        Replace(2, fmt::format("[^{}]", kWordMembers));
+        Replace(2, fmt::format("[^{}]", WordMembers()));
         return absl::OkStatus();
       case 'p':
       case 'P':
@@ -144,7 +156,17 @@ class Translator {
     if (position_ + 2 >= pattern_.size() || pattern_[position_ + 2] != '{' || close == std::string_view::npos) {
       return Unsupported("a property without braces");
     }
-    Copy(close - position_ + 1);
+    const std::string_view name = pattern_.substr(position_ + 2, close - position_ - 1);
+    if (name != "{L}" && name != "{N}") {
+      Copy(close - position_ + 1);
+      return absl::OkStatus();
+    }
+    const bool is_negated = pattern_[position_ + 1] == 'P';
+    if (is_negated && in_class_) return Unsupported("a negated property in a class");
+    const std::string_view members = name == "{L}" ? kLetters : kNumbers;
+    Replace(close - position_ + 1, in_class_    ? std::string(members)
+                                   : is_negated ? fmt::format("[^{}]", members)
+                                                : fmt::format("[{}]", members));
     return absl::OkStatus();
   }
 
@@ -167,7 +189,7 @@ class Translator {
     return absl::OkStatus();
   }
 
-  static constexpr std::string_view kWordMembers = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+  static std::string WordMembers() { return fmt::format("{}\\p{{Alphabetic}}\\p{{M}}\\p{{Nd}}\\p{{Pc}}", kLetters); }
 
   std::string_view pattern_;
   std::size_t position_ = 0;

@@ -32,7 +32,8 @@ class TokenStream {
   // Ends the text: adds the tokens of all that was held back. Then only Clone and the destructor may be called.
   virtual void Finish(std::vector<TextToken>* out) = 0;
 
-  // Bytes taken for which no token was put out yet. At most 2 * kMaxWordBytes plus one call's bytes.
+  // Bytes taken for which no token was put out yet. At most 2 * kMaxWordBytes plus one call's bytes, and those that the
+  // vocabulary lacks.
   virtual std::size_t pending_bytes() const = 0;
 
   // An independent copy: lets a question read what is pending without ending the text.
@@ -54,7 +55,8 @@ class Tokenizer : public std::enable_shared_from_this<Tokenizer> {
 
   // Tokens of a text, without BOS. Any bytes are taken; invalid UTF-8 is encoded as the reference tokenizer does for
   // its lossy decoding (byte-level BPE: U+FFFD for each maximal ill-formed part; SentencePiece: U+FFFD for each byte),
-  // its bytes still counted in num_bytes.
+  // its bytes still counted in num_bytes. A byte-level vocabulary may lack bytes (SmolLM2's has no piece for U+0004 and
+  // 20 more); they give no token and count to a neighbouring one, but to none when no token follows at a text's end.
   virtual std::vector<TextToken> Encode(std::string_view text) const = 0;
 
   // A stream that starts at the beginning of a text.

@@ -13,10 +13,14 @@ namespace {
 constexpr std::string_view kGpt2Pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
+// What `tokenizers` takes for a digit: a number of Unicode 17, where its regular expressions know Unicode 16.
+#define TOME_DIGITS R"(\p{N}\x{11DE0}-\x{11DE9}\x{16FF4}-\x{16FF6})"
+
 // GPT-2's pattern with digits cut out first: a digit ends the text before it, so white space in front of one is kept
 // whole as it is at the end of a text.
 constexpr std::string_view kSmolLmPattern =
-    R"(\p{N}|'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+(?![^\s\p{N}])|\s+)";
+    "[" TOME_DIGITS R"(]|'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?[^\s\p{L})" TOME_DIGITS R"(]+|\s+(?![^\s)" TOME_DIGITS
+    R"(])|\s+)";
 
 constexpr std::string_view kLlama3Pattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|)"
@@ -37,7 +41,7 @@ std::string_view PatternSource(const TokenizerData& data) {
 }
 
 // `text` as an expression that matches just it.
-std::string Quote(std::string_view text) {
+std::string Literal(std::string_view text) {
   std::string quoted;
   for (const char byte : text) {
     const auto code = static_cast<unsigned char>(byte);
@@ -64,9 +68,11 @@ absl::StatusOr<WordRules> WordRules::Create(const TokenizerData& data, std::vect
     return a.size() != b.size() ? a.size() > b.size() : a < b;
   });
   std::string isolated;
-  for (const std::string& piece : whole_pieces) isolated += (isolated.empty() ? "" : "|") + Quote(piece);
+  for (const std::string& piece : whole_pieces) isolated += (isolated.empty() ? "" : "|") + Literal(piece);
   if (data.pre_tokenizer == PreTokenizer::kPattern && data.individual_digits) {
-    isolated += isolated.empty() ? "\\p{N}" : "|\\p{N}";
+    isolated += isolated.empty() ? "" : "|";
+    TOME_ASSIGN_OR_RETURN(const std::string digits, TranslateOnigurumaPattern("[" TOME_DIGITS "]"));
+    isolated += digits;
   }
   if (!isolated.empty()) {
     TOME_ASSIGN_OR_RETURN(rules.isolated, Regex::Compile(isolated));
