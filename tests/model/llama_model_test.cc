@@ -148,7 +148,7 @@ TEST(Stories260K, GreedyTextEqualsTheExpectedOutput) {
       Memory::Create(*model, {.sink_tokens = 4, .window_tokens = 64, .segment_tokens = 64});
   ASSERT_THAT(memory, IsOk());
   GenerationOptions options;
-  options.max_tokens = 255;
+  options.max_tokens = 256;
   options.stop_tokens = {1};  // llama2.c ends a story at BOS
   absl::StatusOr<Task> task = Task::Generate(*memory, {1}, options);
   ASSERT_THAT(task, IsOk());

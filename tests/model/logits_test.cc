@@ -76,13 +76,6 @@ TEST(Logits, SmolLm2InFp32EqualsTransformers) {
     const at::Tensor logits = DenseLogits(*model, tokens, 512);
     ExpectGolden(logits, golden_case, golden["vocabulary_ids"], 1e-3);
     EXPECT_GE(Top1Agreement(logits, golden_case), 0.995) << golden_case["name"];
-    if (golden_case.contains("text")) {
-      std::vector<TokenId> own;
-      for (const TextToken& token : model->tokenizer()->Encode(golden_case["text"].get<std::string>())) {
-        own.push_back(token.id);
-      }
-      EXPECT_EQ(own, tokens) << golden_case["name"];
-    }
   }
 }
 
