@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Streams a book into a Tome session over gRPC and asks it questions, on a real model. Installs what is missing.
 #
-#   scripts/demo.sh [--full | --quick | --document FILE] [--question TEXT]... [--cuda]
+#   scripts/demo.sh [--full | --quick | --document FILE] [--question TEXT]... [--cuda] [--programs FOLDER]
 #
 #   (nothing)          the five books of Moses from Debian's King James Bible: 860 KB, 234,000 tokens
 #   --full             the whole King James Bible: 4.4 MB, 1.2 million tokens
@@ -9,22 +9,25 @@
 #   --document FILE    any UTF-8 text file
 #   --question TEXT    ask this instead of the three questions that fit the document; may be repeated
 #   --cuda             take the CUDA build (needs an NVIDIA GPU, and 3 GB more to fetch)
+#   --programs FOLDER  take tome-server and tome from here; set up and build nothing
 #
-# Everything lies in .deps/ (libraries, model), build/ and .demo/ (texts, the server's data). A second run takes up what
-# is there. Ctrl-C stops cleanly; the next run goes on where this one stopped.
+# Everything lies in .deps/ (libraries, model), build/ and .demo/ (texts, the server's data; or where TOME_DEMO_FOLDER
+# says). A second run takes up what is there. Ctrl-C stops cleanly; the next run goes on where this one stopped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 usage() { echo "demo.sh: $* (see --help)" >&2; exit 2; }
-book=moses document='' device=cpu questions=()
+book=moses document='' device=cpu bin='' questions=()
+folder=${TOME_DEMO_FOLDER:-.demo}
 while (($#)); do
   case $1 in
-    --document | --question) [[ -n ${2:-} ]] || usage "$1 needs a value" ;;&
+    --document | --question | --programs) [[ -n ${2:-} ]] || usage "$1 needs a value" ;;&
     --full) book=bible ;;
     --quick) book=deuteronomy_31-34 ;;
     --document) book='' document=$2; shift ;;
     --question) questions+=("$2"); shift ;;
     --cuda) device=cuda ;;
-    -h | --help) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --programs) bin=$2; shift ;;
+    -h | --help) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) usage "unknown option $1" ;;
   esac
   shift
@@ -36,19 +39,23 @@ say() { printf '\n\033[1m==>\033[0m %s\n' "$*" >&2; }
 die() { echo "demo.sh: $*" >&2; exit 1; }
 
 # --- Set up and build ------------------------------------------------------------------------------------------------
-preset=release setup=()
-[[ $device == cuda ]] && preset=cuda setup=(--cuda)
-scripts/setup.sh "${setup[@]}"
-bin=build/$preset/bin
-mkdir -p .demo/texts
-exec {lock}>.demo/lock
-flock --nonblock "$lock" || die "another demo runs here"
-if ! cmake --preset "$preset" >.demo/cmake.log 2>&1; then
-  cat .demo/cmake.log >&2
-  die "cmake could not configure the build"
-fi
-[[ -x $bin/tome-server && -x $bin/tome ]] || say "building tome-server and tome (once, some minutes)"
-cmake --build --preset "$preset" --target tome-server tome -- --quiet
+set_up_and_build() {
+  local preset=release setup=()
+  [[ $device == cuda ]] && preset=cuda setup=(--cuda)
+  scripts/setup.sh "${setup[@]}"
+  bin=build/$preset/bin
+  cmake --preset "$preset" >"$folder/cmake.log" 2>&1 || {
+    cat "$folder/cmake.log" >&2
+    die "cmake could not configure the build"
+  }
+  [[ -x $bin/tome-server && -x $bin/tome ]] || say "building tome-server and tome (once, some minutes)"
+  cmake --build --preset "$preset" --target tome-server tome -- --quiet
+}
+mkdir -p "$folder/texts"
+exec {lock}>"$folder/lock"
+flock --nonblock "$lock" || die "another demo runs in $folder"
+[[ -n $bin ]] || set_up_and_build
+[[ -x $bin/tome-server && -x $bin/tome ]] || die "there is no tome-server or no tome in $bin"
 
 # --- The document ----------------------------------------------------------------------------------------------------
 # The last lines of each text are what the questions are about: an answer sees a window of about 2,000 tokens.
@@ -66,7 +73,7 @@ case $book in
   '') defaults=("What is this text about?" "Who is named in it?" "How does it end?") ;;
 esac
 if [[ -n $book ]]; then
-  document=.demo/texts/$book.txt
+  document=$folder/texts/$book.txt
   if [[ ! -s $document ]]; then
     bible -f "$verses" >"$document.new" || die "the bible command failed"
     mv "$document.new" "$document"
@@ -79,7 +86,7 @@ name=$(basename "$document")
 
 # --- The server ------------------------------------------------------------------------------------------------------
 model=.deps/models/SmolLM2-135M-Instruct.Q4_1.gguf
-log=.demo/server.log server=''
+log=$folder/server.log server=''
 stop_server() {
   local code=$? stopped=0
   [[ -n $server ]] || exit "$code"
@@ -95,14 +102,14 @@ stop_server() {
 trap stop_server EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-rm -f .demo/port
+rm -f "$folder/port"
 # In a process group of its own, so that Ctrl-C reaches it as an orderly stop at the end.
-setsid "$bin/tome-server" --model "$model" --device "$device" --data-dir .demo/data --listen 127.0.0.1:0 \
-  --metrics-listen 127.0.0.1:0 --port-file .demo/port >"$log" 2>&1 {lock}>&- &
+setsid "$bin/tome-server" --model "$model" --device "$device" --data-dir "$folder/data" --listen 127.0.0.1:0 \
+  --metrics-listen 127.0.0.1:0 --port-file "$folder/port" >"$log" 2>&1 {lock}>&- &
 server=$!
 say "starting tome-server (log: $log)"
 begin=$SECONDS
-until [[ -s .demo/port ]]; do
+until [[ -s $folder/port ]]; do
   if ! kill -0 "$server" 2>/dev/null; then
     server=''
     tail -n 5 "$log" >&2
@@ -111,8 +118,8 @@ until [[ -s .demo/port ]]; do
   ((SECONDS - begin < 120)) || die "the server was not ready after 2 minutes; its log: $log"
   sleep 0.1
 done
-TOME_SERVER=127.0.0.1:$(sed -n 's/^grpc=//p' .demo/port)
-metrics=http://127.0.0.1:$(sed -n 's/^metrics=//p' .demo/port)/metrics
+TOME_SERVER=127.0.0.1:$(sed -n 's/^grpc=//p' "$folder/port")
+metrics=http://127.0.0.1:$(sed -n 's/^metrics=//p' "$folder/port")/metrics
 export TOME_SERVER
 say "it listens on $TOME_SERVER, metrics: $metrics"
 "$bin/tome" model
@@ -145,7 +152,7 @@ The model is small (135M parameters) and sees only the first 64 and the latest 2
 questions about earlier parts need the region memory, which is not built yet.
 
   text      $document
-  data      .demo/data (the session is $session; remove the folder to begin anew)
+  data      $folder/data (the session is $session; remove the folder to begin anew)
   log       $log
   programs  $bin/tome-server, $bin/tome
 END
