@@ -63,7 +63,7 @@ case $book in
   moses | deuteronomy_31-34)
     verses=gen1:1-deu34:12
     [[ $book == moses ]] || verses=deu31:1-deu34:12
-    defaults=("Who was full of the spirit of wisdom?" "Where was Moses buried?" "How old was Moses when he died?")
+    defaults=("Who was full of the spirit of wisdom?" "Where was Moses buried?" "What was the age of Moses when he died?")
     ;;
   bible)
     verses=gen1:1-rev22:21
