@@ -13,7 +13,14 @@ from pathlib import Path
 
 # Which folders the sources of a folder may include from; itself is always allowed. The longest key wins. The engine's
 # parts never look back: generation -> memory -> attention -> model -> checkpoint, text -> base.
-DOOR = ["engine/engine.h"]
+# The door is engine.h with the headers that it gives on.
+DOOR = [
+    "engine/engine.h",
+    "engine/checkpoint/llama_config.h",
+    "engine/text/chat_template.h",
+    "engine/text/detokenizer.h",
+    "engine/text/tokenizer.h",
+]
 BASE = ["engine/base"]
 DATA = BASE + ["engine/text", "engine/checkpoint"]
 ALLOWED = {
