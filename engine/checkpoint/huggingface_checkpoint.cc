@@ -66,8 +66,8 @@ absl::StatusOr<Weights> ReadShards(const std::filesystem::path& folder, const st
 
 absl::StatusOr<Weights> ReadWeights(const std::filesystem::path& folder) {
   const std::filesystem::path single = folder / "model.safetensors", index = folder / "model.safetensors.index.json";
+  if (Exists(single)) return ReadSingleFile(single.string());  // transformers' order
   if (Exists(index)) return ReadShards(folder, index.string());
-  if (Exists(single)) return ReadSingleFile(single.string());
   const bool pickled = Exists(folder / "pytorch_model.bin") || Exists(folder / "pytorch_model.bin.index.json");
   return NotFound("{}: expected model.safetensors or model.safetensors.index.json, found {}", folder.string(),
                   pickled ? "only PyTorch pickles: convert them to safetensors" : "neither");

@@ -91,6 +91,9 @@ class DocumentBuilder : public nlohmann::json_sax<Json> {
 }  // namespace
 
 absl::StatusOr<Json> ParseJsonObject(std::string_view text, const std::string& source) {
+  if (text.size() > kMaxJsonBytes) {
+    return InvalidArgument("{}: expected at most {} bytes of JSON, found {}", source, kMaxJsonBytes, text.size());
+  }
   DocumentBuilder builder(source);
   if (!Json::sax_parse(text.begin(), text.end(), &builder)) return builder.status();
   Json document = builder.TakeDocument();

@@ -2,6 +2,7 @@
 #ifndef TOME_ENGINE_CHECKPOINT_JSON_READER_H_
 #define TOME_ENGINE_CHECKPOINT_JSON_READER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -15,10 +16,11 @@
 namespace tome {
 
 inline constexpr int kMaxJsonDepth = 32;
+inline constexpr std::size_t kMaxJsonBytes = std::size_t{64} << 20;
 
 // Parses a text that must be one JSON object, with nothing after it. INVALID_ARGUMENT: "<source>: ..." with the byte
-// offset, for broken JSON, a name that occurs twice in an object, nesting deeper than kMaxJsonDepth, or another value
-// than an object. Throws nothing.
+// offset, for broken JSON, a name that occurs twice in an object, nesting deeper than kMaxJsonDepth, a text longer than
+// kMaxJsonBytes, or another value than an object. Throws nothing.
 absl::StatusOr<nlohmann::json> ParseJsonObject(std::string_view text, const std::string& source);
 
 // A value in few words: "the string 'abc'", "an array", "12".

@@ -13,7 +13,7 @@
 namespace tome {
 namespace {
 
-constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // the reference implementation's bound
+constexpr std::uint64_t kMaxHeaderBytes = 16 << 20;  // ten times what 1,024 layers need
 constexpr std::size_t kMaxDimensions = 8;
 
 struct Entry {

@@ -98,6 +98,7 @@ TEST(CheckpointTest, SaysWhatIsWrongWithThePath) {
 TEST(CheckpointTest, TheDigestChangesWithEveryPartOfTheModel) {
   const TempDir folder;
   const auto digest = [&](const TinyModelOptions& options) {
+    std::filesystem::remove_all(folder.path() / "hf");
     WriteTinyModel(folder.path() / "hf", options);
     return Checkpoint::Open({.path = folder.File("hf")}).value()->ComputeDigest();
   };
@@ -105,7 +106,6 @@ TEST(CheckpointTest, TheDigestChangesWithEveryPartOfTheModel) {
   EXPECT_EQ(original.size(), 64u);
   EXPECT_EQ(digest({}), original);
   EXPECT_EQ(digest({.num_files = 2}), original) << "how the tensors are spread over files does not matter";
-  std::filesystem::remove_all(folder.path() / "hf");
   EXPECT_NE(digest({.seed = 2}), original);
   EXPECT_NE(digest({.rope_theta = 10001}), original);
   EXPECT_NE(digest({.rms_norm_epsilon = 2e-5}), original);

@@ -40,6 +40,8 @@ TEST(JsonReaderTest, RefusesBrokenTexts) {
       {std::string(1'000'000, '['), "expected at most 32 levels, found more"},
       {"{\"a\":" + std::string(1'000'000, '{'), "expected JSON"},
   };
+  EXPECT_THAT(ParseJsonObject(std::string(kMaxJsonBytes + 1, ' '), "f"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("expected at most 67108864 bytes of JSON")));
   for (const auto& [text, message] : cases) {
     EXPECT_THAT(ParseJsonObject(text, "f"), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(message)))
         << text.substr(0, 40);
