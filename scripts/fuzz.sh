@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 case ${1:-} in -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 seconds=${1:-60}
 [[ $seconds =~ ^[1-9][0-9]*$ ]] || { echo "fuzz.sh: SECONDS is a positive number, found $seconds" >&2; exit 2; }
-command -v clang++ >/dev/null || { echo "fuzz.sh: clang++ is missing: apt-get install clang" >&2; exit 2; }
+command -v clang++ >/dev/null || { echo "fuzz.sh: clang++ is missing: apt-get install clang libclang-rt-dev" >&2; exit 2; }
 scripts/setup.sh
 cmake --preset fuzz >/dev/null
 cmake --build --preset fuzz --target tome_fuzzers -- --quiet

@@ -135,20 +135,20 @@ def make_tokenizers(model_path, data):
 
 def whole_texts(encoders, data):
     texts = {}
-    encoders = {name: encode for name, encode in encoders.items() if name in WHOLE_TEXTS}
     for path in sorted(data.rglob("*")):
         if not path.is_file():
             continue
         content = path.read_bytes()
         texts[str(path.relative_to(data))] = {
             "sha256": hashlib.sha256(content).hexdigest(),
-            "tokens": {name: summary(encode(content)) for name, encode in encoders.items()},
+            "tokens": {name: summary(encoders[name](content)) for name in encoders_of(content)},
         }
         print(path.name, file=sys.stderr)
     return {"texts": texts}
 
 
-WHOLE_TEXTS = ("smollm2", "gpt2", "llama3", "mistral", "llama2c")
+def encoders_of(content):
+    return ["smollm2", "gpt2", "llama3", "mistral"] + (["llama2c"] if len(content) < 500_000 else [])
 
 
 def code_points():
