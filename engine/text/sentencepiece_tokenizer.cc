@@ -21,6 +21,9 @@
 namespace tome {
 namespace {
 
+// The library is given little more than this at once: it takes quadratic time for a run of unknown characters.
+constexpr std::size_t kSliceBytes = 4096;
+
 constexpr std::string_view kSpaceSymbol = "\xE2\x96\x81";  // U+2581
 
 class SentencePieceTokenizer final : public VocabularyTokenizer {
@@ -64,9 +67,11 @@ class SentencePieceStream final : public TokenStream {
       has_dummy_prefix_ = true;
     }
     taken_ += bytes.size();
-    text_ += bytes;
-    Scan(/*is_end=*/false, out);
-    EmitUpTo(run_start_, out);
+    for (; !bytes.empty(); bytes.remove_prefix(std::min(bytes.size(), kSliceBytes))) {
+      text_ += bytes.substr(0, kSliceBytes);
+      Scan(/*is_end=*/false, out);
+      EmitUpTo(run_start_, out);
+    }
   }
 
   void Finish(std::vector<TextToken>* out) override {
