@@ -4,7 +4,8 @@
 //   - byte-level BPE (SmolLM2, Llama 3, GPT-2): pieces in GPT-2's byte alphabet, cut into words by a "ByteLevel"
 //     pre-tokenizer, alone or after "Digits" (individual) and "Split" (a regular expression, "Isolated");
 //   - BPE with byte fallback over text whose spaces became U+2581 (Llama 2, Mistral): SentencePiece's algorithm, in
-//     which a piece's score is the rank of its first merge.
+//     which a piece's score is the rank of its first merge. The space that it puts before a text is put before every
+//     text, as SentencePiece does; a Metaspace pre-tokenizer leaves it out where the text begins with a space itself.
 // Everything that would change tokens and that is not understood (normalizers, dropout, affixes, other pre-tokenizers)
 // is refused by name.
 #ifndef TOME_ENGINE_CHECKPOINT_TOKENIZER_JSON_H_

@@ -76,19 +76,21 @@ absl::Status ReadMetaspace(const JsonFields& document, TokenizerData* data) {
   return absl::OkStatus();
 }
 
+// Files without "unk_token" still have the piece: with byte fallback it stands for nothing, but SentencePiece wants it.
 absl::Status SetPieceTypes(const JsonFields& document, TokenizerData* data) {
   TOME_ASSIGN_OR_RETURN(const JsonFields model, document.Object("model"));
-  TOME_ASSIGN_OR_RETURN(const auto unknown, model.OptionalString("unk_token"));
+  TOME_ASSIGN_OR_RETURN(const auto stated_unknown, model.OptionalString("unk_token"));
+  const std::string unknown = stated_unknown.value_or("<unk>");
   for (std::size_t id = 0; id < data->pieces.size(); ++id) {
     TokenizerPiece& piece = data->pieces[id];
-    if (unknown && piece.text == *unknown) {
+    if (piece.text == unknown) {
       piece.type = PieceType::kUnknown;
       data->unknown = static_cast<TokenId>(id);
     } else if (piece.type == PieceType::kNormal && IsBytePiece(piece.text)) {
       piece.type = PieceType::kByte;
     }
   }
-  if (unknown && !data->unknown) return model.Unexpected("unk_token", "a piece of the vocabulary");
+  if (stated_unknown && !data->unknown) return model.Unexpected("unk_token", "a piece of the vocabulary");
   return absl::OkStatus();
 }
 

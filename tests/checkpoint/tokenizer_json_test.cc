@@ -243,6 +243,15 @@ TEST(TokenizerJsonTest, ConvertsByteFallbackBpeToSentencePiece) {
   EXPECT_LT(data.pieces[6].score, -3);
 }
 
+// As transformers 5 writes it.
+TEST(TokenizerJsonTest, FindsTheUnknownPieceWithoutBeingTold) {
+  Json tokenizer = ByteFallbackTokenizer();
+  tokenizer["model"]["unk_token"] = nullptr;
+  TOME_ASSERT_OK_AND_ASSIGN(const TokenizerData data, Parse(tokenizer));
+  EXPECT_EQ(data.unknown, 0);
+  EXPECT_EQ(data.pieces[0].type, PieceType::kUnknown);
+}
+
 TEST(TokenizerJsonTest, ReadsMetaspace) {
   Json tokenizer = ByteFallbackTokenizer();
   tokenizer["normalizer"] = nullptr;
