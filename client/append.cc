@@ -88,6 +88,8 @@ class Appender {
 
  private:
   absl::Status Look();
+  absl::Status Look(const CallOptions& call, std::chrono::milliseconds limit);
+  void LookOnceMore();
   absl::Status CheckAgainstStored() const;
   absl::Status TransferAll();
   absl::Status Transfer();
@@ -125,6 +127,8 @@ class Appender {
 };
 
 absl::Status Appender::Run() {
+  const std::optional<std::uint64_t> size = source_.size();
+  if (size.has_value() && !options_.continue_document) tracker_.SetTotal(*size);
   // Nothing has begun yet: who reads the notes of retries need not know of these.
   const CallOptions quiet{.cancellation = call_.cancellation, .deadline = call_.deadline};
   TOME_RETURN_IF_ERROR(RunWithRetries(connection_, quiet, [this] { return Look(); }));
@@ -136,7 +140,7 @@ absl::Status Appender::Run() {
       return FailedPrecondition("{} is sealed at {} bytes: nothing can follow", options_.document, committed_);
     known_ = committed_;
   }
-  if (source_.size().has_value()) tracker_.SetTotal(known_ + *source_.size());
+  if (size.has_value()) tracker_.SetTotal(known_ + *size);
   TOME_RETURN_IF_ERROR(CheckAgainstStored());
   buffer_ = std::make_unique<ResendBuffer>(std::max(options_.buffer_bytes, options_.chunk_bytes), known_);
   absl::Status status;
@@ -148,17 +152,20 @@ absl::Status Appender::Run() {
   }
   report_.already_there = status.ok() && began_sealed;
   if (status.ok() && options_.wait_until_read) status = WaitUntilDocumentIsRead();
+  if (cancelled()) LookOnceMore();
   report_.ingested_bytes = tracker_.progress().ingested_bytes;
   return status;
 }
 
 // Asks what the document holds.
-absl::Status Appender::Look() {
-  CallContext context(call_, connection_.options.unary_deadline);
+absl::Status Appender::Look() { return Look(call_, connection_.options.unary_deadline); }
+
+absl::Status Appender::Look(const CallOptions& call, std::chrono::milliseconds limit) {
+  CallContext context(call, limit);
   v1::GetSessionRequest request;
   request.set_name(options_.session);
   v1::Session session;
-  TOME_RETURN_IF_ERROR(CallStatus(connection_.sessions->GetSession(context.get(), request, &session), call_));
+  TOME_RETURN_IF_ERROR(CallStatus(connection_.sessions->GetSession(context.get(), request, &session), call));
   committed_ = 0;
   sealed_ = false;
   for (const v1::Document& document : session.documents()) {
@@ -177,6 +184,10 @@ absl::Status Appender::Look() {
   tracker_.OnDurable(committed_);
   return absl::OkStatus();
 }
+
+// After a cancellation: what was on its way has arrived or not, and the caller will want to know where to go on.
+// Without an answer the report keeps what was acknowledged.
+void Appender::LookOnceMore() { Look(CallOptions(), std::chrono::seconds(1)).IgnoreError(); }
 
 // What sizes alone can tell, before anything is sent.
 absl::Status Appender::CheckAgainstStored() const {

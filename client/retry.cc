@@ -11,8 +11,12 @@ std::optional<std::chrono::milliseconds> Backoff::Next(std::optional<std::chrono
   const double capped = std::min(nominal, static_cast<double>(policy_.max_delay.count()));
   std::uniform_real_distribution<double> factor(1.0 - policy_.jitter, 1.0 + policy_.jitter);
   std::chrono::milliseconds delay(std::llround(capped * factor(random_)));
-  if (server_delay.has_value()) delay = std::max(delay, *server_delay);
-  if (waited_ + delay > policy_.give_up_after) return std::nullopt;
+  std::chrono::milliseconds limit = policy_.give_up_after;
+  if (server_delay.has_value()) {
+    delay = std::max(delay, *server_delay);
+    limit = std::max(limit, policy_.server_patience);
+  }
+  if (waited_ + delay > limit) return std::nullopt;
   ++failures_;
   waited_ += delay;
   return delay;

@@ -19,8 +19,11 @@ struct RetryPolicy {
   std::chrono::milliseconds max_delay{5'000};
   // A delay is drawn evenly from [1 - jitter, 1 + jitter] times its nominal value, so that clients do not come in step.
   double jitter = 0.25;
-  // Gives up when the delays since the last success would add up to more than this.
-  std::chrono::milliseconds give_up_after{2'000};
+  // Gives up when the delays since the last success would add up to more than this: soon, because a server that is not
+  // there is most often not started.
+  std::chrono::milliseconds give_up_after{1'000};
+  // The same for delays that the server named, if that is longer: such a server is there and will have time.
+  std::chrono::milliseconds server_patience{5'000};
 };
 
 // Not thread-safe: one for each loop of attempts.

@@ -128,23 +128,30 @@ void TellSuccess(const client::AppendOptions& options, const client::AppendRepor
                              report.sealed ? ", sealed" : ", open for more");
 }
 
-// Where it stopped and how to go on. Nothing when it never began.
-void TellStop(const AppendArguments& arguments, const client::AppendOptions& options,
-              const client::AppendReport& report, Context& context) {
-  if (!report.begun) return;
-  if (context.options.json) return context.PrintJson(ReportJson("stopped", options, report));
+// Whether the same command may succeed when it is called again.
+bool CanGoOn(const absl::Status& status) {
+  return absl::IsCancelled(status) || absl::IsDeadlineExceeded(status) || client::IsTransient(status);
+}
+
+// Where it stopped and how to go on.
+std::string StopHint(const AppendArguments& arguments, const client::AppendOptions& options,
+                     const client::AppendReport& report) {
   const std::string document = Printable(options.document);
   if (report.sealed) {
-    context.err << fmt::format("tome: all {} bytes of {} are stored; the server goes on reading (tome watch {})\n",
-                               report.durable_bytes, document, options.session);
-    return;
+    return fmt::format("tome: all {} bytes of {} are stored; the server goes on reading (tome watch {})",
+                       report.durable_bytes, document, options.session);
   }
-  const std::string how =
-      arguments.file == "-"
-          ? fmt::format("the same input to: tome append {} - --document '{}'", options.session, document)
-          : fmt::format("tome append {} '{}' --document '{}'", options.session, Printable(arguments.file), document);
-  context.err << fmt::format("tome: stopped with {} bytes of {} stored. To go on: {} (resumes at byte {})\n",
-                             report.durable_bytes, document, how, report.durable_bytes);
+  std::string command = fmt::format("tome append {} {}", options.session, ShellWord(arguments.file));
+  if (!arguments.document.empty()) command += " --document " + ShellWord(arguments.document);
+  if (arguments.no_finish) command += " --no-finish";
+  if (arguments.replace_invalid_utf8) command += " --replace-invalid-utf8";
+  const char* input = arguments.file == "-" ? " with the same input" : "";
+  if (arguments.continue_document) {
+    return fmt::format("tome: stopped with {} bytes of {} stored: {} of this input. Append the rest with --continue",
+                       report.durable_bytes, document, report.durable_bytes - report.resumed_at);
+  }
+  return fmt::format("tome: stopped with {} bytes of {} stored. To go on: {}{} (resumes at byte {})",
+                     report.durable_bytes, document, command, input, report.durable_bytes);
 }
 
 absl::StatusOr<std::unique_ptr<client::FileSource>> OpenInput(const std::string& file) {
@@ -175,8 +182,10 @@ absl::Status Append(const AppendArguments& arguments, Context& context) {
   output.Finish();
   if (status.ok()) {
     TellSuccess(options, report, context);
-  } else {
-    TellStop(arguments, options, report, context);
+  } else if (report.begun && context.options.json) {
+    context.PrintJson(ReportJson("stopped", options, report));
+  } else if (report.begun && CanGoOn(status)) {
+    context.hint = StopHint(arguments, options, report);
   }
   return status;
 }

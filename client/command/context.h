@@ -35,6 +35,8 @@ struct Context {
   std::ostream& err;
   bool out_is_terminal = false;
   bool err_is_terminal = false;
+  // Told below the error of a command that failed or was stopped: how to go on.
+  std::string hint;
 
   client::CallOptions call() const { return {.cancellation = cancellation, .deadline = deadline}; }
   // A line of JSON to standard output, flushed for who reads along.

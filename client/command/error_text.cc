@@ -22,7 +22,8 @@ std::string Advice(const absl::Status& status, const client::ErrorDetails& detai
     return "; --replace-invalid-utf8 reads such bytes as U+FFFD, in a document that is begun with it";
   }
   if (details.reason == "DOCUMENT_UNFINISHED") return "; append the rest of that document first, without --no-finish";
-  if (details.reason == "DOCUMENT_SEALED") return "; choose another --document for other text";
+  if (details.reason == "DOCUMENT_SEALED" || details.reason == "CONTENT_MISMATCH")
+    return "; choose another --document for other text";
   if (details.reason == "SESSION_NOT_FOUND") return "; tome list shows the sessions there are";
   if (absl::IsDeadlineExceeded(status)) return "; --timeout gives it longer";
   return "";

@@ -106,6 +106,15 @@ std::string Printable(std::string_view text, bool keep_lines) {
   return result;
 }
 
+std::string ShellWord(std::string_view text) {
+  const std::string printable = Printable(text);
+  constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=@%+,";
+  if (!printable.empty() && printable.find_first_not_of(kPlain) == std::string::npos) return printable;
+  std::string word = "'";
+  for (const char c : printable) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return word + "'";
+}
+
 std::size_t DisplayWidth(std::string_view text) {
   const std::string valid = ReplaceInvalidUtf8(text);
   std::size_t columns = 0;

@@ -29,6 +29,9 @@ std::string FormatPercent(std::uint64_t part, std::uint64_t whole);
 // Line ends and tabs are kept with `keep_lines`. What is not UTF-8 becomes U+FFFD.
 std::string Printable(std::string_view text, bool keep_lines = false);
 
+// Text as a word of a shell's command line, in quotes where they are needed.
+std::string ShellWord(std::string_view text);
+
 // Columns that UTF-8 text takes on a terminal: two for wide characters, none for combining ones.
 std::size_t DisplayWidth(std::string_view text);
 

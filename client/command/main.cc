@@ -73,13 +73,14 @@ int Run(const Action& action, const GlobalOptions& options) {
                   .err_is_terminal = IsTerminal(STDERR_FILENO)};
   const absl::Status status = RunAction(action, context);
   if (!status.ok() && interrupts.signal() != 0) {
-    std::cerr << "tome: stopped\n";
+    std::cerr << (context.hint.empty() ? "tome: stopped" : context.hint) << '\n';
     return 128 + interrupts.signal();
   }
   if (!status.ok() && options.json) {
     std::cerr << Dump(ErrorToJson(status)) << '\n';
   } else if (!status.ok()) {
     std::cerr << "tome: " << DescribeError(status, options.server) << '\n';
+    if (!context.hint.empty()) std::cerr << context.hint << '\n';
   }
   return static_cast<int>(ExitCodeFor(status));
 }

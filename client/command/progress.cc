@@ -34,6 +34,7 @@ std::string Bar(const ProgressView& view, int cells) {
 
 std::string Amount(const ProgressView& view) {
   if (!view.total_bytes.has_value()) {
+    if (view.done_bytes == view.stored_bytes) return fmt::format("{} so far", FormatBytes(view.done_bytes));
     return fmt::format("{} of {} so far", FormatBytes(view.done_bytes), FormatBytes(view.stored_bytes));
   }
   return fmt::format("{} of {}", FormatBytes(view.done_bytes), FormatBytes(*view.total_bytes));
@@ -46,7 +47,8 @@ std::string Rate(const ProgressView& view) {
 }
 
 std::string TimeLeft(const ProgressView& view) {
-  return view.time_left.has_value() ? fmt::format("  {} left", FormatDuration(*view.time_left)) : "";
+  const bool any = view.time_left.has_value() && view.time_left->count() > 0;
+  return any ? fmt::format("  {} left", FormatDuration(*view.time_left)) : "";
 }
 
 std::string Percent(const ProgressView& view) {
@@ -103,7 +105,9 @@ void ProgressDisplay::Draw(const ProgressView& view) {
     out_ << kEraseLine << FormatBar(view, columns_()) << std::flush;
     bar_drawn_ = true;
   } else {
-    out_ << FormatPlain(view) << std::endl;
+    const std::string line = FormatPlain(view);
+    if (line != shown_line_) out_ << line << std::endl;
+    shown_line_ = line;
   }
   shown_at_ = clock_();
   shown_label_ = view.label;

@@ -58,6 +58,7 @@ class ProgressDisplay {
   bool bar_drawn_ = false;
   std::optional<std::chrono::steady_clock::time_point> shown_at_;
   std::string shown_label_;
+  std::string shown_line_;
   int shown_tenth_ = -1;
 };
 

@@ -69,6 +69,10 @@ void AddCreate(CLI::App& app, Action* action) {
 
 // --- list ---
 
+std::string ReadShare(std::uint64_t ingested_bytes, std::uint64_t durable_bytes) {
+  return durable_bytes == 0 ? "-" : FormatPercent(ingested_bytes, durable_bytes);
+}
+
 absl::Status List(Context& context) {
   TOME_ASSIGN_OR_RETURN(const std::vector<v1::Session> sessions, context.client->ListSessions(context.call()));
   if (context.options.json) {
@@ -85,7 +89,7 @@ absl::Status List(Context& context) {
   for (const v1::Session& session : sessions) {
     table.AddRow({session.name(), session.display_name(), PhaseName(session.phase()),
                   FormatCount(session.documents_size()), FormatBytes(session.durable_bytes()),
-                  FormatPercent(session.ingested_bytes(), session.durable_bytes()), FormatTime(session.create_time())});
+                  ReadShare(session.ingested_bytes(), session.durable_bytes()), FormatTime(session.create_time())});
   }
   context.out << table.Render();
   return absl::OkStatus();
@@ -111,9 +115,8 @@ std::string RenderSession(const v1::Session& session) {
   if (!session.problem().empty()) fields.emplace_back("problem", session.problem());
   fields.emplace_back("stored", fmt::format("{} ({} bytes)", FormatBytes(session.durable_bytes()),
                                             FormatCount(session.durable_bytes())));
-  fields.emplace_back("read",
-                      fmt::format("{}, {} tokens", FormatPercent(session.ingested_bytes(), session.durable_bytes()),
-                                  FormatCount(session.ingested_tokens())));
+  fields.emplace_back("read", fmt::format("{}, {} tokens", ReadShare(session.ingested_bytes(), session.durable_bytes()),
+                                          FormatCount(session.ingested_tokens())));
   fields.emplace_back("state", fmt::format("{} of at most {}", FormatBytes(session.state_bytes()),
                                            FormatBytes(session.max_state_bytes())));
   fields.emplace_back("memory", fmt::format("sink {}, window {}, segment {} tokens", memory.sink_tokens(),
@@ -126,7 +129,7 @@ std::string RenderSession(const v1::Session& session) {
   Table table({{"DOCUMENT"}, {"STORED", true}, {"READ", true}, {"TOKENS", true}, {"SEALED"}, {"CREATED"}});
   for (const v1::Document& document : session.documents()) {
     table.AddRow({document.name(), FormatBytes(document.durable_bytes()),
-                  FormatPercent(document.ingested_bytes(), document.durable_bytes()),
+                  ReadShare(document.ingested_bytes(), document.durable_bytes()),
                   FormatCount(document.ingested_tokens()), document.sealed() ? "yes" : "no",
                   FormatTime(document.create_time())});
   }
@@ -178,20 +181,23 @@ absl::Status Delete(const std::vector<std::string>& arguments, bool yes, Context
       return absl::OkStatus();
     }
   }
-  absl::Status first_error;
+  std::vector<absl::Status> errors;
   Json json = Json::array();
   for (const std::string& name : names) {
     const absl::Status status = context.client->DeleteSession(name, context.call());
     if (absl::IsCancelled(status)) return status;
     json.push_back({{"name", name}, {"deleted", status.ok()}});
-    if (status.ok() && !context.options.json) context.out << "deleted " << name << '\n';
-    // The first error is told by the caller, at the end.
-    if (!first_error.ok() && !status.ok())
-      context.err << "tome: " << DescribeError(status, context.options.server) << '\n';
-    first_error.Update(status);
+    if (!status.ok()) errors.push_back(status);
+    if (context.options.json) continue;
+    if (status.ok()) context.out << "deleted " << name << '\n';
+    if (!status.ok() && names.size() > 1) {
+      context.err << fmt::format("tome: {}: {}\n", name, DescribeError(status, context.options.server));
+    }
   }
   if (context.options.json) context.PrintJson(json);
-  return first_error;
+  if (errors.empty()) return absl::OkStatus();
+  if (names.size() == 1) return errors[0];
+  return absl::Status(errors[0].code(), fmt::format("{} of {} sessions were not deleted", errors.size(), names.size()));
 }
 
 void AddDelete(CLI::App& app, Action* action) {

@@ -321,7 +321,7 @@ TEST_F(CommandTest, StopsAnEndlessInputOnCtrlCAndSaysHowToGoOn) {
   const Outcome& outcome = process.Wait();
   EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
   EXPECT_THAT(outcome.err, HasSubstr("13 bytes"));
-  EXPECT_THAT(outcome.err, HasSubstr("tome append sessions/s - --document 'log'"));
+  EXPECT_THAT(outcome.err, HasSubstr("tome append sessions/s - --document log with the same input"));
   EXPECT_THAT(outcome.err, HasSubstr("resumes at byte 13"));
   EXPECT_FALSE(server_.Sealed("s", "log"));
 }

@@ -438,6 +438,7 @@ grpc::Status FakeServer::Ask(grpc::ServerContext* context, const v1::AskRequest*
   changed_.notify_all();
   while (answer_held_ && !context->IsCancelled() && !stopping_) changed_.wait_for(lock, std::chrono::milliseconds(20));
   --asks_waiting_;
+  changed_.notify_all();
   if (context->IsCancelled()) return grpc::Status::CANCELLED;
   if (!answer_end_.ok()) return answer_end_;
   result.set_finish_reason(v1::AskResult::FINISH_REASON_STOP_TOKEN);

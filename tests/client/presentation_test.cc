@@ -56,6 +56,13 @@ TEST(FormatTest, MakesTextOfOthersHarmless) {
   EXPECT_EQ(Printable("bad \xff."), "bad \ufffd.");
 }
 
+TEST(FormatTest, QuotesWordsForAShell) {
+  EXPECT_EQ(ShellWord("books/bible.txt"), "books/bible.txt");
+  EXPECT_EQ(ShellWord("my book"), "'my book'");
+  EXPECT_EQ(ShellWord("it's"), "'it'\\''s'");
+  EXPECT_EQ(ShellWord(""), "''");
+}
+
 TEST(FormatTest, CountsColumns) {
   EXPECT_EQ(DisplayWidth("abc"), 3);
   EXPECT_EQ(DisplayWidth("\u6f22\u5b57"), 4);
@@ -86,7 +93,7 @@ ProgressView View(std::uint64_t done, std::uint64_t stored, std::optional<std::u
 
 TEST(ProgressTest, DrawsABarThatFitsTheTerminal) {
   EXPECT_EQ(FormatBar(View(1'000'000, 2'000'000, 4'000'000), 84),
-            "reading  [######======............]  25%  1.0 MB of 4.0 MB  1,523 tokens/s  3m12s left");
+            "reading  [#####=====..........]  25%  1.0 MB of 4.0 MB  1,523 tokens/s  3m12s left");
   EXPECT_EQ(FormatBar(View(1'000'000, 2'000'000, 4'000'000), 66),
             "reading   25%  1.0 MB of 4.0 MB  1,523 tokens/s  3m12s left");
   EXPECT_EQ(FormatBar(View(1'000'000, 2'000'000, 4'000'000), 50), "reading   25%  1.0 MB of 4.0 MB  3m12s left");
@@ -204,14 +211,16 @@ TEST(JsonTest, ShowsDurationsInSecondsAndEnumsInLowerCase) {
 }
 
 TEST(JsonTest, ShowsAnErrorWithItsDetails) {
-  const absl::Status status = client::FromGrpc(client::MakeError(
-      grpc::StatusCode::ABORTED, "no \xff", "OFFSET_MISMATCH", {{"committed_offset", "7"}}, milliseconds(1500)));
+  const absl::Status status = client::FromGrpc(client::MakeError(grpc::StatusCode::ABORTED, "no", "OFFSET_MISMATCH",
+                                                                 {{"committed_offset", "7"}}, milliseconds(1500)));
   const Json json = Json::parse(Dump(ErrorToJson(status)));
+  EXPECT_EQ(json["error"]["message"], "no");
   EXPECT_EQ(json["error"]["code"], "ABORTED");
   EXPECT_EQ(json["error"]["reason"], "OFFSET_MISMATCH");
   EXPECT_EQ(json["error"]["metadata"]["committed_offset"], "7");
   EXPECT_EQ(json["error"]["retry_delay_seconds"], 1.5);
   EXPECT_TRUE(json["error"]["field_violations"].is_array());
+  EXPECT_EQ(Json::parse(Dump(ErrorToJson(absl::InternalError("\xff"))))["error"]["message"], "\ufffd");
 }
 
 TEST(AskSummaryTest, TellsUsageTimesAndCoverageInOneLine) {

@@ -50,6 +50,16 @@ TEST(BackoffTest, GivesUpAtOnceWhenTheServerWantsTooLongAWait) {
   EXPECT_FALSE(Backoff({}, 1).Next(std::chrono::hours(300)).has_value());
 }
 
+TEST(BackoffTest, IsMorePatientWithAServerThatAnswers) {
+  const RetryPolicy policy{.give_up_after = milliseconds(500), .server_patience = milliseconds(3000)};
+  Backoff backoff(policy, 1);
+  EXPECT_TRUE(backoff.Next(milliseconds(1000)).has_value());
+  EXPECT_TRUE(backoff.Next(milliseconds(1000)).has_value());
+  EXPECT_FALSE(backoff.Next(std::nullopt).has_value());
+  EXPECT_TRUE(backoff.Next(milliseconds(1000)).has_value());
+  EXPECT_FALSE(backoff.Next(milliseconds(1000)).has_value());
+}
+
 TEST(CancellationTest, RunsCallbacksOnceAndOnlyWhileRegistered) {
   Cancellation cancellation;
   int kept = 0, dropped = 0, late = 0;
