@@ -246,6 +246,7 @@ std::vector<absl::StatusOr<WriteResult>> Session::CommitBatch(const std::vector<
     status = appender_.Commit();
   }
   if (status.ok()) {
+    reader_.NoteUnread();  // before anyone can see the new bytes and take the reading for done
     Publish(now);
     if (appender_.batch_bytes() > 0) {
       context_->observer.OnBytesStored(appender_.batch_bytes(), context_->clock.Elapsed() - begin);

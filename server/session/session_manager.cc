@@ -235,21 +235,19 @@ void SessionManagerImpl::Create(CreateRequest request, CreateCallback done) {
 }
 
 void SessionManagerImpl::Make(const StoredSession& stored) {
-  absl::Status status = context_->folder->Add(
+  const absl::Status status = context_->folder->Add(
       stored.id, [&](const std::string& database_path) { return SessionStore::Create(database_path, stored); });
-  absl::StatusOr<SessionInfo> result = status;
+  std::shared_ptr<Session> session;
+  if (status.ok()) session = Session::Make(context_, stored);
   Creation creation;
   {
     std::lock_guard lock(mutex_);
-    if (status.ok()) {
-      std::shared_ptr<Session> session = Session::Make(context_, stored);
-      result = session->Info();
-      InsertLocked(std::move(session));
-    }
+    if (session) InsertLocked(session);
     creation = std::move(creating_.extract(stored.id).mapped());
     context_->observer.OnSessions(static_cast<std::int64_t>(sessions_.size()));
   }
-  if (status.ok()) context_->observer.OnSessionEvent(stored.id, "created", "");
+  if (session) context_->observer.OnSessionEvent(stored.id, "created", "");
+  const absl::StatusOr<SessionInfo> result = session ? absl::StatusOr<SessionInfo>(session->Info()) : status;
   for (CreateCallback& done : creation.done) {
     callbacks_.Post([done = std::move(done), result, activity = creation.activity] { done(result); });
   }

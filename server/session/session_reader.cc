@@ -31,6 +31,12 @@ SessionReader::SessionReader(std::shared_ptr<SessionContext> context, SessionId 
 
 // --- On the strand ---
 
+void SessionReader::NoteUnread() {
+  const bool has_unread = HasUnread();
+  std::lock_guard lock(mutex_);
+  if (has_unread) caught_up_ = false;
+}
+
 absl::Status SessionReader::ReadOn() {
   const bool has_unread = HasUnread();
   bool resident, by_this_model;

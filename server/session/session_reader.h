@@ -73,6 +73,9 @@ class SessionReader final : public ComputeWork, public Resident {
   SessionReader(std::shared_ptr<SessionContext> context, SessionId id, const MemoryOptions& options, ReadingHost& host,
                 SerialQueue& strand, std::uint64_t restore_target_bytes);
 
+  // Strand. Looks whether there are bytes that are not read, so that the status tells; ReadOn follows.
+  void NoteUnread();
+
   // Strand. Reads on: after new bytes, on use, and when room came. When there is no room for the state,
   // RESOURCE_EXHAUSTED/STATE_MEMORY: reading goes on by itself once there is.
   absl::Status ReadOn();

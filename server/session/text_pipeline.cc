@@ -84,6 +84,8 @@ void TextPipeline::FinishDocument(std::deque<Segment>* segments) {
   std::vector<TextToken> tokens;
   stream_->Finish(&tokens);
   Take(tokens);
+  // Bytes at the end for which the vocabulary has no token count for the last one.
+  if (!spans_.empty()) spans_.back().num_bytes = static_cast<std::uint32_t>(offset_ - spans_.back().begin);
   while (tokens_.size() >= segment_tokens_) Cut(segment_tokens_, segments);
   if (!tokens_.empty()) Cut(tokens_.size(), segments);
 

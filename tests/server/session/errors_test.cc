@@ -1,0 +1,31 @@
+#include "server/session/errors.h"
+
+#include "engine/base/status.h"
+#include "gtest/gtest.h"
+
+namespace tome::server {
+namespace {
+
+TEST(ErrorsTest, DetailsSurviveTheStatusAndItsAnnotation) {
+  const ErrorDetails cases[] = {
+      {},
+      {.reason = "OFFSET_MISMATCH", .metadata = {{"committed_offset", "42"}, {"document", std::string("a\0\xFF", 3)}}},
+      {.reason = "QUESTION_LIMIT", .retry_delay = absl::Milliseconds(1500)},
+      {.reason = "NOW", .retry_delay = absl::ZeroDuration()},
+  };
+  for (const ErrorDetails& details : cases) {
+    const absl::Status status = MakeError(absl::StatusCode::kAborted, "no", details);
+    EXPECT_EQ(status.code(), absl::StatusCode::kAborted);
+    EXPECT_EQ(GetErrorDetails(status), details);
+    EXPECT_EQ(GetErrorDetails(Annotate(status, "session x")), details);
+  }
+}
+
+TEST(ErrorsTest, OtherStatusesHaveNoDetails) {
+  EXPECT_EQ(GetErrorDetails(absl::OkStatus()), std::nullopt);
+  EXPECT_EQ(GetErrorDetails(absl::InternalError("x")), std::nullopt);
+  EXPECT_TRUE(WithDetails(absl::OkStatus(), {.reason = "X"}).ok());
+}
+
+}  // namespace
+}  // namespace tome::server

@@ -1,0 +1,219 @@
+// The reader with the session that owns it, by the digest of the state it makes.
+#include "server/session/session_reader.h"
+
+#include <random>
+
+#include "engine/base/status.h"
+#include "server/session/document_appender.h"
+#include "server/session/question_run.h"
+#include "tests/server/session/manager_fixture.h"
+
+namespace tome::server {
+namespace {
+
+using tome::testing::AnswerRecorder;
+using tome::testing::Awaited;
+using tome::testing::EventRecorder;
+using tome::testing::IsOk;
+using tome::testing::kTinyMemoryOptions;
+using tome::testing::ReadWithEngine;
+using tome::testing::SomeText;
+using tome::testing::TinyServerModel;
+using tome::testing::Watched;
+
+// A session that is only documents and a reader.
+class ReaderOwner final : public ReadingHost, public std::enable_shared_from_this<ReaderOwner> {
+ public:
+  ReaderOwner(std::shared_ptr<SessionContext> context, const std::string& path, std::uint64_t restore_bytes)
+      : context_(std::move(context)),
+        strand_(context_->io),
+        store_(SessionStore::Open(path, "session").value()),
+        appender_("session", store_.Load().value().documents, 100),
+        reader_(context_, "session", kTinyMemoryOptions, *this, strand_, restore_bytes) {}
+
+  std::shared_ptr<void> KeepAlive() override { return shared_from_this(); }
+  const std::vector<StoredDocument>& Documents() override { return appender_.documents(); }
+  absl::StatusOr<SessionStore*> Store() override { return &store_; }
+  void OnReadingChanged() override {
+    status_.Update([this](ReadingStatus& status) { status = reader_.status(); });
+  }
+  void OnEvicted() override {}
+
+  // Runs on the strand, and waits.
+  template <typename Body>
+  auto OnStrand(Body body) {
+    Awaited<decltype(body())> result;
+    strand_.Post([callback = result.callback(), body] { callback(body()); });
+    return result.Get();
+  }
+
+  void Append(const std::string& document, const WriteRequest& request, Utf8Policy policy = Utf8Policy::kRefuse) {
+    const absl::Status status = OnStrand([this, document, request, policy]() -> absl::Status {
+      TOME_RETURN_IF_ERROR(appender_.Begin(&store_));
+      TOME_RETURN_IF_ERROR(appender_.Apply(document, policy, request, absl::UnixEpoch()).status());
+      TOME_RETURN_IF_ERROR(appender_.Commit());
+      return reader_.ReadOn();
+    });
+    EXPECT_THAT(status, IsOk());
+  }
+
+  Memory MemoryWhenRead() {
+    EXPECT_THAT(OnStrand([this] { return reader_.ReadOn(); }), IsOk());
+    OnReadingChanged();
+    status_.WaitUntil([](const ReadingStatus& status) { return status.caught_up; });
+    return OnStrand([this] { return reader_.Fork(); }).value().memory;
+  }
+
+  SessionReader& reader() { return reader_; }
+
+ private:
+  const std::shared_ptr<SessionContext> context_;
+  SerialQueue strand_;
+  SessionStore store_;
+  DocumentAppender appender_;
+  Watched<ReadingStatus> status_;
+  SessionReader reader_;
+};
+
+class SessionReaderTest : public ::testing::Test {
+ protected:
+  SessionReaderTest() {
+    SessionManagerOptions options;
+    options.data_folder = folder_.File("data");
+    options.max_state_bytes = Memory::MaxStateBytes(TinyServerModel()->info().config, kTinyMemoryOptions,
+                                                    TinyServerModel()->info().precision);
+    context_ = std::make_shared<SessionContext>(options, TinyServerModel(),
+                                                DataFolder::Open(options.data_folder).value(), events_, clock_);
+  }
+  ~SessionReaderTest() override {
+    context_->compute.Stop();
+    context_->io.Finish();
+    context_->callbacks.Finish();
+  }
+
+  std::shared_ptr<ReaderOwner> NewSession(const std::string& name = "session.db") {
+    const ModelInfo& model = TinyServerModel()->info();
+    EXPECT_THAT(SessionStore::Create(folder_.File(name), {.id = "session",
+                                                          .options = kTinyMemoryOptions,
+                                                          .model_digest = model.model_digest,
+                                                          .tokenizer_digest = model.tokenizer_digest}),
+                IsOk());
+    return std::make_shared<ReaderOwner>(context_, folder_.File(name), 0);
+  }
+
+  static std::string Expected(const std::vector<std::string>& documents, bool whole_segments_only = false) {
+    return ReadWithEngine(TinyServerModel(), documents, kTinyMemoryOptions, whole_segments_only).Digest();
+  }
+
+  tome::testing::TempDir folder_;
+  tome::testing::FakeClock clock_;
+  EventRecorder events_;
+  std::shared_ptr<SessionContext> context_;
+};
+
+TEST_F(SessionReaderTest, AnyChunkingGivesTheStateOfTheWholeText) {
+  const std::vector<std::string> documents = {SomeText(4000, 1), SomeText(11, 2), SomeText(2500, 3)};
+  const std::string expected = Expected(documents);
+  for (std::uint64_t seed = 0; seed < 4; ++seed) {
+    std::mt19937_64 random(seed);
+    const auto session = NewSession("session" + std::to_string(seed) + ".db");
+    for (std::size_t i = 0; i < documents.size(); ++i) {
+      const std::string& text = documents[i];
+      const std::string name = std::to_string(i);
+      for (std::size_t at = 0; at < text.size();) {
+        const std::string piece = text.substr(at, 1 + random() % 900);
+        session->Append(name, {.offset = at, .data = piece});
+        at += piece.size();
+        const std::size_t again = random() % at;  // a repeat changes nothing
+        session->Append(name, {.offset = again, .data = text.substr(again, random() % (at - again))});
+      }
+      session->Append(name, {.offset = text.size(), .finish = true});
+    }
+    EXPECT_EQ(session->MemoryWhenRead().Digest(), expected);
+    EXPECT_EQ(session->reader().status().ingested_bytes, 6511u);
+  }
+}
+
+TEST_F(SessionReaderTest, UnfinishedDocumentIsReadInWholeSegments) {
+  const auto session = NewSession();
+  const std::string text = SomeText(3000);
+  session->Append("doc", {.data = text});
+  // The tokens at the end could still change with more bytes, but the whole segments before them can not.
+  EXPECT_EQ(session->MemoryWhenRead().Digest(), Expected({text}, /*whole_segments_only=*/true));
+}
+
+TEST_F(SessionReaderTest, RestartAndEvictionGiveTheSameState) {
+  const std::string text = SomeText(5000);
+  auto session = NewSession();
+  session->Append("doc", {.data = text, .finish = true});
+  const std::string digest = session->MemoryWhenRead().Digest();
+  EXPECT_EQ(digest, Expected({text}));
+
+  ASSERT_TRUE(session->reader().TryEvict());
+  context_->residency.Release(session->reader());
+  EXPECT_EQ(session->reader().status().phase, SessionPhase::kEvicted);
+  EXPECT_EQ(session->reader().status().restore_target_bytes, 5000u);
+  EXPECT_EQ(session->MemoryWhenRead().Digest(), digest);
+  EXPECT_EQ(session->reader().status().restore_target_bytes, 0u);
+
+  context_->residency.Release(session->reader());
+  session = std::make_shared<ReaderOwner>(context_, folder_.File("session.db"), 5000);
+  EXPECT_EQ(session->reader().status().phase, SessionPhase::kEvicted);
+  EXPECT_EQ(session->MemoryWhenRead().Digest(), digest);
+  EXPECT_EQ(events_.counts.Get().events["restoring"], 2);
+  EXPECT_EQ(events_.counts.Get().events["restored"], 2);
+}
+
+TEST_F(SessionReaderTest, StateInUseIsNotEvicted) {
+  const auto session = NewSession();
+  session->Append("doc", {.data = SomeText(1000), .finish = true});
+  session->MemoryWhenRead();
+  session->reader().Hold();
+  EXPECT_FALSE(session->reader().CanEvict());
+  EXPECT_FALSE(session->reader().TryEvict());
+  session->reader().Unhold();
+  EXPECT_TRUE(session->reader().CanEvict());
+}
+
+TEST_F(SessionReaderTest, InvalidBytesAreReadAsReplacementCharacters) {
+  const auto session = NewSession();
+  session->Append("doc", {.data = "caf\xC3 and \xFF\xFE more" + SomeText(500), .finish = true}, Utf8Policy::kReplace);
+  EXPECT_EQ(session->MemoryWhenRead().Digest(),
+            Expected({"caf\xEF\xBF\xBD and \xEF\xBF\xBD\xEF\xBF\xBD more" + SomeText(500)}));
+  EXPECT_EQ(session->reader().status().ingested_bytes, 516u);
+}
+
+TEST_F(SessionReaderTest, QuestionsAlsoCancelledOnesLeaveTheStateAsItWas) {
+  const auto session = NewSession();
+  session->Append("doc", {.data = SomeText(3000)});
+  const std::string digest = session->MemoryWhenRead().Digest();
+  for (const bool cancel : {false, true}) {
+    SCOPED_TRACE(cancel);
+    auto recorder = std::make_shared<AnswerRecorder>();
+    QuestionRequest request{.session_id = "session", .question = "Why?", .prompt_form = PromptForm::kRaw};
+    request.generation.max_tokens = cancel ? 500 : 20;
+    request.generation.log_probabilities = true;
+    const auto run = std::make_shared<QuestionRun>(context_, request, recorder);
+    run->Launch(session->OnStrand([&] { return session->reader().Fork(); }).value(), session->Documents());
+    if (cancel) {
+      recorder->heard.WaitUntil([](const auto& heard) { return heard.tokens.size() > 3 || heard.done(); });
+      run->Cancel();
+    }
+    const auto heard = recorder->WaitUntilDone();
+    EXPECT_EQ(heard.results[0].ok(), !cancel);
+    EXPECT_EQ(session->MemoryWhenRead().Digest(), digest);
+  }
+}
+
+TEST_F(SessionReaderTest, HoldsABoundedNumberOfSegments) {
+  // Reading a long document goes on while nothing but its bytes grows.
+  const auto session = NewSession();
+  session->Append("doc", {.data = SomeText(200'000), .finish = true});
+  const Memory memory = session->MemoryWhenRead();
+  EXPECT_EQ(memory.tokens_kept(), kTinyMemoryOptions.sink_tokens + kTinyMemoryOptions.window_tokens);
+  EXPECT_LE(memory.state_bytes(), session->reader().max_state_bytes());
+  EXPECT_EQ(session->reader().status().ingested_bytes, 200'000u);
+}
+
+}  // namespace
+}  // namespace tome::server

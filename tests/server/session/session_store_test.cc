@@ -1,0 +1,187 @@
+#include "server/session/session_store.h"
+
+#include <filesystem>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/session/errors.h"
+#include "tests/server/tiny_server_model.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/temp_dir.h"
+
+namespace tome::server {
+namespace {
+
+using ::testing::HasSubstr;
+using tome::testing::IsOk;
+using tome::testing::SomeText;
+using tome::testing::StatusIs;
+
+class SessionStoreTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    session_.id = "session";
+    session_.request_id = "request";
+    session_.display_name = "A \"name\" with \xE4\xBA\xBA";
+    session_.labels = {{"team", "red"}, {"empty", ""}};
+    session_.create_time = absl::FromUnixMicros(1234567890123456);
+    session_.update_time = session_.create_time + absl::Seconds(1);
+    session_.options = {.sink_tokens = 1, .window_tokens = 2, .segment_tokens = 3};
+    session_.model_digest = "m";
+    session_.tokenizer_digest = "t";
+    ASSERT_THAT(SessionStore::Create(path_, session_), IsOk());
+  }
+
+  SessionStore Open() { return SessionStore::Open(path_, "session").value(); }
+
+  // Stores a document of `text` and returns it.
+  StoredDocument Add(SessionStore& store, const std::string& text) {
+    StoredDocument document{.name = "doc", .size = text.size()};
+    Transaction transaction = store.Begin().value();
+    EXPECT_THAT(store.AddDocument(0, document), IsOk());
+    EXPECT_THAT(store.AddBytes(0, 0, text), IsOk());
+    EXPECT_THAT(transaction.Commit(), IsOk());
+    return document;
+  }
+
+  // Changes the database behind the store's back.
+  void Damage(const char* sql) { ASSERT_THAT(Database::Open(path_, Database::Mode::kOpen)->Execute(sql), IsOk()); }
+
+  tome::testing::TempDir folder_;
+  const std::string path_ = folder_.File("session.db");
+  StoredSession session_;
+};
+
+TEST_F(SessionStoreTest, KeepsWhatItWasGiven) {
+  const StoredSession loaded = Open().Load().value();
+  EXPECT_EQ(loaded.id, session_.id);
+  EXPECT_EQ(loaded.request_id, session_.request_id);
+  EXPECT_EQ(loaded.display_name, session_.display_name);
+  EXPECT_EQ(loaded.labels, session_.labels);
+  EXPECT_EQ(loaded.version, 1);
+  EXPECT_EQ(loaded.create_time, session_.create_time);
+  EXPECT_EQ(loaded.update_time, session_.update_time);
+  EXPECT_EQ(loaded.options.window_tokens, 2);
+  EXPECT_EQ(loaded.model_digest, "m");
+  EXPECT_TRUE(loaded.documents.empty());
+
+  StoredSession changed = loaded;
+  changed.display_name = "";
+  changed.labels = {{"x", "y"}};
+  changed.version = 2;
+  ASSERT_THAT(Open().SaveMetadata(changed), IsOk());
+  ASSERT_THAT(Open().SaveDigests("m2", "t2"), IsOk());
+  const StoredSession again = Open().Load().value();
+  EXPECT_EQ(again.display_name, "");
+  EXPECT_EQ(again.labels, changed.labels);
+  EXPECT_EQ(again.version, 2);
+  EXPECT_EQ(again.model_digest + again.tokenizer_digest, "m2t2");
+}
+
+TEST_F(SessionStoreTest, ReadsBytesFromAnyOffset) {
+  SessionStore store = Open();
+  const std::string text = SomeText(3 * kMaxChunkBytes + 17);
+  const StoredDocument document = Add(store, text);
+  for (const ByteOffset begin :
+       {std::size_t{0}, std::size_t{1}, kMaxChunkBytes - 1, kMaxChunkBytes, kMaxChunkBytes + 1, text.size() - 1}) {
+    const std::string chunk = store.ReadChunk(0, document, begin).value();
+    EXPECT_LE(chunk.size(), kMaxChunkBytes);
+    EXPECT_EQ(chunk, text.substr(begin, chunk.size())) << begin;
+    EXPECT_FALSE(chunk.empty());
+  }
+}
+
+TEST_F(SessionStoreTest, WhatWasNotCommittedIsNotThere) {
+  {
+    SessionStore store = Open();
+    Transaction transaction = store.Begin().value();
+    ASSERT_THAT(store.AddDocument(0, {.name = "doc", .size = 3}), IsOk());
+    ASSERT_THAT(store.AddBytes(0, 0, "abc"), IsOk());
+  }
+  EXPECT_TRUE(Open().Load().value().documents.empty());
+}
+
+TEST_F(SessionStoreTest, DamagedChunksAreDataLossWithDocumentAndRange) {
+  const std::string text = SomeText(2 * kMaxChunkBytes);
+  struct Case {
+    const char* sql;
+    const char* begin;
+    const char* end;
+  };
+  for (const Case& test : {
+           Case{"UPDATE chunks SET data = zeroblob(262144) WHERE offset > 0", "262144", "524288"},
+           Case{"UPDATE chunks SET crc32c = crc32c + 1 WHERE offset > 0", "262144", "524288"},
+           Case{"UPDATE chunks SET data = x'' WHERE offset > 0", "300000", "524288"},
+           Case{"DELETE FROM chunks WHERE offset > 0", "300000", "524288"},
+           Case{"UPDATE chunks SET data = zeroblob(300000) WHERE offset > 0", "262144", "562144"},
+       }) {
+    SCOPED_TRACE(test.sql);
+    std::filesystem::remove(path_);
+    SetUp();
+    StoredDocument document;
+    {
+      SessionStore store = Open();
+      document = Add(store, text);
+    }
+    Damage(test.sql);
+    SessionStore store = Open();
+    EXPECT_EQ(store.ReadChunk(0, document, 0).value(), text.substr(0, kMaxChunkBytes));
+    const absl::Status status = store.ReadChunk(0, document, 300'000).status();
+    EXPECT_THAT(status, StatusIs(absl::StatusCode::kDataLoss, HasSubstr("'doc'")));
+    const ErrorDetails details = GetErrorDetails(status).value();
+    EXPECT_EQ(details.reason, "STORED_DATA_DAMAGED");
+    EXPECT_EQ(details.metadata.at("session"), "session");
+    EXPECT_EQ(details.metadata.at("begin"), test.begin);
+    EXPECT_EQ(details.metadata.at("end"), test.end);
+  }
+}
+
+TEST_F(SessionStoreTest, DamagedMetadataIsDataLoss) {
+  for (const char* sql :
+       {"DELETE FROM session", "UPDATE session SET id = 'other'", "UPDATE session SET sink_tokens = 0",
+        "UPDATE session SET window_tokens = -1", "UPDATE session SET segment_tokens = 1 << 40",
+        "INSERT INTO documents VALUES (1, 'x', 0, 0, 1, 0)", "INSERT INTO documents VALUES (0, 'x', -1, 0, 1, 0)",
+        "INSERT INTO documents VALUES (0, 'x', 0, 0, 9, 0)"}) {
+    SCOPED_TRACE(sql);
+    std::filesystem::remove(path_);
+    SetUp();
+    Damage(sql);
+    EXPECT_THAT(Open().Load(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("damaged")));
+  }
+}
+
+TEST_F(SessionStoreTest, FilesOfOthersAreRefused) {
+  EXPECT_THAT(SessionStore::Open(folder_.File("none.db"), "session"),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("none.db")));
+  tome::testing::WriteFile(path_, SomeText(5000));
+  EXPECT_THAT(SessionStore::Open(path_, "session"), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("session.db")));
+  tome::testing::WriteFile(path_, "");
+  EXPECT_THAT(SessionStore::Open(path_, "session"), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("not a session")));
+  std::filesystem::remove(path_);
+  SetUp();
+  Damage("PRAGMA user_version = 99");
+  EXPECT_THAT(SessionStore::Open(path_, "session"),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("format 99")));
+}
+
+TEST_F(SessionStoreTest, EveryTruncationIsAnErrorOrWhole) {
+  std::string bytes;
+  {
+    SessionStore store = Open();
+    Add(store, SomeText(20'000));
+  }
+  bytes = tome::testing::ReadFile(path_);
+  for (std::size_t size = 0; size < bytes.size(); size += 1777) {
+    SCOPED_TRACE(size);
+    tome::testing::WriteFile(path_, bytes.substr(0, size));
+    absl::StatusOr<SessionStore> store = SessionStore::Open(path_, "session");
+    if (!store.ok()) continue;
+    const absl::StatusOr<StoredSession> loaded = store->Load();
+    if (!loaded.ok() || loaded->documents.empty()) continue;
+    const absl::StatusOr<std::string> chunk = store->ReadChunk(0, loaded->documents[0], 0);
+    EXPECT_TRUE(!chunk.ok() || *chunk == SomeText(20'000));
+  }
+}
+
+}  // namespace
+}  // namespace tome::server

@@ -1,0 +1,148 @@
+#include "server/session/text_pipeline.h"
+
+#include <random>
+
+#include "engine/base/utf8.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/session/attended_text.h"
+#include "tests/server/tiny_server_model.h"
+
+namespace tome::server {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using tome::testing::SomeText;
+using tome::testing::TinyServerModel;
+
+const std::shared_ptr<const Tokenizer>& TinyTokenizer() { return TinyServerModel()->tokenizer(); }
+
+// The tokens of a session's documents, BOS first.
+std::vector<TokenId> Tokens(const std::vector<std::string>& documents) {
+  std::vector<TokenId> tokens;
+  for (const std::string& document : documents) {
+    for (const TextToken& token : TinyTokenizer()->Encode(document)) {
+      if (tokens.empty() && TinyTokenizer()->add_bos()) tokens.push_back(*TinyTokenizer()->bos());
+      tokens.push_back(token.id);
+    }
+  }
+  return tokens;
+}
+
+std::vector<TokenId> Join(const std::deque<Segment>& segments) {
+  std::vector<TokenId> tokens;
+  for (const Segment& segment : segments) tokens.insert(tokens.end(), segment.tokens.begin(), segment.tokens.end());
+  return tokens;
+}
+
+// Each document's spans follow one another without a hole, and segments end where their last span does.
+void ExpectTiling(const std::deque<Segment>& segments, const std::vector<std::string>& documents) {
+  std::vector<ByteOffset> ends(documents.size());
+  for (const Segment& segment : segments) {
+    ASSERT_EQ(segment.tokens.size(), segment.spans.size());
+    for (const TokenSpan& span : segment.spans) {
+      ASSERT_EQ(span.begin, ends.at(span.document));
+      ends[span.document] += span.num_bytes;
+    }
+    EXPECT_EQ(segment.end, ends[segment.document]);
+  }
+  for (std::size_t i = 0; i < documents.size(); ++i) EXPECT_EQ(ends[i], documents[i].size());
+}
+
+TEST(TextPipelineTest, AnyCutOfTheBytesGivesTheSegmentsOfTheWholeText) {
+  const std::vector<std::string> documents = {SomeText(3000, 1), "", SomeText(7, 2), SomeText(1500, 3)};
+  std::deque<Segment> expected;
+  TextPipeline whole(TinyTokenizer(), 32);
+  for (const std::string& document : documents) {
+    whole.Append(document, &expected);
+    whole.FinishDocument(&expected);
+  }
+  EXPECT_EQ(Join(expected), Tokens(documents));
+  ExpectTiling(expected, documents);
+  for (std::size_t i = 0; i + 1 < expected.size(); ++i) {
+    if (expected[i].document == expected[i + 1].document) {
+      EXPECT_EQ(expected[i].tokens.size(), 32u);
+    }
+  }
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    std::mt19937_64 random(seed);
+    std::deque<Segment> segments;
+    TextPipeline pipeline(TinyTokenizer(), 32);
+    for (const std::string& document : documents) {
+      for (std::size_t at = 0; at < document.size();) {
+        const std::string piece = document.substr(at, random() % 40);
+        pipeline.Append(piece, &segments);
+        at += piece.size();
+        EXPECT_EQ(pipeline.offset(), at);
+        pipeline.PendingTail();  // looking changes nothing
+      }
+      pipeline.FinishDocument(&segments);
+    }
+    ASSERT_EQ(segments.size(), expected.size());
+    for (std::size_t i = 0; i < segments.size(); ++i) {
+      EXPECT_EQ(segments[i].tokens, expected[i].tokens);
+      EXPECT_EQ(segments[i].spans, expected[i].spans);
+      EXPECT_EQ(segments[i].end, expected[i].end);
+    }
+  }
+}
+
+TEST(TextPipelineTest, TailIsWhatFollowsTheLastSegment) {
+  const std::string text = SomeText(500);
+  TextPipeline pipeline(TinyTokenizer(), 32);
+  std::deque<Segment> segments;
+  pipeline.Append(text.substr(0, 477), &segments);
+  const Segment tail = pipeline.PendingTail();
+  std::vector<TokenId> tokens = Join(segments);
+  tokens.insert(tokens.end(), tail.tokens.begin(), tail.tokens.end());
+  const std::string so_far = text.substr(0, tail.end);
+  EXPECT_GE(tail.end, 477u - 3);
+  EXPECT_EQ(tokens, Tokens({so_far}));
+  EXPECT_EQ(segments.back().end + tail.num_bytes(), tail.end);
+  pipeline.Append(text.substr(477), &segments);
+  pipeline.FinishDocument(&segments);
+  EXPECT_EQ(Join(segments), Tokens({text}));
+}
+
+TEST(TextPipelineTest, ReplacedBytesKeepTheirOffsets) {
+  std::string bytes;
+  std::mt19937_64 random(5);
+  for (int i = 0; i < 3000; ++i) bytes += static_cast<char>(random());
+  for (const std::string& document : {bytes,
+                                      std::string("a\xFF"
+                                                  "b\xE4\xBA"),
+                                      std::string(300, '\xFF')}) {
+    std::deque<Segment> segments;
+    TextPipeline pipeline(TinyTokenizer(), 32);
+    for (std::size_t at = 0; at < document.size(); at += 17) pipeline.Append(document.substr(at, 17), &segments);
+    pipeline.FinishDocument(&segments);
+    EXPECT_EQ(Join(segments), Tokens({ReplaceInvalidUtf8(document)}));
+    ExpectTiling(segments, {document});
+  }
+}
+
+TEST(SourceMapTest, MapsTheTextAroundReplacements) {
+  // "ab" E4BA "c" FF "d", read as "ab" U+FFFD "c" U+FFFD "d".
+  SourceMap map;
+  map.Add({{.output_offset = 2, .source_offset = 2, .source_bytes = 2},
+           {.output_offset = 6, .source_offset = 5, .source_bytes = 1}});
+  const ByteOffset expected[] = {0, 1, 2, 2, 2, 4, 5, 5, 5, 6, 7};
+  for (std::size_t i = 0; i < std::size(expected); ++i) EXPECT_EQ(map.ToSource(i), expected[i]) << i;
+}
+
+TEST(AttendedTextTest, KeepsSinkAndWindowAndMergesNeighbours) {
+  AttendedText attended(/*sink_tokens=*/2, /*window_tokens=*/3);
+  EXPECT_THAT(attended.Ranges(), IsEmpty());
+  attended.Add({{.document = 0, .num_bytes = 0, .begin = 0},  // BOS
+                {.document = 0, .num_bytes = 4, .begin = 0}});
+  EXPECT_THAT(attended.Ranges(), ElementsAre(SpanRange{0, 0, 4}));
+  attended.Add({{.document = 0, .num_bytes = 2, .begin = 4}, {.document = 0, .num_bytes = 3, .begin = 6}});
+  EXPECT_THAT(attended.Ranges(), ElementsAre(SpanRange{0, 0, 9}));
+  attended.Add({{.document = 1, .num_bytes = 5, .begin = 0}, {.document = 1, .num_bytes = 1, .begin = 5}});
+  EXPECT_THAT(attended.Ranges(), ElementsAre(SpanRange{0, 0, 4}, SpanRange{0, 6, 9}, SpanRange{1, 0, 6}));
+  EXPECT_THAT(attended.Ranges({{.document = 1, .num_bytes = 2, .begin = 6}}).back(), (SpanRange{1, 0, 8}));
+}
+
+}  // namespace
+}  // namespace tome::server

@@ -1,0 +1,31 @@
+// A small random model, loaded once for all tests of a program.
+#ifndef TOME_TESTS_SERVER_TINY_SERVER_MODEL_H_
+#define TOME_TESTS_SERVER_TINY_SERVER_MODEL_H_
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/engine.h"
+
+namespace tome::testing {
+
+std::shared_ptr<const Model> TinyServerModel();
+// Another one of the same shape.
+std::shared_ptr<const Model> OtherTinyServerModel();
+
+// Small enough that a page of text fills them many times.
+inline constexpr MemoryOptions kTinyMemoryOptions = {.sink_tokens = 8, .window_tokens = 64, .segment_tokens = 32};
+
+// English-like text of exactly this many bytes, the same for the same seed.
+std::string SomeText(std::size_t num_bytes, std::uint64_t seed = 1);
+
+// The memory after reading these documents, made with the engine alone: the tokens of each whole document, in segments.
+// `whole_segments_only`: without the short segment at the end of the last document.
+Memory ReadWithEngine(const std::shared_ptr<const Model>& model, const std::vector<std::string>& documents,
+                      const MemoryOptions& options, bool whole_segments_only = false);
+
+}  // namespace tome::testing
+
+#endif  // TOME_TESTS_SERVER_TINY_SERVER_MODEL_H_
