@@ -89,7 +89,7 @@ absl::StatusOr<int> Lock(const std::string& path) {
   close(descriptor);
   if (error == EWOULDBLOCK) {
     return FailedPrecondition(
-        "{}: the data folder is in use by another tome-server; stop it or choose another --data-folder", path);
+        "{}: the data folder is in use by another tome-server; stop that one, or choose another folder", path);
   }
   return SystemError("cannot lock the data folder", lock_path, error);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <set>
 #include <string_view>
@@ -22,6 +23,14 @@ namespace {
 absl::Status NotFoundError(const SessionId& id) {
   return MakeError(absl::StatusCode::kNotFound, fmt::format("session {} does not exist", id),
                    {.reason = "SESSION_NOT_FOUND", .metadata = {{"session", id}}});
+}
+
+// An error of the storage, whose details name the session.
+absl::Status WithSession(const absl::Status& status, const SessionId& id) {
+  std::optional<ErrorDetails> details = GetErrorDetails(status);
+  if (!details) return status;
+  details->metadata["session"] = id;
+  return WithDetails(status, *details);
 }
 
 // A new id: a letter and enough random letters and digits that two are never the same.
@@ -135,9 +144,13 @@ absl::Status SessionManagerImpl::LoadSessions() {
       TOME_ASSIGN_OR_RETURN(SessionStore store, SessionStore::Open(context_->folder->DatabasePath(id), id));
       return store.Load();
     };
-    absl::StatusOr<StoredSession> stored = load();
-    if (!stored.ok()) context_->observer.OnSessionEvent(id, "failed", std::string(stored.status().message()));
-    InsertLocked(Session::Make(context_, stored.ok() ? *stored : StoredSession{.id = id}, stored.status()));
+    const absl::StatusOr<StoredSession> stored = load();
+    if (stored.ok()) {
+      InsertLocked(Session::Make(context_, *stored));
+      continue;
+    }
+    context_->observer.OnSessionEvent(id, "failed", std::string(stored.status().message()));
+    InsertLocked(Session::Make(context_, {.id = id}, WithSession(stored.status(), id)));
   }
   context_->observer.OnSessions(static_cast<std::int64_t>(sessions_.size()));
   return absl::OkStatus();

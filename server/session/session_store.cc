@@ -118,8 +118,11 @@ absl::Status SessionStore::LoadSession(StoredSession* session) {
       database_.Prepare("SELECT id, request_id, display_name, version, create_time, update_time, sink_tokens, "
                         "window_tokens, segment_tokens, model_digest, tokenizer_digest FROM session"));
   TOME_ASSIGN_OR_RETURN(const bool row, select.Step());
-  const bool good = row && select.Text(0) == id_ && IsPositiveInt(select.Int(6)) && IsPositiveInt(select.Int(7)) &&
-                    IsPositiveInt(select.Int(8));
+  if (row && select.Text(0) != id_) {
+    return FailedPrecondition("session {}: its folder holds session '{}'; give the folder that name back", id_,
+                              std::string(select.Text(0)));
+  }
+  const bool good = row && IsPositiveInt(select.Int(6)) && IsPositiveInt(select.Int(7)) && IsPositiveInt(select.Int(8));
   if (!good) {
     return MakeError(absl::StatusCode::kDataLoss, fmt::format("session {}: the stored metadata is damaged", id_),
                      {.reason = "STORED_DATA_DAMAGED", .metadata = {{"session", id_}}});

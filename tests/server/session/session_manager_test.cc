@@ -311,7 +311,9 @@ TEST_F(SessionManagerTest, UnreadableSessionIsListedAsFailedAndCanBeDeleted) {
   const SessionInfo info = manager_->Get("session").value();
   EXPECT_EQ(info.phase, SessionPhase::kFailed);
   EXPECT_THAT(info.problem, Not(IsEmpty()));
-  EXPECT_THAT(Append("session", "book", "text"), StatusIs(absl::StatusCode::kDataLoss, ::testing::_));
+  const absl::Status refused = Append("session", "book", "text").status();
+  EXPECT_THAT(refused, HasReason("STORED_DATA_DAMAGED"));
+  EXPECT_EQ(Metadata(refused, "session"), "session");
   EXPECT_THAT(Ask(QuestionTo("session")).results[0], StatusIs(absl::StatusCode::kDataLoss, ::testing::_));
   EXPECT_THAT(Update({.session_id = "session", .display_name = "x"}),
               StatusIs(absl::StatusCode::kDataLoss, ::testing::_));

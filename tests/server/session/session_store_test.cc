@@ -138,16 +138,20 @@ TEST_F(SessionStoreTest, DamagedChunksAreDataLossWithDocumentAndRange) {
 
 TEST_F(SessionStoreTest, DamagedMetadataIsDataLoss) {
   for (const char* sql :
-       {"DELETE FROM session", "UPDATE session SET id = 'other'", "UPDATE session SET sink_tokens = 0",
-        "UPDATE session SET window_tokens = -1", "UPDATE session SET segment_tokens = 1 << 40",
-        "INSERT INTO documents VALUES (1, 'x', 0, 0, 1, 0)", "INSERT INTO documents VALUES (0, 'x', -1, 0, 1, 0)",
-        "INSERT INTO documents VALUES (0, 'x', 0, 0, 9, 0)"}) {
+       {"DELETE FROM session", "UPDATE session SET sink_tokens = 0", "UPDATE session SET window_tokens = -1",
+        "UPDATE session SET segment_tokens = 1 << 40", "INSERT INTO documents VALUES (1, 'x', 0, 0, 1, 0)",
+        "INSERT INTO documents VALUES (0, 'x', -1, 0, 1, 0)", "INSERT INTO documents VALUES (0, 'x', 0, 0, 9, 0)"}) {
     SCOPED_TRACE(sql);
     std::filesystem::remove(path_);
     SetUp();
     Damage(sql);
     EXPECT_THAT(Open().Load(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("damaged")));
   }
+}
+
+TEST_F(SessionStoreTest, RenamedFolderIsToldByName) {
+  EXPECT_THAT(SessionStore::Open(path_, "other")->Load(),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("session 'session'")));
 }
 
 TEST_F(SessionStoreTest, FilesOfOthersAreRefused) {
