@@ -98,8 +98,8 @@ absl::StatusOr<Running> Start(const ServerConfig& config) {
   TOME_ASSIGN_OR_RETURN(auto model, LoadModel(config));
   TOME_ASSIGN_OR_RETURN(running.sessions,
                         SessionManager::Open(config.ToSessionManagerOptions(), std::move(model), *running.telemetry));
-  if (!config.port_file.empty()) TOME_RETURN_IF_ERROR(WritePortFile(config.port_file, running));
   running.rpc->Open(*running.sessions);
+  if (!config.port_file.empty()) TOME_RETURN_IF_ERROR(WritePortFile(config.port_file, running));
   return running;
 }
 

@@ -2,6 +2,7 @@
 
 #include "absl/strings/cord.h"
 #include "engine/base/status.h"
+#include "engine/base/utf8.h"
 #include "google/rpc/error_details.pb.h"
 #include "server/session/errors.h"
 
@@ -25,8 +26,8 @@ absl::Status WithFieldViolations(absl::Status status, const std::vector<FieldVio
   google::rpc::BadRequest bad_request;
   for (const FieldViolation& violation : violations) {
     auto* added = bad_request.add_field_violations();
-    added->set_field(violation.field);
-    added->set_description(violation.description);
+    added->set_field(ReplaceInvalidUtf8(violation.field));
+    added->set_description(ReplaceInvalidUtf8(violation.description));
   }
   status.SetPayload(kPayloadType, absl::Cord(bad_request.SerializeAsString()));
   return status;

@@ -1,0 +1,121 @@
+#include "tests/server/rpc/fake_session_manager.h"
+
+namespace tome::testing {
+namespace {
+
+using Calls = FakeSessionManager::Calls;
+
+class FakeWriter final : public server::DocumentWriter {
+ public:
+  explicit FakeWriter(std::shared_ptr<Watched<Calls>> calls) : calls_(std::move(calls)) {}
+
+  void Write(server::WriteRequest request, std::function<void(absl::StatusOr<server::WriteResult>)> done) override {
+    calls_->Update([&](Calls& calls) {
+      calls.writes.push_back(std::move(request));
+      calls.unfinished_writes.push_back(std::move(done));
+    });
+  }
+
+  void WhenRoom(std::function<void()> ready) override {
+    calls_->Update([&](Calls& calls) { calls.waits_for_room = std::move(ready); });
+  }
+
+ private:
+  std::shared_ptr<Watched<Calls>> calls_;
+};
+
+class FakeQuestion final : public server::Question {
+ public:
+  explicit FakeQuestion(std::shared_ptr<Watched<Calls>> calls) : calls_(std::move(calls)) {}
+  void Cancel() override {
+    calls_->Update([](Calls& calls) { ++calls.cancels; });
+  }
+
+ private:
+  std::shared_ptr<Watched<Calls>> calls_;
+};
+
+}  // namespace
+
+void FakeSessionManager::FinishWrite(absl::StatusOr<server::WriteResult> result) {
+  calls->WaitUntil([](const Calls& c) { return !c.unfinished_writes.empty(); });
+  std::function<void(absl::StatusOr<server::WriteResult>)> done;
+  calls->Update([&](Calls& c) {
+    done = std::move(c.unfinished_writes.front());
+    c.unfinished_writes.pop_front();
+  });
+  done(std::move(result));
+}
+
+void FakeSessionManager::GiveRoom() {
+  calls->WaitUntil([](const Calls& c) { return c.waits_for_room != nullptr; });
+  std::function<void()> ready;
+  calls->Update([&](Calls& c) { ready = std::exchange(c.waits_for_room, nullptr); });
+  ready();
+}
+
+void FakeSessionManager::Progress(const server::SessionProgress& progress) {
+  calls->WaitUntil([](const Calls& c) { return c.on_progress != nullptr; }).on_progress(progress);
+}
+
+std::shared_ptr<server::QuestionObserver> FakeSessionManager::AwaitQuestion() {
+  std::shared_ptr<server::QuestionObserver> observer;
+  calls->WaitUntil([](const Calls& c) { return c.observer != nullptr; });
+  calls->Update([&](Calls& c) { observer = std::move(c.observer); });
+  return observer;
+}
+
+void FakeSessionManager::Create(server::CreateRequest request,
+                                std::function<void(absl::StatusOr<server::SessionInfo>)> done) {
+  calls->Update([&](Calls& c) { c.creates.push_back(std::move(request)); });
+  done(info);
+}
+
+absl::StatusOr<server::SessionInfo> FakeSessionManager::Get(const server::SessionId&) const { return info; }
+
+absl::StatusOr<server::SessionPage> FakeSessionManager::List(int page_size, const std::string& page_token) const {
+  calls->Update([&](Calls& c) { c.lists.emplace_back(page_size, page_token); });
+  if (!info.ok()) return info.status();
+  return server::SessionPage{.sessions = {*info, *info}, .next_page_token = "more"};
+}
+
+void FakeSessionManager::Update(server::UpdateRequest request,
+                                std::function<void(absl::StatusOr<server::SessionInfo>)> done) {
+  calls->Update([&](Calls& c) { c.updates.push_back(std::move(request)); });
+  done(info);
+}
+
+void FakeSessionManager::Delete(const server::SessionId& id, const std::string&,
+                                std::function<void(absl::Status)> done) {
+  calls->Update([&](Calls& c) { c.deletes.push_back(id); });
+  done(info.status());
+}
+
+absl::StatusOr<std::unique_ptr<server::DocumentWriter>> FakeSessionManager::OpenDocument(const server::SessionId&,
+                                                                                         std::string document,
+                                                                                         server::Utf8Policy) {
+  if (!open_error.ok()) return open_error;
+  calls->Update([&](Calls& c) { c.document = std::move(document); });
+  return std::make_unique<FakeWriter>(calls);
+}
+
+absl::StatusOr<server::Subscription> FakeSessionManager::Subscribe(
+    const server::SessionId&, std::function<void(const server::SessionProgress&)> on_progress) {
+  if (!open_error.ok()) return open_error;
+  calls->Update([&](Calls& c) {
+    ++c.live_subscriptions;
+    c.on_progress = std::move(on_progress);
+  });
+  return server::Subscription([watched = calls] { watched->Update([](Calls& c) { --c.live_subscriptions; }); });
+}
+
+std::shared_ptr<server::Question> FakeSessionManager::StartQuestion(
+    server::QuestionRequest request, std::shared_ptr<server::QuestionObserver> observer) {
+  calls->Update([&](Calls& c) {
+    c.questions.push_back(std::move(request));
+    c.observer = std::move(observer);
+  });
+  return std::make_shared<FakeQuestion>(calls);
+}
+
+}  // namespace tome::testing

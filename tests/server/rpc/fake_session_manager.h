@@ -1,0 +1,73 @@
+// A session layer that does only what the test tells it to.
+#ifndef TOME_TESTS_SERVER_RPC_FAKE_SESSION_MANAGER_H_
+#define TOME_TESTS_SERVER_RPC_FAKE_SESSION_MANAGER_H_
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "server/session/session_manager.h"
+#include "tests/server/tiny_server_model.h"
+#include "tests/server/waiting.h"
+
+namespace tome::testing {
+
+class FakeSessionManager final : public server::SessionManager {
+ public:
+  // What the RPC layer has asked for.
+  struct Calls {
+    std::vector<server::CreateRequest> creates;
+    std::vector<server::UpdateRequest> updates;
+    std::vector<std::string> deletes;
+    std::vector<std::pair<int, std::string>> lists;  // page size and token
+    std::string document;                            // of the last OpenDocument
+    std::vector<server::WriteRequest> writes;
+    std::deque<std::function<void(absl::StatusOr<server::WriteResult>)>> unfinished_writes;
+    std::function<void()> waits_for_room;
+    int live_subscriptions = 0;
+    std::function<void(const server::SessionProgress&)> on_progress;
+    std::vector<server::QuestionRequest> questions;
+    std::shared_ptr<server::QuestionObserver> observer;
+    int cancels = 0;
+  };
+  const std::shared_ptr<Watched<Calls>> calls = std::make_shared<Watched<Calls>>();
+
+  // What it answers. Set before the call.
+  absl::StatusOr<server::SessionInfo> info = server::SessionInfo{.id = "abcd"};
+  absl::Status open_error;  // of OpenDocument and Subscribe
+
+  // Tells the RPC layer something, once it has asked.
+  void FinishWrite(absl::StatusOr<server::WriteResult> result);
+  void GiveRoom();
+  void Progress(const server::SessionProgress& progress);
+  std::shared_ptr<server::QuestionObserver> AwaitQuestion();
+
+  const server::SessionManagerOptions& options() const override { return options_; }
+  const std::shared_ptr<const Model>& model() const override { return model_; }
+  void Create(server::CreateRequest request, std::function<void(absl::StatusOr<server::SessionInfo>)> done) override;
+  absl::StatusOr<server::SessionInfo> Get(const server::SessionId& id) const override;
+  absl::StatusOr<server::SessionPage> List(int page_size, const std::string& page_token) const override;
+  void Update(server::UpdateRequest request, std::function<void(absl::StatusOr<server::SessionInfo>)> done) override;
+  void Delete(const server::SessionId& id, const std::string& etag, std::function<void(absl::Status)> done) override;
+  absl::StatusOr<std::unique_ptr<server::DocumentWriter>> OpenDocument(const server::SessionId& id,
+                                                                       std::string document,
+                                                                       server::Utf8Policy invalid_utf8) override;
+  absl::StatusOr<server::Subscription> Subscribe(
+      const server::SessionId& id, std::function<void(const server::SessionProgress&)> on_progress) override;
+  std::shared_ptr<server::Question> StartQuestion(server::QuestionRequest request,
+                                                  std::shared_ptr<server::QuestionObserver> observer) override;
+  void BeginDrain() override {}
+  bool WaitUntilDrained(absl::Duration) override { return true; }
+  void Shutdown() override {}
+
+ private:
+  server::SessionManagerOptions options_;
+  std::shared_ptr<const Model> model_ = TinyServerModel();
+};
+
+}  // namespace tome::testing
+
+#endif  // TOME_TESTS_SERVER_RPC_FAKE_SESSION_MANAGER_H_
