@@ -56,7 +56,7 @@ struct AppendOptions {
   // The most that is held unacknowledged; at least a chunk.
   std::size_t buffer_bytes = 8 << 20;
   // After the first contact. Its count starts anew whenever the committed offset moves.
-  RetryPolicy retry{.max_delay = std::chrono::milliseconds(10'000), .give_up_after = std::chrono::minutes(5)};
+  RetryPolicy retry{.max_delay = std::chrono::milliseconds(4'000), .give_up_after = std::chrono::minutes(5)};
   // Called at every change, one at a time, on threads of the call. May be empty.
   std::function<void(const AppendProgress&)> on_progress;
 };

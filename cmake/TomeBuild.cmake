@@ -49,7 +49,9 @@ function(tome_test name)
   target_compile_definitions(${name} PRIVATE TOME_SOURCE_DIR="${PROJECT_SOURCE_DIR}" TOME_DEPS_DIR="${TOME_DEPS}")
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests")
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
+  # Tests run side by side: compute threads that spin at each barrier would slow each other down a hundredfold.
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
+                                          ENVIRONMENT "GOMP_SPINCOUNT=1000")
 endfunction()
 
 # tome_torch_sources(TARGET): for engine targets (and their tests) that use libtorch. Its parallel loops need OpenMP.

@@ -23,6 +23,7 @@ fi
 failed=()
 for target in "${targets[@]}"; do
   [[ -x $folder/bin/fuzz_$target ]] || { echo "fuzz.sh: there is no target $target" >&2; exit 2; }
+  mkdir -p "$folder/corpus/$target"
   log=$folder/fuzz_$target.log
   if "$folder/bin/fuzz_$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 \
     -artifact_prefix="$folder/findings/$target-" "$folder/corpus/$target" >"$log" 2>&1; then

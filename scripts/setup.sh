@@ -11,6 +11,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 deps=$PWD/.deps
+# Debian's own: it comes with the pip, setuptools and wheel that the packages below bring, whatever else is on PATH.
+python=/usr/bin/python3
 export PIP_ROOT_USER_ACTION=ignore
 cuda=0 tools=0
 for arg in "$@"; do
@@ -76,7 +78,7 @@ fetch() {
   if [[ -z $file ]] || ! sha256sum --status -c <<<"$sum  $file"; then
     rm -rf "$folder"
     say "fetching $requirement"
-    python3 -m pip download --quiet --disable-pip-version-check --no-deps -d "$folder" "$@" "$requirement" >&2 ||
+    "$python" -m pip download --quiet --disable-pip-version-check --no-deps -d "$folder" "$@" "$requirement" >&2 ||
       die "could not download $requirement"
     file=$(find "$folder" -maxdepth 1 -type f | head -n 1)
     sha256sum --status -c <<<"$sum  $file" ||
@@ -147,7 +149,7 @@ tools_stamp=tools-$(sha256sum scripts/tools.txt | cut -c1-12)
 if ((tools)) && once "$tools_stamp"; then
   say "fetching the code tools"
   rm -rf "$deps/tools"
-  python3 -m venv "$deps/tools"
+  "$python" -m venv "$deps/tools"
   "$deps/tools/bin/pip" install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
     -r scripts/tools.txt || die "could not install the code tools"
   done_with "$tools_stamp"
@@ -157,7 +159,7 @@ if ((cuda)); then
   if once "$cuda_stamp"; then
     say "fetching the CUDA compiler and libraries (3 GB unpacked)"
     rm -rf "$deps/cuda"
-    python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
+    "$python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
       --target "$deps/cuda" -r scripts/cuda.txt || die "could not install the CUDA libraries"
     # libtorch looks for them at $ORIGIN/../../nvidia.
     ln -sfn cuda/nvidia "$deps/nvidia"

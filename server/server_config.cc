@@ -187,6 +187,8 @@ absl::Status ApplyFile(const std::string& path, ServerConfig* config) {
   ServerConfig names_only;
   const std::unique_ptr<CLI::App> app = MakeApp(names_only);
   for (const CLI::ConfigItem& item : items) {
+    // The parser's marks of where a section begins and ends.
+    if (item.name == "++" || item.name == "--") continue;
     const CLI::Option* option = app->get_option_no_throw("--" + item.name);
     if (!item.parents.empty() || option == nullptr || !option->get_configurable()) {
       return InvalidArgument("{}: unknown setting {}", path, item.fullname());

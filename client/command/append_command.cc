@@ -1,7 +1,8 @@
 #include <unistd.h>
 
-#include <algorithm>
 #include <filesystem>
+#include <mutex>
+#include <utility>
 
 #include "client/command/commands.h"
 #include "client/command/error_text.h"
@@ -69,6 +70,14 @@ Json ProgressJson(const client::AppendProgress& progress) {
   return json;
 }
 
+Json RetryJson(const client::RetryNotice& notice) {
+  Json json;
+  json["event"] = "retry";
+  json["delay_seconds"] = static_cast<double>(notice.delay.count()) / 1000;
+  json.update(ErrorToJson(notice.error));
+  return json;
+}
+
 Json ReportJson(const char* event, const client::AppendOptions& options, const client::AppendReport& report) {
   Json json;
   json["event"] = event;
@@ -92,7 +101,12 @@ class AppendOutput {
         display_(context.err,
                  context.err_is_terminal ? [] { return TerminalColumns(STDERR_FILENO); } : std::function<int()>()) {}
 
+  // Called on several threads.
   void OnProgress(const client::AppendProgress& progress) {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(lost_, false) && !context_.options.json) {
+      display_.Note(fmt::format("tome: connected again, with {} bytes stored", FormatCount(progress.durable_bytes)));
+    }
     if (!context_.options.json) return display_.Show(ViewOf(progress, wait_));
     const auto now = std::chrono::steady_clock::now();
     if (progress.phase == json_phase_ && now - json_at_ < std::chrono::milliseconds(500)) return;
@@ -100,10 +114,13 @@ class AppendOutput {
     json_at_ = now;
     context_.PrintJson(ProgressJson(progress));
   }
+  // People are told once that the connection is lost, programs of every attempt.
   void OnRetry(const client::RetryNotice& notice) {
-    if (context_.options.json) return;
-    display_.Note(fmt::format("tome: connection lost ({}); trying again in {}, from the committed offset on",
-                              Printable(std::string(notice.error.message())), FormatDuration(notice.delay)));
+    const std::lock_guard lock(mutex_);
+    if (context_.options.json) return context_.PrintJson(RetryJson(notice));
+    if (std::exchange(lost_, true)) return;
+    display_.Note(fmt::format("tome: connection lost ({}); trying again, from the committed offset on",
+                              Printable(std::string(notice.error.message()))));
   }
   void Finish() { display_.Finish(/*keep=*/true); }
 
@@ -111,6 +128,9 @@ class AppendOutput {
   Context& context_;
   const bool wait_;
   ProgressDisplay display_;
+  std::mutex mutex_;
+  // Guarded by mutex_.
+  bool lost_ = false;
   std::optional<client::AppendPhase> json_phase_;
   std::chrono::steady_clock::time_point json_at_;
 };
@@ -123,7 +143,11 @@ void TellSuccess(const client::AppendOptions& options, const client::AppendRepor
     context.out << fmt::format("{} is already in {}: the same {}, sealed\n", document, options.session, size);
     return;
   }
-  const std::string read = options.wait_until_read ? ", read" : ", reading goes on (tome watch shows it)";
+  std::string read = ", reading goes on (tome watch shows it)";
+  if (options.wait_until_read) read = ", read";
+  if (options.wait_until_read && report.ingested_bytes < report.durable_bytes) {
+    read = fmt::format(", {} of them read (a last part waits for more)", FormatCount(report.ingested_bytes));
+  }
   context.out << fmt::format("{} in {}: {} stored{}{}\n", document, options.session, size, read,
                              report.sealed ? ", sealed" : ", open for more");
 }

@@ -19,7 +19,7 @@ std::string Unavailable(const std::string& message, const client::ErrorDetails& 
 // What to do about it, where that is known.
 std::string Advice(const absl::Status& status, const client::ErrorDetails& details) {
   if (details.reason == "INVALID_UTF8") {
-    return "; --replace-invalid-utf8 reads such bytes as U+FFFD, in a document that is begun with it";
+    return "; see --replace-invalid-utf8";
   }
   if (details.reason == "DOCUMENT_UNFINISHED") return "; append the rest of that document first, without --no-finish";
   if (details.reason == "DOCUMENT_SEALED" || details.reason == "CONTENT_MISMATCH")

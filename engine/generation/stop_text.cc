@@ -21,11 +21,19 @@ StopTextFilter::StopTextFilter(std::vector<std::string> stop_texts) : stop_texts
 std::string StopTextFilter::Append(std::string_view text) {
   if (stopped_) return {};
   held_.append(text);
-  std::size_t end = std::string::npos;
-  for (const std::string& stop : stop_texts_) end = std::min(end, held_.find(stop));
-  if (end != std::string::npos) {
+  std::size_t first_end = std::string::npos, begin = std::string::npos;
+  for (const std::string& stop : stop_texts_) {
+    const std::size_t found = held_.find(stop);
+    if (found == std::string::npos) continue;
+    const std::size_t end = found + stop.size();
+    if (end < first_end || (end == first_end && found < begin)) {
+      first_end = end;
+      begin = found;
+    }
+  }
+  if (begin != std::string::npos) {
     stopped_ = true;
-    std::string certain = held_.substr(0, end);
+    std::string certain = held_.substr(0, begin);
     held_.clear();
     return certain;
   }

@@ -9,8 +9,9 @@
 
 namespace tome {
 
-// Passes an answer's text through, ends it at the earliest stop text, and holds back what may become one. When two
-// begin at the same place the text ends there all the same. Not thread-safe.
+// Passes an answer's text through, ends it where the first stop text is complete, and holds back what may become one.
+// Of stop texts that are complete at the same character, the one that begins first counts. So what comes out does not
+// depend on how the text was cut. Not thread-safe.
 class StopTextFilter {
  public:
   // Empty stop texts are ignored.

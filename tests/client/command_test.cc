@@ -22,6 +22,7 @@ namespace {
 using client::AppendFault;
 using client::FakeServer;
 using client::MakeError;
+using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -309,7 +310,23 @@ TEST_F(CommandTest, ResumesADroppedConnectionWithANote) {
   const Outcome outcome = Run({"append", "s", File("book", text)});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_THAT(outcome.err, HasSubstr("connection lost"));
+  EXPECT_THAT(outcome.err, ContainsRegex("connected again, with [1-9][0-9,]* bytes stored"));
   EXPECT_EQ(server_.Bytes("s", "book"), text);
+}
+
+TEST_F(CommandTest, TellsProgramsOfEveryRetry) {
+  server_.AddSession("s");
+  server_.AddFault({.kind = AppendFault::Kind::kDrop});
+  const Outcome outcome = Run({"append", "s", "-", "--output", "json"}, "text");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  int retries = 0;
+  for (const Json& line : Lines(outcome.out)) {
+    if (line["event"] != "retry") continue;
+    ++retries;
+    EXPECT_GT(line["delay_seconds"], 0);
+    EXPECT_TRUE(line["error"]["message"].is_string());
+  }
+  EXPECT_EQ(retries, 1);
 }
 
 TEST_F(CommandTest, StopsAnEndlessInputOnCtrlCAndSaysHowToGoOn) {

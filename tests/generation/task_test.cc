@@ -47,7 +47,7 @@ void Take(const StepResult& result, Answer* answer) {
   if (result.finished) answer->reason = result.finish_reason;
 }
 
-Answer Run(Task task) {
+Answer RunTask(Task task) {
   Answer answer;
   Task* tasks[] = {&task};
   while (!task.finished()) Take(Step(tasks)[0], &answer);
@@ -74,7 +74,7 @@ TEST(Generate, RefusesWhatCannotWork) {
 
 TEST(Generate, FillsTheContextToItsEnd) {
   const Memory memory = MemoryWith(64);
-  const Answer answer = Run(*Task::Generate(memory, Prompt(4096 - 64 - 3, 1), {.max_tokens = 3}));
+  const Answer answer = RunTask(*Task::Generate(memory, Prompt(4096 - 64 - 3, 1), {.max_tokens = 3}));
   EXPECT_LE(answer.tokens.size(), 3u);
   EXPECT_FALSE(answer.tokens.empty());
 }
@@ -97,10 +97,10 @@ TEST(Generate, ReadsTheQuestionInChunksThenDecodes) {
 
 TEST(Generate, StopsAtAStopToken) {
   const Memory memory = MemoryWith(30);
-  const Answer free = Run(*Task::Generate(memory, Prompt(10, 3), {.max_tokens = 6}));
+  const Answer free = RunTask(*Task::Generate(memory, Prompt(10, 3), {.max_tokens = 6}));
   ASSERT_GE(free.tokens.size(), 3u);
   const Answer stopped =
-      Run(*Task::Generate(memory, Prompt(10, 3), {.max_tokens = 6, .stop_tokens = {free.tokens[2]}}));
+      RunTask(*Task::Generate(memory, Prompt(10, 3), {.max_tokens = 6, .stop_tokens = {free.tokens[2]}}));
   EXPECT_EQ(stopped.reason, FinishReason::kStopToken);
   EXPECT_LE(stopped.tokens.size(), 3u);
   EXPECT_EQ(stopped.tokens.back(), free.tokens[2]);
@@ -113,7 +113,7 @@ TEST(Generate, TheSameSeedGivesTheSameTextAloneAndInAnyCompany) {
                            {.sampling = {.temperature = 1.2, .seed = static_cast<std::uint64_t>(i)}, .max_tokens = 12});
   };
   std::vector<Answer> alone;
-  for (int i = 0; i < 6; ++i) alone.push_back(Run(make(i)));
+  for (int i = 0; i < 6; ++i) alone.push_back(RunTask(make(i)));
 
   Memory reader_memory = MemoryWith(20);
   std::vector<Task> tasks;

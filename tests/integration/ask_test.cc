@@ -1,0 +1,107 @@
+// Questions through the whole server.
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/integration/server_fixture.h"
+#include "tests/server/tiny_server_model.h"
+
+namespace tome::testing {
+namespace {
+
+class AskTest : public ServerFixture {
+ protected:
+  AskTest() {
+    Start();
+    session_ = CreateSession("book");
+    AppendDocument(session_, "doc", SomeText(10'000));
+    WatchToTheEnd(session_);
+  }
+
+  std::string session_;
+};
+
+TEST_F(AskTest, ResultTellsUsageTimingsAndCoverage) {
+  v1::AskRequest request = Question(session_, "What is it about?", 5);
+  request.mutable_generation()->set_log_probabilities(true);
+  grpc::ClientContext context;
+  const auto stream = stub_->Ask(&context, request);
+  v1::AskResponse event;
+  int tokens = 0;
+  while (stream->Read(&event)) tokens += event.delta().tokens_size();
+  ASSERT_TRUE(stream->Finish().ok());
+  ASSERT_TRUE(event.has_result());
+  const v1::AskResult& result = event.result();
+  EXPECT_EQ(tokens, static_cast<int>(result.usage().generated_tokens()));
+  EXPECT_LE(result.usage().generated_tokens(), 5u);
+  EXPECT_GT(result.usage().prompt_tokens(), 0u);
+  EXPECT_GT(result.usage().attended_tokens(), 0u);
+  EXPECT_NE(result.finish_reason(), v1::AskResult::FINISH_REASON_UNSPECIFIED);
+  const v1::Coverage& coverage = result.coverage();
+  EXPECT_EQ(coverage.durable_bytes(), 10'000u);
+  std::uint64_t exact = 0;
+  for (const v1::ByteRange& range : coverage.exact()) exact += range.end() - range.begin();
+  EXPECT_EQ(exact + coverage.forgotten_bytes(), 10'000u);
+  EXPECT_GT(coverage.forgotten_bytes(), 0u);
+}
+
+TEST_F(AskTest, SameSeedSameAnswer) {
+  v1::AskRequest request = Question(session_, "What?", 24);
+  request.mutable_generation()->set_temperature(1);
+  request.mutable_generation()->set_seed(7);
+  v1::AskResult first, second, other;
+  ASSERT_TRUE(Ask(request, &first).ok());
+  ASSERT_TRUE(Ask(request, &second).ok());
+  request.mutable_generation()->set_seed(8);
+  ASSERT_TRUE(Ask(request, &other).ok());
+  EXPECT_EQ(first.answer(), second.answer());
+  EXPECT_NE(first.answer(), other.answer());
+}
+
+TEST_F(AskTest, TooLongQuestionIsRefusedAndTheSessionGoesOn) {
+  v1::AskResult result;
+  const grpc::Status status = Ask(Question(session_, SomeText(100'000)), &result);
+  EXPECT_EQ(status.error_code(), grpc::INVALID_ARGUMENT);
+  EXPECT_EQ(ReasonOf(status), "QUESTION_TOO_LONG");
+  EXPECT_EQ(DetailOf<google::rpc::BadRequest>(status).field_violations(0).field(), "question");
+  EXPECT_TRUE(Ask(Question(session_, "What?"), &result).ok());
+}
+
+TEST_F(AskTest, CancelledQuestionLeavesTheSessionAsItWas) {
+  v1::AskResult before, after;
+  ASSERT_TRUE(Ask(Question(session_, "What?"), &before).ok());
+  const std::string session = GetSession(session_).SerializeAsString();
+  {
+    grpc::ClientContext context;
+    const auto stream = stub_->Ask(&context, Question(session_, "Tell me everything.", 3000));
+    v1::AskResponse event;
+    while (stream->Read(&event) && !event.has_delta()) {
+    }
+    context.TryCancel();
+    EXPECT_EQ(stream->Finish().error_code(), grpc::CANCELLED);
+  }
+  ASSERT_TRUE(server_->WaitForLog("method=\"Ask\" code=\"CANCELLED\""));
+  EXPECT_EQ(GetSession(session_).SerializeAsString(), session);
+  ASSERT_TRUE(Ask(Question(session_, "What?"), &after).ok());
+  EXPECT_EQ(after.answer(), before.answer());
+}
+
+TEST_F(AskTest, DeadlineEndsTheWork) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(100));
+  v1::AskRequest request = Question(session_, "What?");
+  request.set_wait_for_ingested_bytes(1 << 30);
+  EXPECT_EQ(stub_->Ask(&context, request)->Finish().error_code(), grpc::DEADLINE_EXCEEDED);
+  // The server may hear of the client's end before its own clock says that the time is up.
+  ASSERT_TRUE(server_->WaitForLog("method=\"Ask\" code="));
+  EXPECT_THAT(server_->Errors(), ::testing::AnyOf(::testing::HasSubstr("code=\"DEADLINE_EXCEEDED\""),
+                                                  ::testing::HasSubstr("code=\"CANCELLED\"")));
+}
+
+TEST_F(AskTest, UnknownSessionIsNotFound) {
+  v1::AskResult result;
+  EXPECT_EQ(Ask(Question("sessions/nobody", "What?"), &result).error_code(), grpc::NOT_FOUND);
+}
+
+}  // namespace
+}  // namespace tome::testing
