@@ -10,7 +10,8 @@ namespace tome::server {
 namespace {
 
 bool DeadlineHasPassed(const grpc::CallbackServerContext& context) {
-  return context.deadline() <= std::chrono::system_clock::now();
+  // The deadline reached the server as a time span, so the client's comes first by as long as that took.
+  return context.deadline() <= std::chrono::system_clock::now() + std::chrono::milliseconds(100);
 }
 
 }  // namespace
