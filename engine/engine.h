@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -23,6 +24,7 @@
 #include "absl/types/span.h"
 #include "engine/base/types.h"
 #include "engine/checkpoint/llama_config.h"
+#include "engine/model/model_profile.h"
 #include "engine/text/chat_template.h"
 #include "engine/text/detokenizer.h"
 #include "engine/text/tokenizer.h"
@@ -45,6 +47,7 @@ std::string_view PrecisionName(Precision precision);
 struct ModelOptions {
   std::string path;            // see checkpoint.h for the formats
   std::string tokenizer_path;  // llama2.c only: its vocabulary
+  std::string profile_path;    // "": see Model::profile
   Device device = Device::kCpu;
   Precision precision = Precision::kAuto;
   int num_threads = 0;  // compute threads, process-wide; 0 = one for each core this process may use
@@ -56,6 +59,7 @@ struct ModelInfo {
   std::string format;            // "gguf", "huggingface", "llama2c"
   std::string model_digest;      // SHA-256, hex
   std::string tokenizer_digest;  // SHA-256, hex
+  std::string profile_digest;    // SHA-256, hex; of no profile as well
   std::int64_t num_parameters = 0;
   Device device = Device::kCpu;
   Precision precision = Precision::kFp32;  // what kAuto became
@@ -75,6 +79,10 @@ class Model {
 
   virtual const ModelInfo& info() const = 0;
   virtual const std::shared_ptr<const Tokenizer>& tokenizer() const = 0;
+  // What was measured about the model: the file that the options name, else the one beside the model
+  // ("<path>.profile.json"), else one that Tome ships for a model with this digest, else an empty one: then questions
+  // are routed by words alone.
+  virtual const ModelProfile& profile() const = 0;
 
  private:
   friend class LlamaModel;
@@ -92,12 +100,14 @@ struct MemoryOptions {
   int sink_tokens = 64;      // first tokens of a session, always attended exactly
   int window_tokens = 2048;  // latest tokens, always attended exactly
   int segment_tokens = 512;  // tokens read in one pass
+  int region_tokens = 64;    // tokens of a region, the unit in which text is found again
 };
 
 // Checks options for a model: positive, sink + window + segment within the trained range. INVALID_ARGUMENT says what
 // is allowed.
 absl::Status ValidateMemoryOptions(const MemoryOptions& options, const LlamaConfig& config);
 
+class Archive;      // of all that was read; see memory/archive.h
 class MemoryState;  // immutable, shared by forks
 
 // The attention state of everything that a session has read. Keys are kept un-rotated; at use the kept tokens get
@@ -111,9 +121,11 @@ class Memory {
   const std::shared_ptr<const Model>& model() const { return model_; }
   const MemoryOptions& options() const;
 
-  std::int64_t tokens_read() const;  // since the session began, BOS included
-  std::int64_t tokens_kept() const;  // in sink and window: at most sink_tokens + window_tokens
-  std::size_t state_bytes() const;   // of keys and values held
+  std::int64_t tokens_read() const;   // since the session began, BOS included
+  std::int64_t tokens_kept() const;   // in sink and window: at most sink_tokens + window_tokens
+  std::size_t state_bytes() const;    // of keys and values held
+  std::int64_t num_regions() const;   // in the archive
+  std::size_t archive_bytes() const;  // grows by about 40 bytes with each token read
   // The most that state_bytes() can become with these options, known before anything is read.
   static std::size_t MaxStateBytes(const LlamaConfig& config, const MemoryOptions& options, Precision precision);
 
@@ -159,6 +171,72 @@ absl::Status ValidateGenerationOptions(const GenerationOptions& options);
 enum class FinishReason { kNone, kStopToken, kStopText, kMaxTokens, kContextFull };
 std::string_view FinishReasonName(FinishReason reason);  // "stop_token", ...
 
+// --- Questions -------------------------------------------------------------------------------------------------------
+
+// How much work goes into finding the regions that a question needs.
+enum class Effort {
+  kFast,      // the fused lists of the routers
+  kBalanced,  // the best are reranked by the model
+  kThorough,  // more of them, each with its neighbours
+};
+
+// What an answer is generated over.
+enum class AnswerMode {
+  kReread,  // the text of the regions found, read anew
+  kWindow,  // sink and window as they are: the beginning and the end of what was read
+};
+
+struct RouteOptions {
+  Effort effort = Effort::kBalanced;
+  int max_regions = 32;  // in the result
+};
+
+// A region that a question was routed to.
+struct FoundRegion {
+  std::int64_t region = 0;  // number in the archive
+  TokenSpan span;           // its bytes
+  // The probability that the question was asked of this region rather than of another one found: with reranking, the
+  // question's likelihood after the region's text, normalised over the candidates; without, the share of attention.
+  double score = 0;
+  double attention_mass = 0;  // share of the question's attention at the retrieval heads
+  double stem_score = 0;      // BM25 over word stems
+  double token_score = 0;     // BM25 over token ids and pairs of them
+  double log_likelihood = 0;  // of the question after the region's text, nats; 0 where not reranked
+};
+
+// Regions side by side that were read again together, in the order of the prompt.
+struct Passage {
+  TokenSpan span;
+  std::int64_t first_region = 0, end_region = 0;
+  int tokens = 0;
+  double score = 0;  // the sum of its regions' scores
+};
+
+// What an answer rests on.
+struct Evidence {
+  AnswerMode mode = AnswerMode::kReread;
+  Effort effort = Effort::kBalanced;
+  std::vector<FoundRegion> found;  // best first
+  std::vector<Passage> passages;   // kReread: what was read again
+  std::int64_t text_tokens = 0;    // of all passages
+  std::int64_t regions_scanned = 0;
+};
+
+// Tokens that were stored but not read, after the last whole segment. A question reads them into its fork first.
+struct PendingText {
+  std::vector<TokenId> tokens;
+  std::vector<TokenSpan> spans;  // of each token; all of one document
+};
+
+struct Question {
+  std::string text;
+  std::string instruction;                                 // before the text of a kReread prompt; see PromptForm
+  std::vector<std::pair<std::string, std::string>> turns;  // earlier questions and answers, oldest first
+  PromptForm form;
+  RouteOptions route;
+  int budget_tokens = 512;  // of text that is read again
+};
+
 // --- Task and Step ---------------------------------------------------------------------------------------------------
 
 struct GeneratedToken {
@@ -166,14 +244,18 @@ struct GeneratedToken {
   float log_probability = 0;  // natural logarithm, of the model's distribution before sampling options
 };
 
+enum class TaskPhase { kReading, kRouting, kReranking, kPrompt, kGenerating };
+
 // What one step did for one task.
 struct StepResult {
+  TaskPhase phase = TaskPhase::kReading;
   absl::Status status;                 // an error ends this task, and only this one
   std::int64_t tokens_read = 0;        // segment or prompt tokens read by this step
   std::vector<GeneratedToken> tokens;  // generated by this step (none or one)
   std::string text;                    // answer text that became certain: whole characters, no part of a stop text
   bool finished = false;
   FinishReason finish_reason = FinishReason::kNone;  // generation only
+  std::shared_ptr<const Evidence> evidence;          // Search and Answer: in the step that has found it
 };
 
 class TaskImpl;
@@ -183,12 +265,20 @@ class TaskImpl;
 class Task {
  public:
   // Reads `tokens` into `memory`, a segment in each step; the last may be shorter. `memory` outlives the task, which is
-  // its only writer. At most segment_tokens in each step; segments count from the task's first token.
-  static Task Read(Memory* memory, std::vector<TokenId> tokens);
+  // its only writer. At most segment_tokens in each step; segments count from the task's first token. `spans`: where
+  // the bytes of each token are; all of one document. Without them the tokens go on in document 0 with their own bytes.
+  static Task Read(Memory* memory, std::vector<TokenId> tokens, std::vector<TokenSpan> spans = {});
 
   // Answers `prompt` over a fork of a memory. INVALID_ARGUMENT when prompt and max_tokens do not fit the model's
   // context beside what the memory keeps (the message has the numbers). An empty prompt is refused.
   static absl::StatusOr<Task> Generate(Memory fork, std::vector<TokenId> prompt, GenerationOptions options);
+
+  // Finds the regions of what `fork` has read that `question` asks for. The last step's result has the evidence.
+  // INVALID_ARGUMENT for an empty question, or one that does not fit the context beside the memory.
+  static absl::StatusOr<Task> Search(Memory fork, PendingText pending, std::string question, RouteOptions options);
+
+  // Search, then an answer generated over the text found: prefilled anew, best passage last, with the question.
+  static absl::StatusOr<Task> Answer(Memory fork, PendingText pending, Question question, GenerationOptions options);
 
   Task(Task&&) noexcept;
   Task& operator=(Task&&) noexcept;

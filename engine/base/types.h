@@ -21,6 +21,16 @@ struct TextToken {
   friend bool operator==(const TextToken&, const TextToken&) = default;
 };
 
+// The bytes of a document that a token, or a run of tokens, stands for: none for special tokens and parts of a
+// character, whose bytes belong to the token that ends it.
+struct TokenSpan {
+  std::uint32_t document = 0;  // ordinal in its session
+  std::uint32_t num_bytes = 0;
+  ByteOffset begin = 0;
+
+  friend bool operator==(const TokenSpan&, const TokenSpan&) = default;
+};
+
 }  // namespace tome
 
 #endif  // TOME_ENGINE_BASE_TYPES_H_

@@ -4,7 +4,9 @@
 #include <utility>
 
 #include "engine/base/status.h"
+#include "engine/generation/answer_task.h"
 #include "engine/generation/task_impl.h"
+#include "engine/memory/routing_codec.h"
 #include "engine/model/forward.h"
 #include "engine/model/llama_model.h"
 
@@ -22,6 +24,19 @@ absl::Status CheckTokens(absl::Span<const TokenId> tokens, const LlamaConfig& co
     }
   }
   return absl::OkStatus();
+}
+
+// The spans of tokens that go on in document 0 with their own bytes.
+std::vector<TokenSpan> OwnSpans(const Memory& memory, absl::Span<const TokenId> tokens) {
+  const Archive& archive = memory.state()->archive();
+  std::vector<TokenSpan> spans;
+  ByteOffset begin = archive.num_blocks() == 0 ? 0 : archive.block(archive.num_blocks() - 1).end();
+  for (const TokenId token : tokens) {
+    const auto size = static_cast<std::uint32_t>(memory.model()->tokenizer()->TokenBytes(token).size());
+    spans.push_back({.document = 0, .num_bytes = size, .begin = begin});
+    begin += size;
+  }
+  return spans;
 }
 
 }  // namespace
@@ -60,8 +75,19 @@ absl::Status ValidateGenerationOptions(const GenerationOptions& options) {
 
 // --- Reading ---------------------------------------------------------------------------------------------------------
 
-ReadTask::ReadTask(Memory* memory, std::vector<TokenId> tokens) : memory_(memory), tokens_(std::move(tokens)) {
+ReadTask::ReadTask(Memory* memory, std::vector<TokenId> tokens, std::vector<TokenSpan> spans)
+    : memory_(memory), tokens_(std::move(tokens)), spans_(std::move(spans)) {
   finished_ = tokens_.empty();
+}
+
+std::shared_ptr<const ArchiveBlock> ReadTask::Archived(absl::Span<const TokenId> segment,
+                                                       const at::Tensor& keys) const {
+  const Model& model = *memory_->model();
+  const std::vector<TokenSpan> own = spans_.empty() ? OwnSpans(*memory_, segment) : std::vector<TokenSpan>();
+  const absl::Span<const TokenSpan> spans =
+      spans_.empty() ? absl::MakeConstSpan(own) : absl::MakeConstSpan(spans_).subspan(next_, segment.size());
+  return ArchiveBlock::Make(memory_->state()->archive().layout(), segment, spans, EncodeKeys(model.profile(), keys),
+                            *model.tokenizer());
 }
 
 std::int64_t ReadTask::tokens_left_to_read() const { return static_cast<std::int64_t>(tokens_.size() - next_); }
@@ -74,9 +100,12 @@ StepResult ReadTask::Advance() {
   if (!result.status.ok()) return result;
   SegmentAttention attention(weights(), *memory_->state(), static_cast<std::int64_t>(segment.size()));
   Forward(weights(), segment, attention);
-  memory_->set_state(memory_->state()->Append(std::move(attention).TakeBlock()));
+  KeyValueBlock block = std::move(attention).TakeBlock();
+  std::shared_ptr<const ArchiveBlock> archived = Archived(segment, block.keys);
+  memory_->set_state(memory_->state()->Append(std::move(block), std::move(archived)));
   next_ += segment.size();
   finished_ = next_ == tokens_.size();
+  result.phase = TaskPhase::kReading;
   result.tokens_read = static_cast<std::int64_t>(segment.size());
   result.finished = finished_;
   return result;
@@ -115,6 +144,7 @@ StepResult GenerateTask::Advance() {
   cache_->Advance(static_cast<std::int64_t>(input.size()));
   if (reading) {
     next_ += input.size();
+    result.phase = TaskPhase::kPrompt;
     result.tokens_read = static_cast<std::int64_t>(input.size());
     if (next_ < prompt_.size()) return result;
   }
@@ -131,6 +161,7 @@ StepResult GenerateTask::TakeLogits(absl::Span<const float> logits) {
 }
 
 void GenerateTask::Accept(absl::Span<const float> logits, StepResult* result) {
+  if (result->tokens_read == 0) result->phase = TaskPhase::kGenerating;
   const GeneratedToken token = sampler_.Next(logits);
   ++num_generated_;
   last_token_ = token.id;
@@ -159,8 +190,8 @@ Task::Task(Task&&) noexcept = default;
 Task& Task::operator=(Task&&) noexcept = default;
 Task::~Task() = default;
 
-Task Task::Read(Memory* memory, std::vector<TokenId> tokens) {
-  return Task(std::make_unique<ReadTask>(memory, std::move(tokens)));
+Task Task::Read(Memory* memory, std::vector<TokenId> tokens, std::vector<TokenSpan> spans) {
+  return Task(std::make_unique<ReadTask>(memory, std::move(tokens), std::move(spans)));
 }
 
 absl::StatusOr<Task> Task::Generate(Memory fork, std::vector<TokenId> prompt, GenerationOptions options) {
@@ -177,6 +208,46 @@ absl::StatusOr<Task> Task::Generate(Memory fork, std::vector<TokenId> prompt, Ge
         prompt_tokens, options.max_tokens, fork.tokens_kept(), config.context_length, room);
   }
   return Task(std::make_unique<GenerateTask>(std::move(fork), std::move(prompt), std::move(options)));
+}
+
+namespace {
+
+absl::Status CheckQuestion(const Memory& fork, const PendingText& pending, const std::string& question,
+                           const RouteOptions& options) {
+  if (question.empty()) return InvalidArgument("the question is empty");
+  if (options.max_regions < 1 || options.max_regions > 4096) {
+    return InvalidArgument("max_regions: expected 1 to 4096, found {}", options.max_regions);
+  }
+  if (!pending.spans.empty() && pending.spans.size() != pending.tokens.size()) {
+    return InvalidArgument("{} pending tokens with {} spans", pending.tokens.size(), pending.spans.size());
+  }
+  TOME_RETURN_IF_ERROR(CheckTokens(pending.tokens, fork.model()->info().config));
+  const MemoryOptions& memory = fork.options();
+  const std::int64_t context = fork.model()->info().config.context_length;
+  const std::int64_t room = context - std::max(memory.sink_tokens + memory.window_tokens, 3 * memory.region_tokens);
+  const auto tokens = static_cast<std::int64_t>(fork.model()->tokenizer()->Encode(question).size());
+  if (tokens + 2 <= room) return absl::OkStatus();
+  return InvalidArgument("the question has {} tokens, but beside the memory the model's context of {} has room for {}",
+                         tokens, context, room - 2);
+}
+
+}  // namespace
+
+absl::StatusOr<Task> Task::Search(Memory fork, PendingText pending, std::string question, RouteOptions options) {
+  TOME_RETURN_IF_ERROR(CheckQuestion(fork, pending, question, options));
+  return Task(std::make_unique<SearchTask>(std::move(fork), std::move(pending), std::move(question), options));
+}
+
+absl::StatusOr<Task> Task::Answer(Memory fork, PendingText pending, Question question, GenerationOptions options) {
+  TOME_RETURN_IF_ERROR(ValidateGenerationOptions(options));
+  TOME_RETURN_IF_ERROR(CheckQuestion(fork, pending, question.text, question.route));
+  const std::int64_t context = fork.model()->info().config.context_length;
+  if (question.budget_tokens < fork.options().region_tokens || question.budget_tokens > context) {
+    return InvalidArgument("budget_tokens: expected {} to {}, found {}", fork.options().region_tokens, context,
+                           question.budget_tokens);
+  }
+  return Task(
+      std::make_unique<AnswerTask>(std::move(fork), std::move(pending), std::move(question), std::move(options)));
 }
 
 bool Task::finished() const { return impl_->finished(); }

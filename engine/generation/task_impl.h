@@ -46,15 +46,19 @@ class TaskImpl {
 
 class ReadTask final : public TaskImpl {
  public:
-  ReadTask(Memory* memory, std::vector<TokenId> tokens);
+  // `spans`: of each token, or empty.
+  ReadTask(Memory* memory, std::vector<TokenId> tokens, std::vector<TokenSpan> spans);
 
   std::int64_t tokens_left_to_read() const override;
   const LlamaWeights& weights() const override;
   StepResult Advance() override;
 
  private:
+  std::shared_ptr<const ArchiveBlock> Archived(absl::Span<const TokenId> segment, const at::Tensor& keys) const;
+
   Memory* memory_;
   std::vector<TokenId> tokens_;
+  std::vector<TokenSpan> spans_;
   std::size_t next_ = 0;
 };
 

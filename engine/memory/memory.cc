@@ -17,6 +17,9 @@ absl::Status ValidateMemoryOptions(const MemoryOptions& options, const LlamaConf
   if (options.segment_tokens < 1) {
     return InvalidArgument("segment_tokens: expected 1 or more, found {}", options.segment_tokens);
   }
+  if (options.region_tokens < 8 || options.region_tokens > 4096) {
+    return InvalidArgument("region_tokens: expected 8 to 4096, found {}", options.region_tokens);
+  }
   const std::int64_t sum = std::int64_t{options.sink_tokens} + options.window_tokens + options.segment_tokens;
   if (sum > config.context_length) {
     return InvalidArgument(
@@ -32,13 +35,22 @@ Memory::Memory(std::shared_ptr<const Model> model, std::shared_ptr<const MemoryS
 
 absl::StatusOr<Memory> Memory::Create(std::shared_ptr<const Model> model, const MemoryOptions& options) {
   TOME_RETURN_IF_ERROR(ValidateMemoryOptions(options, model->info().config));
-  return Memory(std::move(model), std::make_shared<const MemoryState>(options));
+  const Archive archive(ArchiveLayoutOf(*model, options));
+  return Memory(std::move(model), std::make_shared<const MemoryState>(options, archive));
+}
+
+ArchiveLayout ArchiveLayoutOf(const Model& model, const MemoryOptions& options) {
+  return {.region_tokens = options.region_tokens,
+          .vocab_size = static_cast<int>(model.info().config.vocab_size),
+          .code_bytes = model.profile().code_bytes()};
 }
 
 const MemoryOptions& Memory::options() const { return state_->options(); }
 std::int64_t Memory::tokens_read() const { return state_->tokens_read(); }
 std::int64_t Memory::tokens_kept() const { return state_->tokens_kept(); }
 std::size_t Memory::state_bytes() const { return state_->bytes(); }
+std::int64_t Memory::num_regions() const { return state_->archive().num_regions(); }
+std::size_t Memory::archive_bytes() const { return state_->archive().bytes(); }
 void Memory::set_state(std::shared_ptr<const MemoryState> state) { state_ = std::move(state); }
 
 std::size_t Memory::MaxStateBytes(const LlamaConfig& config, const MemoryOptions& options, Precision precision) {

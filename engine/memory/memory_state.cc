@@ -25,8 +25,12 @@ KeyValueBlock KeyValueBlock::Slice(std::int64_t first, std::int64_t count) const
 
 MemoryState::MemoryState(const MemoryOptions& options, std::int64_t tokens_read,
                          std::shared_ptr<const KeyValueBlock> sink,
-                         std::vector<std::shared_ptr<const KeyValueBlock>> window)
-    : options_(options), tokens_read_(tokens_read), sink_(std::move(sink)), window_(std::move(window)) {
+                         std::vector<std::shared_ptr<const KeyValueBlock>> window, Archive archive)
+    : options_(options),
+      tokens_read_(tokens_read),
+      sink_(std::move(sink)),
+      window_(std::move(window)),
+      archive_(std::move(archive)) {
   for (const auto& block : window_) window_tokens_ += block->tokens();
 }
 
@@ -43,8 +47,10 @@ std::vector<const KeyValueBlock*> MemoryState::blocks() const {
   return all;
 }
 
-std::shared_ptr<const MemoryState> MemoryState::Append(KeyValueBlock block) const {
+std::shared_ptr<const MemoryState> MemoryState::Append(KeyValueBlock block,
+                                                       std::shared_ptr<const ArchiveBlock> archived) const {
   auto next = std::make_shared<MemoryState>(*this);
+  next->archive_.Append(std::move(archived));
   next->tokens_read_ += block.tokens();
   const std::int64_t to_sink = std::min(block.tokens(), options_.sink_tokens - sink_tokens());
   if (to_sink > 0) {

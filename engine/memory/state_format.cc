@@ -20,6 +20,7 @@ namespace {
 void WriteIdentity(const ModelInfo& info, ByteWriter* writer) {
   writer->WriteString(info.model_digest);
   writer->WriteString(info.tokenizer_digest);
+  writer->WriteString(info.profile_digest);
   writer->WriteString(PrecisionName(info.precision));
   writer->Write<std::uint64_t>(info.config.num_layers);
   writer->Write<std::uint64_t>(info.config.num_kv_heads);
@@ -41,6 +42,7 @@ absl::Status ExpectNumber(ByteReader* reader, std::string_view field, std::int64
 absl::Status CheckIdentity(const ModelInfo& info, ByteReader* reader) {
   TOME_RETURN_IF_ERROR(ExpectText(reader, "model digest", info.model_digest));
   TOME_RETURN_IF_ERROR(ExpectText(reader, "tokenizer digest", info.tokenizer_digest));
+  TOME_RETURN_IF_ERROR(ExpectText(reader, "profile digest", info.profile_digest));
   TOME_RETURN_IF_ERROR(ExpectText(reader, "precision", PrecisionName(info.precision)));
   TOME_RETURN_IF_ERROR(ExpectNumber(reader, "layers", info.config.num_layers));
   TOME_RETURN_IF_ERROR(ExpectNumber(reader, "key-value heads", info.config.num_kv_heads));
@@ -56,6 +58,7 @@ struct StateHeader {
   std::int64_t tokens_read = 0;
   std::int64_t sink_tokens = 0;
   std::int64_t window_tokens = 0;
+  std::int64_t archive_blocks = 0;
 };
 
 absl::Status CheckCrc(ByteReader* reader, std::string_view bytes, std::string_view field) {
@@ -74,10 +77,12 @@ absl::StatusOr<StateHeader> ReadHeader(const ModelInfo& info, std::string_view b
   }
   TOME_RETURN_IF_ERROR(CheckIdentity(info, reader));
   StateHeader header;
-  for (int* option : {&header.options.sink_tokens, &header.options.window_tokens, &header.options.segment_tokens}) {
+  for (int* option : {&header.options.sink_tokens, &header.options.window_tokens, &header.options.segment_tokens,
+                      &header.options.region_tokens}) {
     TOME_ASSIGN_OR_RETURN(*option, reader->Read<std::int32_t>("options"));
   }
-  for (std::int64_t* count : {&header.tokens_read, &header.sink_tokens, &header.window_tokens}) {
+  for (std::int64_t* count :
+       {&header.tokens_read, &header.sink_tokens, &header.window_tokens, &header.archive_blocks}) {
     TOME_ASSIGN_OR_RETURN(*count, reader->Read<std::int64_t>("token counts"));
   }
   TOME_RETURN_IF_ERROR(CheckCrc(reader, bytes.substr(0, reader->offset()), "header checksum"));
@@ -108,19 +113,32 @@ std::vector<std::shared_ptr<const KeyValueBlock>> CutWindow(const KeyValueBlock&
   return window;
 }
 
+absl::Status ReadArchive(const StateHeader& header, ByteReader* reader, Archive* archive) {
+  for (std::int64_t i = 0; i < header.archive_blocks; ++i) {
+    TOME_ASSIGN_OR_RETURN(const std::string_view bytes, reader->ReadString("archive block"));
+    TOME_RETURN_IF_ERROR(CheckCrc(reader, bytes, fmt::format("archive block {}", i)));
+    TOME_ASSIGN_OR_RETURN(auto block, ArchiveBlock::Parse(archive->layout(), std::string(bytes)));
+    archive->Append(std::move(block));
+  }
+  if (archive->num_tokens() == header.tokens_read) return absl::OkStatus();
+  return DataLoss("state: archive: {} tokens of {} that were read", archive->num_tokens(), header.tokens_read);
+}
+
 }  // namespace
 
 std::string Memory::Serialize() const {
   const MemoryState& state = *state_;
   ByteWriter writer;
-  writer.Reserve(state.bytes() + 1024);
+  writer.Reserve(state.bytes() + state.archive().bytes() + 12 * state.archive().num_blocks() + 1024);
   writer.WriteBytes(kStateMagic);
   writer.Write<std::uint32_t>(kStateVersion);
   WriteIdentity(model_->info(), &writer);
-  for (const int option : {options().sink_tokens, options().window_tokens, options().segment_tokens}) {
+  for (const int option :
+       {options().sink_tokens, options().window_tokens, options().segment_tokens, options().region_tokens}) {
     writer.Write<std::int32_t>(option);
   }
-  for (const std::int64_t count : {state.tokens_read(), state.sink_tokens(), state.window_tokens()}) {
+  for (const std::int64_t count :
+       {state.tokens_read(), state.sink_tokens(), state.window_tokens(), state.archive().num_blocks()}) {
     writer.Write<std::int64_t>(count);
   }
   writer.Write<std::uint32_t>(Crc32c(writer.bytes()));
@@ -133,6 +151,11 @@ std::string Memory::Serialize() const {
     }
     writer.Write<std::uint32_t>(Crc32c(std::string_view(writer.bytes()).substr(begin)));
   }
+  for (std::int64_t i = 0; i < state.archive().num_blocks(); ++i) {
+    const std::string& block = state.archive().block(i).bytes();
+    writer.WriteString(block);
+    writer.Write<std::uint32_t>(Crc32c(block));
+  }
   return std::move(writer).Take();
 }
 
@@ -143,9 +166,10 @@ absl::StatusOr<Memory> Memory::Parse(std::shared_ptr<const Model> model, std::st
   TOME_ASSIGN_OR_RETURN(const StateHeader header, ReadHeader(model->info(), bytes, &reader));
   TOME_RETURN_IF_ERROR(CheckHeader(header, config));
   const std::int64_t kept = header.sink_tokens + header.window_tokens;
+  Archive archive(ArchiveLayoutOf(*model, header.options));
   if (kept == 0) {
     TOME_RETURN_IF_ERROR(reader.ExpectEnd());
-    return Memory(std::move(model), std::make_shared<const MemoryState>(header.options));
+    return Memory(std::move(model), std::make_shared<const MemoryState>(header.options, archive));
   }
   KeyValueBlock all = KeyValueBlock::Allocate(config, kept, weights.type, at::kCPU);
   for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
@@ -155,6 +179,7 @@ absl::StatusOr<Memory> Memory::Parse(std::shared_ptr<const Model> model, std::st
     std::copy(data.begin(), data.begin() + keys.nbytes(), static_cast<char*>(keys.mutable_data_ptr()));
     std::copy(data.begin() + keys.nbytes(), data.end(), static_cast<char*>(values.mutable_data_ptr()));
   }
+  TOME_RETURN_IF_ERROR(ReadArchive(header, &reader, &archive));
   TOME_RETURN_IF_ERROR(reader.ExpectEnd());
   all.keys = all.keys.to(weights.device);
   all.values = all.values.to(weights.device);
@@ -162,7 +187,8 @@ absl::StatusOr<Memory> Memory::Parse(std::shared_ptr<const Model> model, std::st
   if (header.sink_tokens > 0) sink = std::make_shared<const KeyValueBlock>(all.Slice(0, header.sink_tokens));
   return Memory(std::move(model),
                 std::make_shared<const MemoryState>(header.options, header.tokens_read, std::move(sink),
-                                                    CutWindow(all, header.sink_tokens, header.options.segment_tokens)));
+                                                    CutWindow(all, header.sink_tokens, header.options.segment_tokens),
+                                                    std::move(archive)));
 }
 
 }  // namespace tome

@@ -72,14 +72,12 @@ at::Tensor ActivateGate(const at::Tensor& gate_up) {
   return at::silu(gate_up.narrow(1, 0, width)).mul_(gate_up.narrow(1, width, width));
 }
 
-}  // namespace
-
-at::Tensor Forward(const LlamaWeights& weights, absl::Span<const TokenId> tokens, SequenceAttention& attention) {
-  const c10::InferenceMode inference;
+// Adds to `hidden` what all layers before the last give; returns what the last one adds.
+at::Tensor RunLayers(const LlamaWeights& weights, std::int64_t num_layers, const at::Tensor& hidden,
+                     SequenceAttention& attention) {
   const LlamaConfig& config = weights.config;
-  const at::Tensor hidden = Embed(weights, tokens);
   at::Tensor delta;
-  for (std::int64_t index = 0; index < config.num_layers; ++index) {
+  for (std::int64_t index = 0; index < num_layers; ++index) {
     const LayerWeights& layer = weights.layers[index];
     at::Tensor normed = AddNorm(hidden, delta, layer.attention_norm, config.rms_norm_epsilon, weights.type);
     const at::Tensor qkv = at::linear(normed, layer.qkv);
@@ -89,8 +87,22 @@ at::Tensor Forward(const LlamaWeights& weights, absl::Span<const TokenId> tokens
     normed = AddNorm(hidden, delta, layer.ffn_norm, config.rms_norm_epsilon, weights.type);
     delta = at::linear(ActivateGate(at::linear(normed, layer.gate_up)), layer.down);
   }
-  hidden.add_(delta);
+  return delta;
+}
+
+}  // namespace
+
+at::Tensor Forward(const LlamaWeights& weights, absl::Span<const TokenId> tokens, SequenceAttention& attention) {
+  const c10::InferenceMode inference;
+  const at::Tensor hidden = Embed(weights, tokens);
+  hidden.add_(RunLayers(weights, weights.config.num_layers, hidden, attention));
   return hidden;
+}
+
+void ForwardLayers(const LlamaWeights& weights, absl::Span<const TokenId> tokens, std::int64_t num_layers,
+                   SequenceAttention& attention) {
+  const c10::InferenceMode inference;
+  RunLayers(weights, num_layers, Embed(weights, tokens), attention);
 }
 
 at::Tensor ComputeLogits(const LlamaWeights& weights, const at::Tensor& hidden) {

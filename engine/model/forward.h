@@ -36,6 +36,10 @@ class TokenAttention {
 // Hidden states after the last layer, before the final norm: fp32 [T, E]. Throws what torch throws.
 at::Tensor Forward(const LlamaWeights& weights, absl::Span<const TokenId> tokens, SequenceAttention& attention);
 
+// As much of Forward as calls `attention` for layers 0 .. num_layers - 1.
+void ForwardLayers(const LlamaWeights& weights, absl::Span<const TokenId> tokens, std::int64_t num_layers,
+                   SequenceAttention& attention);
+
 // Logits fp32 [n, V] on the CPU of hidden states [n, E].
 at::Tensor ComputeLogits(const LlamaWeights& weights, const at::Tensor& hidden);
 

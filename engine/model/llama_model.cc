@@ -10,6 +10,7 @@
 #include <string>
 
 #include "engine/base/cpu_features.h"
+#include "engine/base/digest.h"
 #include "engine/base/status.h"
 #include "engine/checkpoint/checkpoint.h"
 #include "engine/model/cpu/kernels.h"
@@ -131,6 +132,9 @@ absl::StatusOr<std::shared_ptr<const Model>> Model::Load(const ModelOptions& opt
   info.format = std::string(checkpoint->format());
   info.model_digest = checkpoint->ComputeDigest();
   info.tokenizer_digest = tokenizer->digest();
+  TOME_ASSIGN_OR_RETURN(ModelProfile profile,
+                        LoadModelProfile(options.profile_path, options.path, info.model_digest, config));
+  info.profile_digest = Sha256Hex(FormatModelProfile(profile));
   info.num_parameters = CountParameters(*checkpoint);
   info.device = options.device;
   info.precision = chosen.precision;
@@ -139,7 +143,7 @@ absl::StatusOr<std::shared_ptr<const Model>> Model::Load(const ModelOptions& opt
   info.weight_bytes = weights.bytes();
   info.num_threads = at::get_num_threads();
   info.chat_template = DetectChatTemplate(*tokenizer);
-  return std::make_shared<LlamaModel>(std::move(info), std::move(tokenizer), std::move(weights));
+  return std::make_shared<LlamaModel>(std::move(info), std::move(tokenizer), std::move(weights), std::move(profile));
 }
 
 }  // namespace tome

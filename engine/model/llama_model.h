@@ -12,11 +12,15 @@ namespace tome {
 
 class LlamaModel final : public Model {
  public:
-  LlamaModel(ModelInfo info, std::shared_ptr<const Tokenizer> tokenizer, LlamaWeights weights)
-      : info_(std::move(info)), tokenizer_(std::move(tokenizer)), weights_(std::move(weights)) {}
+  LlamaModel(ModelInfo info, std::shared_ptr<const Tokenizer> tokenizer, LlamaWeights weights, ModelProfile profile)
+      : info_(std::move(info)),
+        tokenizer_(std::move(tokenizer)),
+        weights_(std::move(weights)),
+        profile_(std::move(profile)) {}
 
   const ModelInfo& info() const override { return info_; }
   const std::shared_ptr<const Tokenizer>& tokenizer() const override { return tokenizer_; }
+  const ModelProfile& profile() const override { return profile_; }
   const LlamaWeights& weights() const { return weights_; }
 
   // Every Model is a LlamaModel: only this class can construct one.
@@ -26,6 +30,7 @@ class LlamaModel final : public Model {
   ModelInfo info_;
   std::shared_ptr<const Tokenizer> tokenizer_;
   LlamaWeights weights_;
+  ModelProfile profile_;
 };
 
 }  // namespace tome

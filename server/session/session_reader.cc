@@ -227,7 +227,7 @@ Task* SessionReader::NextTask() {
   reading_ = std::move(ready_.front());
   ready_.pop_front();
   writing_ = *memory_;
-  task_.emplace(Task::Read(&*writing_, reading_.tokens));
+  task_.emplace(Task::Read(&*writing_, reading_.tokens, reading_.spans));
   return &*task_;
 }
 

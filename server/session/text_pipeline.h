@@ -15,15 +15,6 @@
 
 namespace tome::server {
 
-// The bytes of a document that a token stands for; none for special tokens and parts of a character.
-struct TokenSpan {
-  std::uint32_t document = 0;  // ordinal
-  std::uint32_t num_bytes = 0;
-  ByteOffset begin = 0;
-
-  friend bool operator==(const TokenSpan&, const TokenSpan&) = default;
-};
-
 struct Segment {
   std::vector<TokenId> tokens;
   std::vector<TokenSpan> spans;  // of each token

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <vector>
@@ -239,6 +240,27 @@ TEST_P(KernelsTest, AttentionIsSoftmaxOverTheKeys) {
         }
         for (int i = 0; i < dim; ++i) EXPECT_NEAR(partials[q].values[i] / partials[q].sum, expected[i] / total, 2e-5);
         EXPECT_NEAR(partials[q].maximum + std::log(partials[q].sum), std::log(total), 1e-4);
+      }
+    }
+  }
+}
+
+TEST_P(KernelsTest, ScoreCodesGivesMaximumAndSum) {
+  for (const int dims : {2, 8, 32}) {
+    for (const int tokens : {1, 7, 32, 64, 77}) {
+      const std::vector<float> queries = Random(3 * dims, 0.05f);
+      std::vector<std::int8_t> codes(tokens * dims);
+      for (std::int8_t& code : codes) code = static_cast<std::int8_t>(random_());
+      std::vector<float> scratch(tokens * (dims + 1)), maxima(3), sums(3);
+      kernels().score_codes(queries.data(), 3, codes.data(), tokens, dims, scratch.data(), maxima.data(), sums.data());
+      for (int query = 0; query < 3; ++query) {
+        std::vector<double> scores(tokens);
+        for (int i = 0; i < tokens * dims; ++i) scores[i / dims] += double{queries[query * dims + i % dims]} * codes[i];
+        const double maximum = *std::max_element(scores.begin(), scores.end());
+        double sum = 0;
+        for (const double score : scores) sum += std::exp(score - maximum);
+        EXPECT_NEAR(maxima[query], maximum, 1e-4);
+        EXPECT_NEAR(sums[query], sum, 1e-3 * sum);
       }
     }
   }

@@ -71,6 +71,11 @@ struct CpuKernels {
                      std::int64_t num_keys, int dim, float* scores, AttentionPartial* out);
   void (*attend_bf16)(const float* queries, int num_queries, const c10::BFloat16* keys, const c10::BFloat16* values,
                       std::int64_t num_keys, int dim, float* scores, AttentionPartial* out);
+
+  // Scores queries [num_queries][dims] with the codes [num_tokens][dims] of a run of tokens: for each query the highest
+  // score and the sum of exp(score - maximum). `scratch` has num_tokens * (dims + 1) floats.
+  void (*score_codes)(const float* queries, int num_queries, const std::int8_t* codes, std::int64_t num_tokens,
+                      int dims, float* scratch, float* maxima, float* sums);
 };
 
 // The kernels for the best instruction set that this CPU has.

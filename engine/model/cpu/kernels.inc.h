@@ -389,6 +389,43 @@ void Attend(const float* queries, int num_queries, const T* keys, const T* value
   }
 }
 
+// --- Routing ---
+
+// scores[token] = sum_r query[r] * columns[r][token] for tokens i .. i + kWidth * kVectors - 1.
+template <int kVectors>
+inline void ScoreColumns(const float* query, const float* columns, std::int64_t num_tokens, int dims, float* scores) {
+  Vector totals[kVectors] = {};
+  for (int r = 0; r < dims; ++r) {
+    for (int v = 0; v < kVectors; ++v) totals[v] += Load(columns + r * num_tokens + v * kWidth) * query[r];
+  }
+  for (int v = 0; v < kVectors; ++v) Store(scores + v * kWidth, totals[v]);
+}
+
+void ScoreCodes(const float* queries, int num_queries, const std::int8_t* codes, std::int64_t num_tokens, int dims,
+                float* scratch, float* maxima, float* sums) {
+  float* const columns = scratch;  // [dims][num_tokens]
+  float* const scores = scratch + num_tokens * dims;
+  for (std::int64_t token = 0; token < num_tokens; ++token) {
+    for (int r = 0; r < dims; ++r) columns[r * num_tokens + token] = codes[token * dims + r];
+  }
+  for (int q = 0; q < num_queries; ++q) {
+    const float* query = queries + static_cast<std::int64_t>(q) * dims;
+    std::int64_t i = 0;
+    for (; i + 4 * kWidth <= num_tokens; i += 4 * kWidth)
+      ScoreColumns<4>(query, columns + i, num_tokens, dims, scores + i);
+    for (; i + kWidth <= num_tokens; i += kWidth) ScoreColumns<1>(query, columns + i, num_tokens, dims, scores + i);
+    for (; i < num_tokens; ++i) {
+      float total = 0;
+      for (int r = 0; r < dims; ++r) total += query[r] * columns[r * num_tokens + i];
+      scores[i] = total;
+    }
+    AttentionPartial partial{};
+    Exponentiate(scores, num_tokens, &partial);
+    maxima[q] = partial.maximum;
+    sums[q] = partial.sum;
+  }
+}
+
 }  // namespace
 
 extern const CpuKernels kKernels = {
@@ -405,6 +442,7 @@ extern const CpuKernels kKernels = {
     MultiplyPlainAny<float>,
     Attend<float>,
     Attend<c10::BFloat16>,
+    ScoreCodes,
 };
 
 }  // namespace tome::TOME_ISA

@@ -1,0 +1,225 @@
+#include "engine/memory/archive.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/base/byte_reader.h"
+#include "engine/base/byte_writer.h"
+#include "engine/base/status.h"
+#include "engine/text/word_stems.h"
+
+namespace tome {
+namespace {
+
+constexpr std::size_t kHeaderBytes = 24;
+constexpr std::uint32_t kLongToken = 255;
+
+// The stems of each region: of the words that touch it.
+std::vector<std::vector<std::uint32_t>> StemsOfRegions(const ArchiveLayout& layout, absl::Span<const TokenId> tokens,
+                                                       const Tokenizer& tokenizer) {
+  std::string text;
+  std::vector<std::size_t> region_ends;  // in `text`
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    text += tokenizer.TokenBytes(tokens[i]);
+    if ((i + 1) % layout.region_tokens == 0 || i + 1 == tokens.size()) region_ends.push_back(text.size());
+  }
+  std::vector<std::vector<std::uint32_t>> stems(region_ends.size());
+  thread_local WordStemmer stemmer;
+  std::size_t region = 0;
+  for (const WordStem& word : stemmer.Analyze(text)) {
+    while (region_ends[region] <= word.begin) ++region;
+    for (std::size_t r = region; r == region || (r < stems.size() && region_ends[r - 1] < word.end); ++r) {
+      stems[r].push_back(word.hash);
+    }
+  }
+  return stems;
+}
+
+}  // namespace
+
+void ArchiveBlock::SetOffsets(const ArchiveLayout& layout, std::uint32_t num_stems, std::uint32_t num_long) {
+  const auto tokens = static_cast<std::size_t>(num_tokens_);
+  region_tokens_ = layout.region_tokens;
+  num_regions_ = (num_tokens_ + region_tokens_ - 1) / region_tokens_;
+  wide_ids_ = layout.id_bytes() == 4;
+  num_long_ = num_long;
+  stem_ends_ = kHeaderBytes;
+  stems_ = stem_ends_ + 4 * static_cast<std::size_t>(num_regions_);
+  long_tokens_ = stems_ + 4 * static_cast<std::size_t>(num_stems);
+  ids_ = long_tokens_ + 8 * static_cast<std::size_t>(num_long);
+  lengths_ = ids_ + tokens * static_cast<std::size_t>(layout.id_bytes());
+  codes_ = lengths_ + tokens;
+  size_ = codes_ + tokens * static_cast<std::size_t>(layout.code_bytes);
+}
+
+std::shared_ptr<const ArchiveBlock> ArchiveBlock::Make(const ArchiveLayout& layout, absl::Span<const TokenId> tokens,
+                                                       absl::Span<const TokenSpan> spans, std::string_view codes,
+                                                       const Tokenizer& tokenizer) {
+  const std::vector<std::vector<std::uint32_t>> stems = StemsOfRegions(layout, tokens, tokenizer);
+  std::uint32_t num_stems = 0;
+  ByteWriter stem_ends, long_tokens;
+  for (const auto& region : stems) stem_ends.Write<std::uint32_t>(num_stems += region.size());
+  std::string lengths;
+  for (std::size_t i = 0; i < spans.size(); ++i) {
+    lengths.push_back(static_cast<char>(std::min(spans[i].num_bytes, kLongToken)));
+    if (spans[i].num_bytes < kLongToken) continue;
+    long_tokens.Write<std::uint32_t>(i);
+    long_tokens.Write<std::uint32_t>(spans[i].num_bytes);
+  }
+  const auto num_long = static_cast<std::uint32_t>(long_tokens.size() / 8);
+
+  ByteWriter writer;
+  writer.Write<std::uint32_t>(tokens.size());
+  writer.Write<std::uint32_t>(spans.front().document);
+  writer.Write<std::uint64_t>(spans.front().begin);
+  writer.Write<std::uint32_t>(num_stems);
+  writer.Write<std::uint32_t>(num_long);
+  writer.WriteBytes(stem_ends.bytes());
+  for (const auto& region : stems) {
+    for (const std::uint32_t stem : region) writer.Write<std::uint32_t>(stem);
+  }
+  writer.WriteBytes(long_tokens.bytes());
+  for (const TokenId token : tokens) {
+    if (layout.id_bytes() == 2) {
+      writer.Write<std::uint16_t>(static_cast<std::uint16_t>(token));
+    } else {
+      writer.Write<std::int32_t>(token);
+    }
+  }
+  writer.WriteBytes(lengths);
+  writer.WriteBytes(codes);
+
+  auto block = std::shared_ptr<ArchiveBlock>(new ArchiveBlock);
+  block->num_tokens_ = static_cast<int>(tokens.size());
+  block->document_ = spans.front().document;
+  block->begin_ = spans.front().begin;
+  block->end_ = spans.back().begin + spans.back().num_bytes;
+  block->SetOffsets(layout, num_stems, num_long);
+  block->bytes_ = std::move(writer).Take();
+  return block;
+}
+
+absl::StatusOr<std::shared_ptr<const ArchiveBlock>> ArchiveBlock::Parse(const ArchiveLayout& layout,
+                                                                        std::string bytes) {
+  ByteReader reader(bytes, "archive block", absl::StatusCode::kDataLoss);
+  TOME_ASSIGN_OR_RETURN(const std::uint32_t tokens, reader.Read<std::uint32_t>("tokens"));
+  TOME_ASSIGN_OR_RETURN(const std::uint32_t document, reader.Read<std::uint32_t>("document"));
+  TOME_ASSIGN_OR_RETURN(const std::uint64_t begin, reader.Read<std::uint64_t>("begin"));
+  TOME_ASSIGN_OR_RETURN(const std::uint32_t stems, reader.Read<std::uint32_t>("stems"));
+  TOME_ASSIGN_OR_RETURN(const std::uint32_t long_tokens, reader.Read<std::uint32_t>("long tokens"));
+  if (tokens == 0 || tokens > bytes.size())
+    return DataLoss("archive block: {} tokens in {} bytes", tokens, bytes.size());
+  auto block = std::shared_ptr<ArchiveBlock>(new ArchiveBlock);
+  block->num_tokens_ = static_cast<int>(tokens);
+  block->document_ = document;
+  block->begin_ = begin;
+  block->SetOffsets(layout, stems, long_tokens);
+  if (block->size_ != bytes.size()) {
+    return DataLoss("archive block: expected {} bytes for {} tokens, {} stems and {} long ones, found {}", block->size_,
+                    tokens, stems, long_tokens, bytes.size());
+  }
+  block->bytes_ = std::move(bytes);
+  const std::string& data = block->bytes_;
+  const auto* ends = reinterpret_cast<const std::uint32_t*>(data.data() + block->stem_ends_);
+  if (!std::is_sorted(ends, ends + block->num_regions_) || ends[block->num_regions_ - 1] != stems) {
+    return DataLoss("archive block: the stems of its regions do not end at {}", stems);
+  }
+  for (int i = 0; i < block->num_tokens_; ++i) {
+    if (block->token(i) >= 0 && block->token(i) < layout.vocab_size) continue;
+    return DataLoss("archive block: token {} is outside the vocabulary of {}", block->token(i), layout.vocab_size);
+  }
+  const auto* pairs = reinterpret_cast<const std::uint32_t*>(data.data() + block->long_tokens_);
+  std::uint32_t found = 0;
+  for (std::uint32_t i = 0; i < tokens; ++i) {
+    if (static_cast<unsigned char>(data[block->lengths_ + i]) != kLongToken) continue;
+    if (found == long_tokens || pairs[2 * found] != i || pairs[2 * found + 1] < kLongToken) {
+      return DataLoss("archive block: token {} has no length", i);
+    }
+    ++found;
+  }
+  if (found != long_tokens) return DataLoss("archive block: {} of {} long tokens found", found, long_tokens);
+  const TokenSpan whole = block->Span(0, block->num_tokens_);
+  block->end_ = whole.begin + whole.num_bytes;
+  if (block->end_ < begin) return DataLoss("archive block: begins at {}", begin);
+  return block;
+}
+
+std::uint32_t ArchiveBlock::Length(int index) const {
+  const auto length = static_cast<unsigned char>(bytes_[lengths_ + static_cast<std::size_t>(index)]);
+  if (length != kLongToken) return length;
+  const auto* pairs = reinterpret_cast<const std::uint32_t*>(bytes_.data() + long_tokens_);
+  std::uint32_t i = 0;
+  while (pairs[2 * i] != static_cast<std::uint32_t>(index)) ++i;
+  return pairs[2 * i + 1];
+}
+
+TokenSpan ArchiveBlock::Span(int first, int end) const {
+  TokenSpan span{.document = document_, .num_bytes = 0, .begin = begin_};
+  for (int i = 0; i < first; ++i) span.begin += Length(i);
+  for (int i = first; i < end; ++i) span.num_bytes += Length(i);
+  return span;
+}
+
+absl::Span<const std::uint32_t> ArchiveBlock::Stems(int region) const {
+  const auto* ends = reinterpret_cast<const std::uint32_t*>(bytes_.data() + stem_ends_);
+  const auto* stems = reinterpret_cast<const std::uint32_t*>(bytes_.data() + stems_);
+  const std::uint32_t first = region == 0 ? 0 : ends[region - 1];
+  return {stems + first, ends[region] - first};
+}
+
+void Archive::Append(std::shared_ptr<const ArchiveBlock> block) {
+  Entry entry{.block = std::move(block), .first_region = num_regions_};
+  num_tokens_ += entry.block->num_tokens();
+  num_regions_ += entry.block->num_regions();
+  bytes_ += entry.block->bytes().size();
+  auto shelf = std::make_shared<Shelf>();
+  const bool begins = num_blocks_ % kShelfBlocks == 0;
+  if (!begins) *shelf = *shelves_.back();
+  shelf->push_back(std::move(entry));
+  if (begins) {
+    shelves_.push_back(std::move(shelf));
+  } else {
+    shelves_.back() = std::move(shelf);
+  }
+  ++num_blocks_;
+}
+
+const ArchiveBlock& Archive::block(std::int64_t index) const { return *entry(index).block; }
+std::int64_t Archive::first_region(std::int64_t block) const { return entry(block).first_region; }
+
+ArchivedRegion Archive::region(std::int64_t region) const {
+  const auto shelf = std::upper_bound(
+      shelves_.begin(), shelves_.end(), region,
+      [](std::int64_t value, const auto& candidate) { return value < candidate->front().first_region; });
+  const Shelf& entries = **std::prev(shelf);
+  const auto found = std::prev(
+      std::upper_bound(entries.begin(), entries.end(), region,
+                       [](std::int64_t value, const Entry& candidate) { return value < candidate.first_region; }));
+  ArchivedRegion result{.block = found->block.get(), .index = static_cast<int>(region - found->first_region)};
+  result.first = result.index * layout_.region_tokens;
+  result.end = std::min(result.first + layout_.region_tokens, result.block->num_tokens());
+  return result;
+}
+
+TokenSpan Archive::RegionSpan(std::int64_t first, std::int64_t end) const {
+  const ArchivedRegion begin = region(first), last = region(end - 1);
+  TokenSpan span = begin.block->Span(begin.first, begin.end);
+  const TokenSpan last_span = last.block->Span(last.first, last.end);
+  span.num_bytes = static_cast<std::uint32_t>(last_span.begin + last_span.num_bytes - span.begin);
+  return span;
+}
+
+bool Archive::AreNeighbours(std::int64_t first, std::int64_t next) const {
+  return next == first + 1 && region(first).block->document() == region(next).block->document();
+}
+
+std::vector<TokenId> Archive::RegionTokens(std::int64_t first, std::int64_t end) const {
+  std::vector<TokenId> tokens;
+  for (std::int64_t i = first; i < end; ++i) {
+    const ArchivedRegion found = region(i);
+    for (int k = found.first; k < found.end; ++k) tokens.push_back(found.block->token(k));
+  }
+  return tokens;
+}
+
+}  // namespace tome

@@ -1,0 +1,135 @@
+// What is kept of everything that was read: of each segment its token ids, where their bytes are, the stems of its
+// words, and routing codes (model_profile.h). About 25 bytes a token, appended segment by segment, never changed.
+//
+// A segment is cut into regions of `region_tokens` tokens, the last one as short as it comes, so regions never span
+// documents. Regions are numbered from 0 in reading order. Segments and regions tile the bytes of each document.
+#ifndef TOME_ENGINE_MEMORY_ARCHIVE_H_
+#define TOME_ENGINE_MEMORY_ARCHIVE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "engine/engine.h"
+
+namespace tome {
+
+// How blocks are written; the same for all blocks of an archive.
+struct ArchiveLayout {
+  int region_tokens = 64;
+  int vocab_size = 0;  // ids take 2 bytes up to 65,536 tokens, else 4
+  int code_bytes = 0;  // of routing codes for each token
+
+  int id_bytes() const { return vocab_size <= 65536 ? 2 : 4; }
+  friend bool operator==(const ArchiveLayout&, const ArchiveLayout&) = default;
+};
+
+// The layout of the archives of a model's memories.
+ArchiveLayout ArchiveLayoutOf(const Model& model, const MemoryOptions& options);
+
+// One segment. Immutable; the bytes are its serialized form:
+//   u32 tokens n, u32 document, u64 begin, u32 stems s, u32 long tokens l
+//   u32[regions]       where the stems of each region end
+//   u32[s]             stems, in text order; a word in two regions counts in both
+//   (u32, u32)[l]      index and bytes of tokens that stand for 255 bytes or more
+//   u16 or u32[n]      token ids
+//   u8[n]              bytes of each token, 255 for long ones
+//   u8[n code_bytes]   routing codes
+class ArchiveBlock {
+ public:
+  // `spans` and `codes` belong to `tokens`, at least one; spans follow each other in one document.
+  static std::shared_ptr<const ArchiveBlock> Make(const ArchiveLayout& layout, absl::Span<const TokenId> tokens,
+                                                  absl::Span<const TokenSpan> spans, std::string_view codes,
+                                                  const Tokenizer& tokenizer);
+  // Takes serialized bytes after checking all counts, sizes and ids. DATA_LOSS tells what is wrong.
+  static absl::StatusOr<std::shared_ptr<const ArchiveBlock>> Parse(const ArchiveLayout& layout, std::string bytes);
+
+  const std::string& bytes() const { return bytes_; }
+  int num_tokens() const { return num_tokens_; }
+  int num_regions() const { return num_regions_; }
+  std::uint32_t document() const { return document_; }
+  ByteOffset begin() const { return begin_; }
+  ByteOffset end() const { return end_; }
+
+  TokenId token(int index) const {
+    if (!wide_ids_) return reinterpret_cast<const std::uint16_t*>(bytes_.data() + ids_)[index];
+    return reinterpret_cast<const TokenId*>(bytes_.data() + ids_)[index];
+  }
+  // Where the bytes of tokens first .. end - 1 are.
+  TokenSpan Span(int first, int end) const;
+  // Stems of a region of this block.
+  absl::Span<const std::uint32_t> Stems(int region) const;
+  // Routing codes [n, code_bytes].
+  const std::uint8_t* codes() const { return reinterpret_cast<const std::uint8_t*>(bytes_.data() + codes_); }
+
+ private:
+  ArchiveBlock() = default;
+  void SetOffsets(const ArchiveLayout& layout, std::uint32_t num_stems, std::uint32_t num_long);
+  std::uint32_t Length(int index) const;
+
+  std::string bytes_;
+  int num_tokens_ = 0, num_regions_ = 0, region_tokens_ = 0;
+  bool wide_ids_ = false;
+  std::uint32_t document_ = 0, num_long_ = 0;
+  ByteOffset begin_ = 0, end_ = 0;
+  // Where the sections begin in bytes_.
+  std::size_t stem_ends_ = 0, stems_ = 0, long_tokens_ = 0, ids_ = 0, lengths_ = 0, codes_ = 0, size_ = 0;
+};
+
+// A region and its place in its block.
+struct ArchivedRegion {
+  const ArchiveBlock* block = nullptr;
+  int index = 0;           // in the block
+  int first = 0, end = 0;  // tokens of the block
+};
+
+// A value: copies share all full shelves, so that a copy costs a few pointers. Copies may be used from different
+// threads.
+class Archive {
+ public:
+  explicit Archive(const ArchiveLayout& layout) : layout_(layout) {}
+
+  const ArchiveLayout& layout() const { return layout_; }
+  std::int64_t num_tokens() const { return num_tokens_; }
+  std::int64_t num_regions() const { return num_regions_; }
+  std::int64_t num_blocks() const { return num_blocks_; }
+  std::size_t bytes() const { return bytes_; }
+
+  void Append(std::shared_ptr<const ArchiveBlock> block);
+
+  // 0 <= index < num_blocks().
+  const ArchiveBlock& block(std::int64_t index) const;
+  // The number of a block's first region.
+  std::int64_t first_region(std::int64_t block) const;
+  // 0 <= region < num_regions().
+  ArchivedRegion region(std::int64_t region) const;
+
+  // The bytes of a document that regions first .. end - 1, of one document, stand for.
+  TokenSpan RegionSpan(std::int64_t first, std::int64_t end) const;
+  // Whether both regions are of one document and follow each other.
+  bool AreNeighbours(std::int64_t region, std::int64_t next) const;
+  std::vector<TokenId> RegionTokens(std::int64_t first, std::int64_t end) const;
+
+ private:
+  static constexpr std::int64_t kShelfBlocks = 256;
+  struct Entry {
+    std::shared_ptr<const ArchiveBlock> block;
+    std::int64_t first_region = 0;
+  };
+  using Shelf = std::vector<Entry>;
+  const Entry& entry(std::int64_t block) const { return (*shelves_[block / kShelfBlocks])[block % kShelfBlocks]; }
+
+  ArchiveLayout layout_;
+  std::vector<std::shared_ptr<const Shelf>> shelves_;
+  std::int64_t num_tokens_ = 0, num_regions_ = 0, num_blocks_ = 0;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace tome
+
+#endif  // TOME_ENGINE_MEMORY_ARCHIVE_H_

@@ -1,0 +1,300 @@
+// Finding and re-reading text, on tiny random models: what is found makes no sense, but every promise can be checked.
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+
+#include "engine/generation/answer_task.h"
+#include "engine/generation/prompt_form.h"
+#include "engine/generation/search_task.h"
+#include "engine/model/llama_model.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/tiny_profile.h"
+
+namespace tome {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::IsOk;
+using testing::StatusIs;
+
+const MemoryOptions kOptions = {.sink_tokens = 8, .window_tokens = 64, .segment_tokens = 32, .region_tokens = 16};
+
+const std::shared_ptr<const Model>& TinyModel() {
+  static const std::shared_ptr<const Model> model = testing::LoadTinyModelWithProfile();
+  return model;
+}
+
+std::vector<TokenId> Encode(const std::string& text) {
+  std::vector<TokenId> tokens;
+  for (const TextToken& token : TinyModel()->tokenizer()->Encode(text)) tokens.push_back(token.id);
+  return tokens;
+}
+
+std::string BookText() {
+  std::string text;
+  for (int i = 0; i < 60; ++i) {
+    text += fmt::format("Chapter {}. The ship number {} sailed to harbour {} with {} men. ", i, i * 37 % 101, i * 13,
+                        i + 3);
+  }
+  return text;
+}
+
+Memory MemoryOf(const std::string& text, const std::shared_ptr<const Model>& model = TinyModel()) {
+  Memory memory = *Memory::Create(model, kOptions);
+  Task task = Task::Read(&memory, Encode(text));
+  Task* tasks[] = {&task};
+  while (!task.finished()) EXPECT_THAT(Step(tasks)[0].status, IsOk());
+  return memory;
+}
+
+struct Outcome {
+  std::vector<TaskPhase> phases;  // without repeats
+  std::shared_ptr<const Evidence> evidence;
+  std::string text;
+  absl::Status status;
+};
+
+Outcome RunTask(Task task) {
+  Outcome outcome;
+  Task* tasks[] = {&task};
+  while (!task.finished()) {
+    const StepResult result = Step(tasks)[0];
+    if (outcome.phases.empty() || outcome.phases.back() != result.phase) outcome.phases.push_back(result.phase);
+    if (result.evidence != nullptr) outcome.evidence = result.evidence;
+    outcome.text += result.text;
+    outcome.status = result.status;
+  }
+  return outcome;
+}
+
+TEST(QuestionLikelihoods, EqualOneSequenceAtATime) {
+  const LlamaWeights& weights = LlamaModel::From(*TinyModel()).weights();
+  const std::vector<TokenId> question = Encode("\n\nWhere did it sail?");
+  const std::vector<std::vector<TokenId>> texts = {
+      Encode("The ship sailed to harbour 13."), Encode("x"),
+      Encode("A much longer text, with more words in it than the others.")};
+  const std::vector<double> found = QuestionLikelihoods(weights, texts, question);
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    std::vector<TokenId> all = texts[i];
+    all.insert(all.end(), question.begin(), question.end());
+    SequenceCache cache(weights, MemoryState(MemoryOptions{}), static_cast<std::int64_t>(all.size()));
+    const at::Tensor log_probabilities = at::log_softmax(ComputeLogits(weights, Forward(weights, all, cache)), -1);
+    double expected = 0;
+    for (std::size_t k = texts[i].size(); k < all.size(); ++k) {
+      expected += log_probabilities[static_cast<std::int64_t>(k) - 1][all[k]].item<double>();
+    }
+    EXPECT_NEAR(found[i], expected, 1e-3);
+  }
+}
+
+TEST(Search, ListsRegionsByTheirProbability) {
+  const Memory memory = MemoryOf(BookText());
+  for (const Effort effort : {Effort::kFast, Effort::kBalanced, Effort::kThorough}) {
+    const Outcome outcome = RunTask(*Task::Search(memory, {}, "Which ship sailed to harbour 130?", {.effort = effort}));
+    ASSERT_THAT(outcome.status, IsOk());
+    ASSERT_NE(outcome.evidence, nullptr);
+    EXPECT_EQ(outcome.evidence->regions_scanned, memory.num_regions());
+    ASSERT_FALSE(outcome.evidence->found.empty());
+    std::set<std::int64_t> seen;
+    double sum = 0;
+    for (const FoundRegion& region : outcome.evidence->found) {
+      EXPECT_TRUE(seen.insert(region.region).second);
+      EXPECT_EQ(region.span, memory.state()->archive().RegionSpan(region.region, region.region + 1));
+      EXPECT_GE(region.score, 0);
+      sum += region.score;
+      EXPECT_EQ(region.log_likelihood < 0, effort != Effort::kFast);
+    }
+    EXPECT_LE(sum, 1.0 + 1e-6);
+    if (effort == Effort::kFast) {
+      EXPECT_THAT(outcome.phases, ElementsAre(TaskPhase::kRouting));
+    } else {
+      EXPECT_THAT(outcome.phases, ElementsAre(TaskPhase::kRouting, TaskPhase::kReranking));
+      EXPECT_TRUE(std::is_sorted(outcome.evidence->found.begin(), outcome.evidence->found.end(),
+                                 [](const auto& a, const auto& b) { return a.score > b.score; }));
+    }
+  }
+}
+
+TEST(Search, WorksWithoutAProfile) {
+  const std::shared_ptr<const Model> plain = testing::LoadTinyModel();
+  const Outcome outcome =
+      RunTask(*Task::Search(MemoryOf(BookText(), plain), {}, "harbour 130", {.effort = Effort::kFast}));
+  ASSERT_THAT(outcome.status, IsOk());
+  ASSERT_FALSE(outcome.evidence->found.empty());
+  EXPECT_EQ(outcome.evidence->found.front().attention_mass, 0);
+  EXPECT_GT(outcome.evidence->found.front().stem_score, 0);
+}
+
+TEST(Search, OfAnEmptyMemoryFindsNothing) {
+  const Memory empty = *Memory::Create(TinyModel(), kOptions);
+  const Outcome outcome = RunTask(*Task::Search(empty, {}, "What?", {}));
+  ASSERT_THAT(outcome.status, IsOk());
+  EXPECT_TRUE(outcome.evidence->found.empty());
+}
+
+TEST(Search, ReadsWhatIsPendingIntoItsForkOnly) {
+  const Memory memory = MemoryOf(BookText());
+  const std::string digest = memory.Digest();
+  PendingText pending{.tokens = Encode("The zebra lives in Ulm.")};
+  for (std::size_t i = 0; i < pending.tokens.size(); ++i) {
+    pending.spans.push_back({.document = 3, .num_bytes = 1, .begin = i});
+  }
+  const Outcome outcome =
+      RunTask(*Task::Search(memory, pending, "zebra Ulm", {.effort = Effort::kFast, .max_regions = 1}));
+  ASSERT_THAT(outcome.status, IsOk());
+  ASSERT_EQ(outcome.evidence->found.size(), 1u);
+  EXPECT_EQ(outcome.evidence->found[0].span.document, 3u);
+  EXPECT_EQ(memory.Digest(), digest);
+}
+
+TEST(Search, RefusesWhatCannotWork) {
+  const Memory memory = MemoryOf(BookText());
+  const auto refused = [&](const std::string& question, RouteOptions options, const char* message) {
+    EXPECT_THAT(Task::Search(memory, {}, question, options),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(message)));
+  };
+  refused("", {}, "empty");
+  refused("What?", {.max_regions = 0}, "max_regions");
+  refused(std::string(40'000, 'x') + " y", {}, "has room for");
+  EXPECT_THAT(Task::Search(memory, {.tokens = {1, 2}, .spans = {{}}}, "What?", {}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("spans")));
+}
+
+TEST(Passages, TakeTheBestWithNeighboursAndPutItLast) {
+  const Memory memory = MemoryOf(BookText());
+  const Archive& archive = memory.state()->archive();
+  const std::vector<FoundRegion> found = {{.region = 10, .score = 0.6}, {.region = 20, .score = 0.3}, {.region = 4}};
+  const std::vector<Passage> passages = ChoosePassages(archive, found, 16 * 6);
+  ASSERT_EQ(passages.size(), 2u);
+  EXPECT_EQ(passages[0].first_region, 19);
+  EXPECT_EQ(passages[0].end_region, 22);
+  EXPECT_EQ(passages[1].first_region, 9);
+  EXPECT_EQ(passages[1].end_region, 12);
+  EXPECT_DOUBLE_EQ(passages[1].score, 0.6);
+  for (int budget : {16, 40, 100, 400}) {
+    int tokens = 0;
+    for (const Passage& passage : ChoosePassages(archive, found, budget)) tokens += passage.tokens;
+    EXPECT_LE(tokens, budget);
+    EXPECT_GE(tokens, 16);
+  }
+}
+
+TEST(Passages, AreAllTextInOrderWhenItFits) {
+  const std::string text = "A short text, caf\xc3\xa9 and all. ";
+  const Memory memory = MemoryOf(text + text + text);
+  const std::vector<Passage> passages = ChoosePassages(memory.state()->archive(), {{.region = 1}}, 1000);
+  ASSERT_EQ(passages.size(), 1u);
+  EXPECT_EQ(PassageText(memory.state()->archive(), *TinyModel()->tokenizer(), passages[0]), text + text + text);
+}
+
+TEST(Passages, TextIsWholeCharacters) {
+  std::string text;
+  for (int i = 0; i < 200; ++i) text += "\xf0\x9f\x9a\x80\xe6\x9d\xb1\xc3\xa9";
+  const Memory memory = MemoryOf(text);
+  for (std::int64_t region = 0; region < memory.num_regions(); ++region) {
+    const std::string part = PassageText(memory.state()->archive(), *TinyModel()->tokenizer(),
+                                         {.first_region = region, .end_region = region + 1});
+    EXPECT_TRUE(IsValidUtf8(part));
+    EXPECT_NE(text.find(part), std::string::npos);
+    EXPECT_FALSE(part.empty());
+  }
+}
+
+Question AskAbout(const std::string& text) { return {.text = text, .form = RawPromptForm(), .budget_tokens = 64}; }
+
+TEST(Answer, GeneratesOverWhatItFound) {
+  const Memory memory = MemoryOf(BookText());
+  const std::string digest = memory.Digest();
+  const Outcome outcome = RunTask(*Task::Answer(memory, {}, AskAbout("Which ship?"), {.max_tokens = 6}));
+  ASSERT_THAT(outcome.status, IsOk());
+  EXPECT_THAT(outcome.phases,
+              ElementsAre(TaskPhase::kRouting, TaskPhase::kReranking, TaskPhase::kPrompt, TaskPhase::kGenerating));
+  ASSERT_NE(outcome.evidence, nullptr);
+  EXPECT_FALSE(outcome.evidence->passages.empty());
+  EXPECT_LE(outcome.evidence->text_tokens, 64);
+  EXPECT_EQ(memory.Digest(), digest);
+}
+
+TEST(Answer, IsThatOfThePromptWithTheText) {
+  const Memory memory = MemoryOf(BookText());
+  const Outcome answer = RunTask(*Task::Answer(memory, {}, AskAbout("Which ship?"), {.max_tokens = 6}));
+  std::string text;
+  for (const Passage& passage : answer.evidence->passages) {
+    if (!text.empty()) text += "\n...\n";
+    text += PassageText(memory.state()->archive(), *TinyModel()->tokenizer(), passage);
+  }
+  const Outcome expected = RunTask(
+      *Task::Generate(*Memory::Create(TinyModel(), kOptions), Encode(text + "\n\nWhich ship?"), {.max_tokens = 6}));
+  EXPECT_EQ(answer.text, expected.text);
+}
+
+TEST(Answer, DroppedAnywhereLeavesTheMemoryAsItWas) {
+  const Memory memory = MemoryOf(BookText());
+  const std::string digest = memory.Digest();
+  for (int steps = 0; steps < 8; ++steps) {
+    Task task = *Task::Answer(memory, {}, AskAbout("Which ship?"), {.max_tokens = 6});
+    Task* tasks[] = {&task};
+    for (int i = 0; i < steps && !task.finished(); ++i) {
+      EXPECT_EQ(task.decoding(), task.tokens_left_to_read() == 0);
+      ASSERT_THAT(Step(tasks)[0].status, IsOk());
+    }
+    EXPECT_EQ(memory.Digest(), digest);
+  }
+}
+
+TEST(Answer, RefusesWhatCannotWork) {
+  const Memory memory = MemoryOf(BookText());
+  Question question = AskAbout("What?");
+  question.budget_tokens = 3;
+  EXPECT_THAT(Task::Answer(memory, {}, question, {}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("budget_tokens")));
+  question.budget_tokens = 4096;
+  const Outcome outcome = RunTask(*Task::Answer(memory, {}, question, {.max_tokens = 4090}));
+  EXPECT_THAT(outcome.status, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("context")));
+}
+
+std::string Filled(Question question, const std::string& text) {
+  const absl::StatusOr<FilledPrompt> filled = FillPrompt(*TinyModel(), question, text);
+  EXPECT_THAT(filled, IsOk());
+  std::string bytes;
+  for (const TokenId token : filled->tokens) {
+    bytes += TinyModel()->tokenizer()->TokenBytes(token);
+  }
+  return bytes;
+}
+
+TEST(PromptForm, LeavesOutParagraphsWithNothingToSay) {
+  Question question = {.text = "Q?", .form = QuestionAnswerPromptForm()};
+  EXPECT_EQ(Filled(question, "T"), "T\n\nQuestion: Q?\nAnswer:");
+  question.instruction = "Be brief.";
+  question.turns = {{"A?", "B"}};
+  EXPECT_EQ(Filled(question, "T"), "Be brief.\n\nT\n\nQuestion: A?\nAnswer: B\n\nQuestion: Q?\nAnswer:");
+  EXPECT_EQ(Filled({.text = "Q?", .form = RawPromptForm()}, "T"), "T\n\nQ?");
+  question.form.opening = " It is";
+  EXPECT_THAT(Filled(question, ""), ::testing::EndsWith("Answer: It is"));
+}
+
+TEST(PromptForm, MarksInTextAndQuestionStayPlain) {
+  EXPECT_EQ(Filled({.text = "{text}?", .form = RawPromptForm()}, "{question} {answer}"),
+            "{question} {answer}\n\n{text}?");
+}
+
+TEST(PromptForm, ChatFollowsTheModelsTemplate) {
+  Question question = {.text = "Q?", .form = ChatPromptForm()};
+  const absl::StatusOr<FilledPrompt> filled = FillPrompt(*TinyModel(), question, "T");
+  if (TinyModel()->info().chat_template == ChatTemplate::kPlain) {
+    EXPECT_THAT(filled, StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("chat template")));
+  } else {
+    ASSERT_THAT(filled, IsOk());
+    EXPECT_FALSE(filled->stop_tokens.empty());
+    EXPECT_THAT(Filled(question, "T"), HasSubstr("T\n\nQ?"));
+  }
+}
+
+}  // namespace
+}  // namespace tome

@@ -1,0 +1,186 @@
+// The archive and its regions: they tile what was read, survive serialization, and damaged bytes are refused.
+#include "engine/memory/archive.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "engine/text/word_stems.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/tiny_profile.h"
+
+namespace tome {
+namespace {
+
+using testing::IsOk;
+
+const std::shared_ptr<const Model>& TinyModel() {
+  static const std::shared_ptr<const Model> model = testing::LoadTinyModel();
+  return model;
+}
+const Tokenizer& TinyTokenizer() { return *TinyModel()->tokenizer(); }
+
+const char* const kText =
+    "Na\xc3\xafve caf\xc3\xa9s \xe2\x80\x94 \xe6\x9d\xb1\xe4\xba\xac tower "
+    "\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x9a\x80 and "
+    "the quick brown foxes were jumping over lazy dogs. ";
+
+// Segments of a document as the server makes them: bytes of a character belong to the token that ends it.
+struct Document {
+  std::vector<TokenId> tokens;
+  std::vector<TokenSpan> spans;
+};
+Document MakeDocument(std::uint32_t ordinal, const std::string& text) {
+  Document document;
+  ByteOffset begin = 0;
+  std::uint32_t pending = 0;
+  std::string bytes;
+  for (const TextToken& token : TinyTokenizer().Encode(text)) {
+    bytes += TinyTokenizer().TokenBytes(token.id);
+    pending += token.num_bytes;
+    const bool whole =
+        begin + pending == text.size() || (static_cast<unsigned char>(text[begin + pending]) & 0xC0) != 0x80;
+    document.tokens.push_back(token.id);
+    document.spans.push_back({.document = ordinal, .num_bytes = whole ? pending : 0, .begin = begin});
+    if (!whole) continue;
+    begin += pending;
+    pending = 0;
+  }
+  EXPECT_EQ(bytes, text);
+  return document;
+}
+
+void AppendDocument(const Document& document, std::size_t segment_tokens, Archive* archive) {
+  const ArchiveLayout& layout = archive->layout();
+  for (std::size_t first = 0; first < document.tokens.size(); first += segment_tokens) {
+    const std::size_t count = std::min(segment_tokens, document.tokens.size() - first);
+    const std::string codes(count * layout.code_bytes, 'c');
+    archive->Append(ArchiveBlock::Make(layout, absl::MakeConstSpan(document.tokens).subspan(first, count),
+                                       absl::MakeConstSpan(document.spans).subspan(first, count), codes,
+                                       TinyTokenizer()));
+  }
+}
+
+std::string Repeat(const std::string& text, std::size_t size) {
+  std::string all;
+  while (all.size() < size) all += text;
+  return all;
+}
+
+TEST(Archive, RegionsTileEveryDocumentOnCharacterBoundaries) {
+  std::mt19937 random(3);
+  for (int round = 0; round < 20; ++round) {
+    const int region_tokens = 1 + static_cast<int>(random() % 40);
+    const std::size_t segment_tokens = 1 + random() % 100;
+    Archive archive({.region_tokens = region_tokens, .vocab_size = round % 2 == 0 ? 400 : 70000, .code_bytes = 4});
+    std::vector<std::string> texts;
+    std::int64_t tokens = 0;
+    for (std::uint32_t ordinal = 0; ordinal < 3; ++ordinal) {
+      texts.push_back(Repeat(kText, 1 + random() % 3000));
+      const Document document = MakeDocument(ordinal, texts.back());
+      AppendDocument(document, segment_tokens, &archive);
+      tokens += static_cast<std::int64_t>(document.tokens.size());
+    }
+    EXPECT_EQ(archive.num_tokens(), tokens);
+    std::vector<ByteOffset> ends(3);
+    std::vector<TokenId> all;
+    for (std::int64_t region = 0; region < archive.num_regions(); ++region) {
+      const TokenSpan span = archive.RegionSpan(region, region + 1);
+      EXPECT_EQ(span.begin, ends[span.document]);
+      ends[span.document] += span.num_bytes;
+      const std::string& text = texts[span.document];
+      EXPECT_TRUE(ends[span.document] == text.size() ||
+                  (static_cast<unsigned char>(text[ends[span.document]]) & 0xC0) != 0x80);
+      const std::vector<TokenId> own = archive.RegionTokens(region, region + 1);
+      EXPECT_LE(own.size(), static_cast<std::size_t>(region_tokens));
+      EXPECT_FALSE(own.empty());
+      all.insert(all.end(), own.begin(), own.end());
+      if (region > 0) {
+        EXPECT_EQ(archive.AreNeighbours(region - 1, region),
+                  archive.RegionSpan(region - 1, region).document == span.document);
+      }
+    }
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(ends[i], texts[i].size());
+    EXPECT_EQ(static_cast<std::int64_t>(all.size()), tokens);
+  }
+}
+
+TEST(Archive, CopiesKeepWhatTheyHad) {
+  Archive archive({.region_tokens = 4, .vocab_size = 400});
+  const Document document = MakeDocument(0, Repeat(kText, 3000));
+  AppendDocument(document, 2, &archive);  // more blocks than a shelf has
+  ASSERT_GT(archive.num_blocks(), 300);
+  const Archive copy = archive;
+  AppendDocument(MakeDocument(1, kText), 5, &archive);
+  EXPECT_LT(copy.num_regions(), archive.num_regions());
+  EXPECT_EQ(copy.RegionTokens(0, copy.num_regions()), document.tokens);
+  EXPECT_EQ(archive.RegionSpan(copy.num_regions(), copy.num_regions() + 1).document, 1u);
+}
+
+TEST(Archive, StemsAreThoseOfTheWordsThatTouchARegion) {
+  const std::string text = Repeat(kText, 2000);
+  const Document document = MakeDocument(0, text);
+  Archive archive({.region_tokens = 16, .vocab_size = 400});
+  AppendDocument(document, document.tokens.size(), &archive);
+  WordStemmer stemmer;
+  const std::vector<WordStem> words = stemmer.Analyze(text);
+  std::size_t byte = 0;
+  for (std::int64_t region = 0; region < archive.num_regions(); ++region) {
+    std::size_t size = 0;
+    for (const TokenId token : archive.RegionTokens(region, region + 1))
+      size += TinyTokenizer().TokenBytes(token).size();
+    std::vector<std::uint32_t> expected;
+    for (const WordStem& word : words) {
+      if (word.begin < byte + size && word.end > byte) expected.push_back(word.hash);
+    }
+    const absl::Span<const std::uint32_t> found = archive.region(region).block->Stems(static_cast<int>(region));
+    EXPECT_EQ(std::vector<std::uint32_t>(found.begin(), found.end()), expected) << region;
+    byte += size;
+  }
+}
+
+TEST(ArchiveBlock, LongTokensKeepTheirLengths) {
+  const ArchiveLayout layout = {.region_tokens = 8, .vocab_size = 400, .code_bytes = 0};
+  std::vector<TokenId> tokens;
+  std::vector<TokenSpan> spans;
+  ByteOffset begin = 1000;
+  for (const std::uint32_t size : {1u, 254u, 255u, 256u, 0u, 70000u, 3u}) {
+    tokens.push_back(65);
+    spans.push_back({.document = 2, .num_bytes = size, .begin = begin});
+    begin += size;
+  }
+  const auto block = ArchiveBlock::Make(layout, tokens, spans, "", TinyTokenizer());
+  for (int i = 0; i < block->num_tokens(); ++i) EXPECT_EQ(block->Span(i, i + 1), spans[i]);
+  EXPECT_EQ(block->end(), begin);
+}
+
+TEST(ArchiveBlock, ParsesWhatItWroteAndRefusesTheRest) {
+  const ArchiveLayout layout = {.region_tokens = 8, .vocab_size = 400, .code_bytes = 3};
+  Archive archive(layout);
+  AppendDocument(MakeDocument(0, kText), 1000, &archive);
+  const std::string bytes = archive.block(0).bytes();
+  TOME_ASSERT_OK_AND_ASSIGN(const auto parsed, ArchiveBlock::Parse(layout, bytes));
+  EXPECT_EQ(parsed->end(), archive.block(0).end());
+  EXPECT_EQ(parsed->num_regions(), archive.block(0).num_regions());
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(ArchiveBlock::Parse(layout, bytes.substr(0, size)).ok()) << size;
+  }
+  std::mt19937 random(4);
+  for (int round = 0; round < 5000; ++round) {
+    std::string damaged = bytes;
+    for (int i = 0; i < 3; ++i) damaged[random() % damaged.size()] = static_cast<char>(random());
+    const auto result = ArchiveBlock::Parse(layout, damaged);
+    if (!result.ok()) continue;  // what passes must be safe to read
+    for (int region = 0; region < (*result)->num_regions(); ++region) {
+      for (const std::uint32_t stem : (*result)->Stems(region)) (void)stem;
+    }
+    for (int i = 0; i < (*result)->num_tokens(); ++i) {
+      EXPECT_LT((*result)->token(i), layout.vocab_size);
+      EXPECT_GE((*result)->Span(i, i + 1).begin, (*result)->begin());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tome
