@@ -53,20 +53,44 @@ std::string SomeText(std::size_t num_bytes, std::uint64_t seed) {
   return text;
 }
 
+namespace {
+
+struct TokensOfText {
+  std::vector<TokenId> tokens;
+  std::vector<TokenSpan> spans;
+};
+
+TokensOfText Tokenize(const Tokenizer& tokenizer, std::uint32_t document, const std::string& text,
+                      const std::function<ByteOffset(ByteOffset)>& to_stored) {
+  TokensOfText result;
+  if (document == 0 && tokenizer.add_bos()) {
+    result.tokens.push_back(*tokenizer.bos());
+    result.spans.push_back({});
+  }
+  ByteOffset end = 0;
+  for (const TextToken& token : tokenizer.Encode(text)) {
+    const ByteOffset begin = to_stored(end);
+    end += token.num_bytes;
+    result.tokens.push_back(token.id);
+    result.spans.push_back(
+        {.document = document, .num_bytes = static_cast<std::uint32_t>(to_stored(end) - begin), .begin = begin});
+  }
+  return result;
+}
+
+}  // namespace
+
 Memory ReadWithEngine(const std::shared_ptr<const Model>& model, const std::vector<std::string>& documents,
-                      const MemoryOptions& options, bool whole_segments_only) {
+                      const MemoryOptions& options, bool whole_segments_only,
+                      const std::function<ByteOffset(ByteOffset)>& to_stored) {
   Memory memory = Memory::Create(model, options).value();
-  const Tokenizer& tokenizer = *model->tokenizer();
-  bool started = false;
   for (std::size_t i = 0; i < documents.size(); ++i) {
-    std::vector<TokenId> tokens;
-    for (const TextToken& token : tokenizer.Encode(documents[i])) {
-      if (!std::exchange(started, true) && tokenizer.add_bos()) tokens.push_back(*tokenizer.bos());
-      tokens.push_back(token.id);
+    TokensOfText text = Tokenize(*model->tokenizer(), static_cast<std::uint32_t>(i), documents[i], to_stored);
+    if (whole_segments_only && i + 1 == documents.size()) {
+      text.tokens.resize(text.tokens.size() / options.segment_tokens * options.segment_tokens);
+      text.spans.resize(text.tokens.size());
     }
-    if (whole_segments_only && i + 1 == documents.size())
-      tokens.resize(tokens.size() / options.segment_tokens * options.segment_tokens);
-    Task task = Task::Read(&memory, std::move(tokens));
+    Task task = Task::Read(&memory, std::move(text.tokens), std::move(text.spans));
     while (!task.finished()) {
       Task* const tasks[] = {&task};
       const std::vector<StepResult> results = Step(tasks);

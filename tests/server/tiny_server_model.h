@@ -2,6 +2,7 @@
 #ifndef TOME_TESTS_SERVER_TINY_SERVER_MODEL_H_
 #define TOME_TESTS_SERVER_TINY_SERVER_MODEL_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,9 +23,11 @@ inline constexpr MemoryOptions kTinyMemoryOptions = {.sink_tokens = 8, .window_t
 std::string SomeText(std::size_t num_bytes, std::uint64_t seed = 1);
 
 // The memory after reading these documents, made with the engine alone: the tokens of each whole document, in segments.
-// `whole_segments_only`: without the short segment at the end of the last document.
+// `whole_segments_only`: without the short segment at the end of the last document. `to_stored`: where the byte that
+// follows so much of a document's text was stored, by default at the same offset.
 Memory ReadWithEngine(const std::shared_ptr<const Model>& model, const std::vector<std::string>& documents,
-                      const MemoryOptions& options, bool whole_segments_only = false);
+                      const MemoryOptions& options, bool whole_segments_only = false,
+                      const std::function<ByteOffset(ByteOffset)>& to_stored = std::identity());
 
 }  // namespace tome::testing
 
