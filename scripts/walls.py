@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 # Which folders the sources of a folder may include from; itself is always allowed. The longest key wins. The engine's
-# parts never look back: generation -> memory -> attention -> model -> checkpoint, text -> base.
+# parts never look back: evaluation -> generation -> memory -> attention -> model -> checkpoint, text -> base.
 # The door is engine.h with the headers that it gives on.
 DOOR = [
     "engine/engine.h",
@@ -31,6 +31,7 @@ ALLOWED = {
     "engine/attention": DATA + DOOR + ["engine/model"],
     "engine/memory": DATA + DOOR + ["engine/model", "engine/attention"],
     "engine/generation": DATA + DOOR + ["engine/model", "engine/attention", "engine/memory"],
+    "engine/evaluation": DATA + DOOR + ["engine/model", "engine/attention", "engine/memory", "engine/generation"],
     "engine": DATA,
     "server/telemetry": BASE,
     "server/scheduling": BASE + DOOR + ["server/telemetry"],
@@ -43,7 +44,7 @@ OURS = ("engine/", "server/", "client/", "tests/", "tome/v1/", "google/rpc/")
 
 # libtorch's include folder carries an old Protobuf: only these folders, their tests and the benchmarks may see it.
 TORCH = re.compile(r"^(ATen|torch|c10|caffe2)/")
-TORCH_FOLDERS = ("engine/model", "engine/attention", "engine/memory", "engine/generation")
+TORCH_FOLDERS = ("engine/model", "engine/attention", "engine/memory", "engine/generation", "engine/evaluation")
 
 # Paths of some person's or machine's disk. The brackets keep this file from matching itself.
 MACHINE_PATH = re.compile(r"(?<![\w.$}/])/(?:[h]ome|[r]oot|[U]sers|[w]ork)/[\w.-]+")

@@ -74,6 +74,13 @@ struct ExpSum {
   float sum = 0;
 };
 
+// How many of a block's first tokens are sinks.
+int SinksOfBlock(const Archive& archive, std::int64_t index) {
+  int sinks = kAttentionSinks;
+  for (std::int64_t before = 0; before < index && sinks > 0; ++before) sinks -= archive.block(before).num_tokens();
+  return std::max(sinks, 0);
+}
+
 // [regions, queries] of one head.
 std::vector<ExpSum> RegionExpSums(const Archive& archive, const ModelProfile& profile, std::size_t head,
                                   const HeadQueries& queries) {
@@ -87,8 +94,11 @@ std::vector<ExpSum> RegionExpSums(const Archive& archive, const ModelProfile& pr
     UnpackCodes(profile, head, block.codes(), block.num_tokens(), codes.data());
     std::vector<float> scratch(static_cast<std::size_t>(region_tokens) * (dims + 1));
     std::vector<float> maxima(count), totals(count);
+    const int sinks = SinksOfBlock(archive, index);
     for (int region = 0; region < block.num_regions(); ++region) {
-      const int first = region * region_tokens, tokens = std::min(region_tokens, block.num_tokens() - first);
+      const int end = std::min((region + 1) * region_tokens, block.num_tokens());
+      const int first = std::max(region * region_tokens, sinks), tokens = end - first;
+      if (tokens <= 0) continue;
       kernels.score_codes(queries.values.data(), count, codes.data() + static_cast<std::ptrdiff_t>(first) * dims,
                           tokens, dims, scratch.data(), maxima.data(), totals.data());
       ExpSum* out = sums.data() + static_cast<std::size_t>(archive.first_region(index) + region) * count;
@@ -130,6 +140,7 @@ std::vector<float> MeanOf(const std::vector<double>& shares, int num_queries) {
 std::vector<float> ScoreByAttention(const Archive& archive, const ModelProfile& profile,
                                     absl::Span<const HeadQueries> queries) {
   std::vector<double> shares(static_cast<std::size_t>(archive.num_regions()));
+  if (archive.num_tokens() <= kAttentionSinks) return MeanOf(shares, 0);
   int num_queries = 0;
   for (std::size_t head = 0; head < profile.heads.size(); ++head) {
     AddShares(RegionExpSums(archive, profile, head, queries[head]), queries[head].num_queries, &shares);
@@ -157,6 +168,7 @@ std::vector<float> ReferenceScoreByAttention(const Archive& archive, const Model
           scores.emplace_back(archive.first_region(index) + token / archive.layout().region_tokens, score);
         }
       }
+      scores.erase(scores.begin(), scores.begin() + std::min<std::ptrdiff_t>(kAttentionSinks, scores.size()));
       double maximum = -std::numeric_limits<double>::infinity(), total = 0;
       for (const auto& [region, score] : scores) maximum = std::max(maximum, score);
       for (const auto& [region, score] : scores) total += std::exp(score - maximum);

@@ -1,7 +1,8 @@
 // Which regions of an archive a question asks for. Three routers score every region, from the archive alone:
 //
 //   attention  each of the question's queries attends, at the retrieval heads, over the codes of all tokens; a region's
-//              score is the share of the softmax mass that falls into it, averaged over the queries.
+//              score is the share of the softmax mass that falls into it, averaged over the queries. The first tokens
+//              of all draw attention whatever they say, and get no share.
 //   stems      BM25 over the stems of words.
 //   tokens     BM25 over token ids and pairs of neighbouring ones.
 //
@@ -19,6 +20,9 @@
 #include "engine/memory/routing_codec.h"
 
 namespace tome {
+
+// The first tokens of what was read, which act as attention sinks (Xiao et al., arXiv 2309.17453, 3.1).
+inline constexpr int kAttentionSinks = 4;
 
 // Scores of all regions, [num_regions]. `queries`: one entry for each head of the profile.
 std::vector<float> ScoreByAttention(const Archive& archive, const ModelProfile& profile,

@@ -28,7 +28,7 @@ Archive RandomArchive(const ModelProfile& profile, int region_tokens, int num_se
   std::mt19937 random(seed);
   Archive archive({.region_tokens = region_tokens, .vocab_size = 300, .code_bytes = profile.code_bytes()});
   for (int i = 0; i < num_segments; ++i) {
-    const std::size_t count = 1 + random() % 90;
+    const std::size_t count = i < 2 ? 3 : 1 + random() % 90;  // both have attention sinks
     std::vector<TokenId> tokens;
     std::vector<TokenSpan> spans;
     for (std::size_t k = 0; k < count; ++k) {
@@ -92,6 +92,8 @@ TEST(Routing, AttentionEqualsItsDefinition) {
         sum += found[i];
       }
       EXPECT_NEAR(sum, 1.0, 1e-4);
+      EXPECT_EQ(found[0], 0) << "it has nothing but attention sinks";
+      EXPECT_GT(found[1], 0);
     }
   }
 }

@@ -1,0 +1,58 @@
+// Options that the commands of tome-eval share.
+#ifndef TOME_ENGINE_EVALUATION_COMMAND_OPTIONS_H_
+#define TOME_ENGINE_EVALUATION_COMMAND_OPTIONS_H_
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "engine/base/status.h"
+#include "engine/engine.h"
+#include "engine/evaluation/finding.h"
+#include "engine/evaluation/reading.h"
+
+namespace tome {
+
+struct CommonOptions {
+  ModelOptions model;
+  MemoryOptions memory;
+  std::string json_path;
+  std::string state_path;
+
+  void Add(CLI::App* command) {
+    command->add_option("--model", model.path, "Model file or folder")->required();
+    command->add_option("--tokenizer", model.tokenizer_path, "Vocabulary file of a llama2.c model");
+    command->add_option("--threads", model.num_threads, "Compute threads; 0: one for each core")->capture_default_str();
+    command->add_option("--window", memory.window_tokens, "Tokens of the exact window")->capture_default_str();
+    command->add_option("--json", json_path, "Write all figures to this file");
+  }
+  void AddProfileAndState(CLI::App* command) {
+    command->add_option("--profile", model.profile_path, "Model profile, in place of the model's own");
+    command->add_option("--state", state_path,
+                        "Keep what was read in this file, and start from it when it is there already");
+  }
+  absl::StatusOr<std::shared_ptr<const Model>> LoadModel() const { return Model::Load(model); }
+  absl::Status WriteJson(const nlohmann::json& figures) const {
+    return json_path.empty() ? absl::OkStatus() : WriteTextFile(json_path, figures.dump(1) + "\n");
+  }
+};
+
+inline void AddFindingOptions(CLI::App* command, FindingOptions* options) {
+  command->add_option("--effort", options->searches, "Searches to measure: fast, balanced, thorough")
+      ->delimiter(',')
+      ->capture_default_str();
+  command
+      ->add_option("--answers", options->answered,
+                   "Ways to answer with: searches, attention, stems, tokens, reciprocal, interleaved, gold")
+      ->delimiter(',');
+  command->add_option("--budget", options->budget_tokens, "Tokens of text that is read again")->capture_default_str();
+  command->add_option("--max-answer-tokens", options->max_answer_tokens, "Most tokens of an answer")
+      ->capture_default_str();
+}
+
+}  // namespace tome
+
+#endif  // TOME_ENGINE_EVALUATION_COMMAND_OPTIONS_H_

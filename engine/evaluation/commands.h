@@ -1,0 +1,22 @@
+// The commands of tome-eval: options in, tables and JSON out.
+#ifndef TOME_ENGINE_EVALUATION_COMMANDS_H_
+#define TOME_ENGINE_EVALUATION_COMMANDS_H_
+
+#include <functional>
+
+#include "absl/status/status.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
+
+namespace tome {
+
+// Each adds a subcommand that, when it was given, sets `run` to its work. `argv` lasts as long as the program.
+void AddCalibrateCommand(CLI::App& app, int argc, char** argv, std::function<absl::Status()>* run);
+void AddNeedleCommand(CLI::App& app, std::function<absl::Status()>* run);
+void AddQaCommand(CLI::App& app, std::function<absl::Status()>* run);
+
+}  // namespace tome
+
+#endif  // TOME_ENGINE_EVALUATION_COMMANDS_H_

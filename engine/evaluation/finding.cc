@@ -1,0 +1,217 @@
+#include "engine/evaluation/finding.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <chrono>
+#include <iterator>
+#include <utility>
+
+#include "engine/base/status.h"
+#include "engine/evaluation/reading.h"
+#include "engine/generation/answer_task.h"
+#include "engine/generation/prompt_form.h"
+#include "engine/memory/archive.h"
+#include "engine/memory/memory_state.h"
+#include "engine/memory/routing.h"
+
+namespace tome {
+namespace {
+
+using nlohmann::json;
+
+// Regions of a router's list: as many as the deepest recall and any fusion look at.
+constexpr std::size_t kListed = 64;
+constexpr std::string_view kRouters[] = {"attention", "stems", "tokens", "reciprocal", "interleaved", "gold"};
+constexpr std::string_view kSearches[] = {"fast", "balanced", "thorough"};
+
+bool IsOneOf(absl::Span<const std::string_view> names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+Effort EffortOf(std::string_view name) {
+  if (name == "fast") return Effort::kFast;
+  return name == "thorough" ? Effort::kThorough : Effort::kBalanced;
+}
+
+// The scores of the routers that there are.
+std::map<std::string, std::vector<float>> ScoreRegions(const Memory& memory, const std::string& question) {
+  const Model& model = *memory.model();
+  const Archive& archive = memory.state()->archive();
+  const std::vector<TokenId> tokens = EncodeQuestion(*model.tokenizer(), question);
+  std::map<std::string, std::vector<float>> scores;
+  scores["stems"] = ScoreByStems(archive, question);
+  scores["tokens"] = ScoreByTokens(archive, absl::MakeConstSpan(tokens).subspan(1));
+  const ModelProfile& profile = model.profile();
+  if (profile.empty()) return scores;
+  const std::vector<at::Tensor> layers = ReadQuestionQueries(memory, tokens, profile.num_layers());
+  std::vector<HeadQueries> queries;
+  for (const RetrievalHead& head : profile.heads) {
+    std::vector<at::Tensor> own;
+    for (const int query_head : head.query_heads) own.push_back(layers[head.layer].select(0, query_head));
+    queries.push_back(ProjectQueries(head, at::cat(own, 0)));
+  }
+  scores["attention"] = ScoreByAttention(archive, profile, queries);
+  return scores;
+}
+
+// As an answer's prompt has them.
+std::string JoinPassages(const Archive& archive, const Tokenizer& tokenizer, const std::vector<Passage>& passages) {
+  std::string text;
+  for (const Passage& passage : passages) {
+    if (!text.empty()) text += "\n...\n";
+    text += PassageText(archive, tokenizer, passage);
+  }
+  return text;
+}
+
+class Evaluator {
+ public:
+  Evaluator(const Memory& memory, const AskedQuestion& asked, const FindingOptions& options)
+      : memory_(memory),
+        archive_(memory.state()->archive()),
+        asked_(asked),
+        options_(options),
+        wanted_(RegionsWith(archive_, asked.document, asked.evidence)) {
+    figures_.asked = asked;
+  }
+
+  absl::StatusOr<QuestionFigures> Run() &&;
+
+ private:
+  absl::Status AddList(const std::string& way, const std::vector<std::int64_t>& list, int rank);
+  absl::Status AddSearch(const std::string& way, const std::map<std::string, std::vector<float>>& scores);
+  absl::StatusOr<std::string> AnswerOver(const std::vector<Passage>& passages) const;
+  void SetText(const std::vector<Passage>& passages, WayFigures* way) const;
+  void SetAnswer(std::string answer, WayFigures* way) const;
+  bool IsAnswered(const std::string& way) const {
+    return std::find(options_.answered.begin(), options_.answered.end(), way) != options_.answered.end();
+  }
+  Question MakeQuestion() const {
+    return {.text = asked_.text,
+            .instruction = asked_.instruction,
+            .form = asked_.form,
+            .budget_tokens = options_.budget_tokens};
+  }
+  GenerationOptions MakeGenerationOptions() const { return {.max_tokens = options_.max_answer_tokens, .stop = {"\n"}}; }
+
+  const Memory& memory_;
+  const Archive& archive_;
+  const AskedQuestion& asked_;
+  const FindingOptions& options_;
+  std::vector<std::int64_t> wanted_;
+  QuestionFigures figures_;
+};
+
+absl::StatusOr<QuestionFigures> Evaluator::Run() && {
+  if (wanted_.empty()) return Internal("{}: the answer's bytes are in no region", asked_.id);
+  std::map<std::string, std::vector<float>> scores;
+  {
+    const c10::InferenceMode inference;
+    scores = ScoreRegions(memory_, asked_.text);
+  }
+  // The order of the lists is the order of turns when they are interleaved.
+  std::vector<std::vector<std::int64_t>> lists;
+  for (const char* router : {"stems", "attention", "tokens"}) {
+    if (!scores.contains(router)) continue;
+    lists.push_back(BestRegions(scores[router], kListed));
+    TOME_RETURN_IF_ERROR(AddList(router, lists.back(), RankByScore(scores[router], wanted_)));
+  }
+  const std::vector<std::int64_t> reciprocal = FuseByReciprocalRank(lists, kListed);
+  TOME_RETURN_IF_ERROR(AddList("reciprocal", reciprocal, RankInList(reciprocal, wanted_)));
+  const std::vector<std::int64_t> interleaved = Interleave(lists, kListed);
+  TOME_RETURN_IF_ERROR(AddList("interleaved", interleaved, RankInList(interleaved, wanted_)));
+  if (IsAnswered("gold")) TOME_RETURN_IF_ERROR(AddList("gold", wanted_, 1));
+  for (const std::string& search : options_.searches) TOME_RETURN_IF_ERROR(AddSearch(search, scores));
+  return std::move(figures_);
+}
+
+void Evaluator::SetText(const std::vector<Passage>& passages, WayFigures* way) const {
+  for (const Passage& passage : passages) way->text_tokens += passage.tokens;
+  way->in_text = std::any_of(asked_.answers.begin(), asked_.answers.end(),
+                             [&](const ByteRange& answer) { return PassagesCover(passages, asked_.document, answer); });
+}
+
+void Evaluator::SetAnswer(std::string answer, WayFigures* way) const {
+  way->answered = true;
+  way->f1 = TokenF1(answer, asked_.references);
+  way->contains = ContainsAnswer(answer, asked_.references);
+  way->answer = std::move(answer);
+}
+
+absl::Status Evaluator::AddList(const std::string& way, const std::vector<std::int64_t>& list, int rank) {
+  WayFigures figures{.rank = rank};
+  std::vector<FoundRegion> found;
+  for (const std::int64_t region : list) found.push_back({.region = region});
+  const std::vector<Passage> passages = ChoosePassages(archive_, found, options_.budget_tokens);
+  SetText(passages, &figures);
+  if (IsAnswered(way)) {
+    TOME_ASSIGN_OR_RETURN(std::string answer, AnswerOver(passages));
+    SetAnswer(std::move(answer), &figures);
+  }
+  figures_.ways[way] = std::move(figures);
+  return absl::OkStatus();
+}
+
+absl::Status Evaluator::AddSearch(const std::string& way, const std::map<std::string, std::vector<float>>& scores) {
+  using std::chrono::steady_clock;
+  const steady_clock::time_point begin = steady_clock::now();
+  Question question = MakeQuestion();
+  question.route.effort = EffortOf(way);
+  const bool answered = IsAnswered(way);
+  TOME_ASSIGN_OR_RETURN(Task task, answered ? Task::Answer(memory_, {}, question, MakeGenerationOptions())
+                                            : Task::Search(memory_, {}, asked_.text, question.route));
+  TOME_ASSIGN_OR_RETURN(TaskOutcome outcome, RunTask(std::move(task)));
+  WayFigures figures{.seconds = std::chrono::duration<double>(steady_clock::now() - begin).count()};
+  std::vector<std::int64_t> list;
+  json candidates = json::array();
+  for (const FoundRegion& found : outcome.evidence->found) {
+    list.push_back(found.region);
+    json candidate = {{"region", found.region}, {"log_likelihood", found.log_likelihood}};
+    for (const auto& [router, values] : scores) candidate[router] = values[found.region];
+    candidates.push_back(std::move(candidate));
+  }
+  figures_.candidates[way] = {{"wanted", wanted_}, {"found", candidates}};
+  figures.rank = RankInList(list, wanted_);
+  SetText(
+      answered ? outcome.evidence->passages : ChoosePassages(archive_, outcome.evidence->found, options_.budget_tokens),
+      &figures);
+  if (answered) SetAnswer(std::move(outcome.text), &figures);
+  figures_.ways[way] = std::move(figures);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> Evaluator::AnswerOver(const std::vector<Passage>& passages) const {
+  const std::shared_ptr<const Model>& model = memory_.model();
+  const std::string text = JoinPassages(archive_, *model->tokenizer(), passages);
+  TOME_ASSIGN_OR_RETURN(FilledPrompt prompt, FillPrompt(*model, MakeQuestion(), text));
+  GenerationOptions options = MakeGenerationOptions();
+  options.stop.insert(options.stop.end(), prompt.stop.begin(), prompt.stop.end());
+  options.stop_tokens = std::move(prompt.stop_tokens);
+  TOME_ASSIGN_OR_RETURN(Memory empty, Memory::Create(model, memory_.options()));
+  TOME_ASSIGN_OR_RETURN(Task task, Task::Generate(std::move(empty), std::move(prompt.tokens), std::move(options)));
+  TOME_ASSIGN_OR_RETURN(TaskOutcome outcome, RunTask(std::move(task)));
+  return std::move(outcome.text);
+}
+
+}  // namespace
+
+absl::Status ValidateFindingOptions(const FindingOptions& options) {
+  for (const std::string& search : options.searches) {
+    if (!IsOneOf(kSearches, search)) return InvalidArgument("expected fast, balanced or thorough, found '{}'", search);
+  }
+  for (const std::string& way : options.answered) {
+    const bool searched = std::find(options.searches.begin(), options.searches.end(), way) != options.searches.end();
+    if (!searched && !IsOneOf(kRouters, way)) {
+      return InvalidArgument("cannot answer with '{}': it is no router, and not among the searches", way);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<QuestionFigures> EvaluateQuestion(const Memory& memory, const AskedQuestion& asked,
+                                                 const FindingOptions& options) {
+  return Evaluator(memory, asked, options).Run();
+}
+
+}  // namespace tome

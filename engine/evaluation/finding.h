@@ -1,0 +1,69 @@
+// Asks one question of a memory in several ways, and tells for each where the answer's region is ranked, whether the
+// text that would be read again has the answer, and what the model answers.
+//
+// Ways: the routers "attention", "stems" (BM25), "tokens" (BM25), their fusions "reciprocal" and "interleaved"; the
+// searches "fast", "balanced" and "thorough" as Task::Search does them; "gold", which knows the answer's regions.
+#ifndef TOME_ENGINE_EVALUATION_FINDING_H_
+#define TOME_ENGINE_EVALUATION_FINDING_H_
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/engine.h"
+#include "engine/evaluation/metrics.h"
+#include "engine/evaluation/needles.h"
+
+namespace tome {
+
+struct AskedQuestion {
+  std::string group;  // under which its figures are summed up
+  std::string id;
+  std::string text;
+  PromptForm form;
+  std::string instruction;
+  std::vector<std::string> references;
+  std::uint32_t document = 0;
+  ByteRange evidence;              // a region with bytes of it is right
+  std::vector<ByteRange> answers;  // one of them must be in the text that is read again
+};
+
+struct FindingOptions {
+  std::vector<std::string> searches = {"fast", "balanced"};
+  std::vector<std::string> answered;  // ways that are asked for an answer as well
+  int budget_tokens = 512;
+  int max_answer_tokens = 48;
+};
+// INVALID_ARGUMENT for names that are no ways.
+absl::Status ValidateFindingOptions(const FindingOptions& options);
+
+struct WayFigures {
+  int rank = 0;  // of the right region, from 1; 0: not found
+  bool in_text = false;
+  std::int64_t text_tokens = 0;
+  double seconds = 0;  // searches: until the regions were found or, where answered, until the answer
+  bool answered = false;
+  std::string answer;
+  double f1 = 0;
+  bool contains = false;
+};
+
+struct QuestionFigures {
+  AskedQuestion asked;
+  std::map<std::string, WayFigures> ways;
+  nlohmann::json candidates;  // the regions that the searches reranked, with all their scores
+};
+
+absl::StatusOr<QuestionFigures> EvaluateQuestion(const Memory& memory, const AskedQuestion& asked,
+                                                 const FindingOptions& options);
+
+// Sums of questions for each way and group, as tables and JSON.
+std::string FormatFindings(const std::vector<QuestionFigures>& questions);
+nlohmann::json FindingsToJson(const std::vector<QuestionFigures>& questions);
+
+}  // namespace tome
+
+#endif  // TOME_ENGINE_EVALUATION_FINDING_H_

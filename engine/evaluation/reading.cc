@@ -1,0 +1,207 @@
+#include "engine/evaluation/reading.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "engine/base/status.h"
+#include "engine/evaluation/progress.h"
+#include "engine/memory/archive.h"
+#include "engine/memory/memory_state.h"
+#include "engine/memory/sequence_cache.h"
+#include "engine/model/llama_model.h"
+
+namespace tome {
+namespace {
+
+struct EncodedDocument {
+  std::vector<TokenId> tokens;
+  std::vector<TokenSpan> spans;
+};
+
+EncodedDocument EncodeDocument(const Tokenizer& tokenizer, std::string_view text, std::uint32_t document) {
+  EncodedDocument encoded;
+  if (document == 0 && tokenizer.add_bos() && tokenizer.bos()) {
+    encoded.tokens.push_back(*tokenizer.bos());
+    encoded.spans.push_back({.document = document});
+  }
+  ByteOffset begin = 0;
+  for (const TextToken& token : tokenizer.Encode(text)) {
+    encoded.tokens.push_back(token.id);
+    encoded.spans.push_back({.document = document, .num_bytes = token.num_bytes, .begin = begin});
+    begin += token.num_bytes;
+  }
+  return encoded;
+}
+
+class QueryCapture final : public SequenceAttention {
+ public:
+  QueryCapture(const LlamaConfig& config, SequenceAttention& attention) : config_(config), attention_(attention) {}
+
+  void Attend(std::int64_t layer, const at::Tensor& qkv, const at::Tensor& out) override {
+    queries_.push_back(QueryKeyValue::Split(qkv, config_).queries.to(at::kFloat).cpu().contiguous());
+    attention_.Attend(layer, qkv, out);
+  }
+  std::vector<at::Tensor> TakeQueries() && { return std::move(queries_); }
+
+ private:
+  const LlamaConfig& config_;
+  SequenceAttention& attention_;
+  std::vector<at::Tensor> queries_;
+};
+
+absl::Status CheckDocuments(const Memory& memory, const std::vector<std::string>& documents, const std::string& path) {
+  const Archive& archive = memory.state()->archive();
+  std::vector<TokenId> expected, found;
+  for (std::size_t i = 0; i < documents.size(); ++i) {
+    const EncodedDocument encoded =
+        EncodeDocument(*memory.model()->tokenizer(), documents[i], static_cast<std::uint32_t>(i));
+    expected.insert(expected.end(), encoded.tokens.begin(), encoded.tokens.end());
+  }
+  if (archive.num_regions() > 0) found = archive.RegionTokens(0, archive.num_regions());
+  if (found == expected) return absl::OkStatus();
+  return FailedPrecondition("{}: it is of other documents ({} tokens, expected {}); remove it or name another file",
+                            path, found.size(), expected.size());
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  if (!file) return NotFound("{}: cannot be read", path);
+  return std::move(text).str();
+}
+
+absl::Status WriteTextFile(const std::string& path, std::string_view text) {
+  std::ofstream file(path, std::ios::binary);
+  file.write(text.data(), static_cast<std::streamsize>(text.size()));
+  file.close();
+  if (!file) return InvalidArgument("{}: cannot be written", path);
+  return absl::OkStatus();
+}
+
+std::string_view CutToTokens(const Tokenizer& tokenizer, std::string_view text, std::int64_t tokens) {
+  // Encoding more than about twice of what is needed would be a waste with books of megabytes.
+  std::int64_t probe = 8 * tokens + 1024;
+  while (true) {
+    const std::string_view part = text.substr(0, static_cast<std::size_t>(probe));
+    const std::vector<TextToken> encoded = tokenizer.Encode(part);
+    if (static_cast<std::int64_t>(encoded.size()) <= tokens && part.size() < text.size()) {
+      probe *= 2;
+      continue;
+    }
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < encoded.size() && static_cast<std::int64_t>(i) < tokens; ++i) {
+      bytes += encoded[i].num_bytes;
+    }
+    while (bytes > 0 && bytes < part.size() && (static_cast<unsigned char>(part[bytes]) & 0xC0) == 0x80) --bytes;
+    return part.substr(0, bytes);
+  }
+}
+
+absl::StatusOr<std::string_view> CutBesideNeedles(const Tokenizer& tokenizer, std::string_view text,
+                                                  std::int64_t tokens, const std::vector<Needle>& needles) {
+  std::int64_t own = 0;
+  for (const Needle& needle : needles) own += static_cast<std::int64_t>(tokenizer.Encode(needle.text + "\n").size());
+  if (own >= tokens) return InvalidArgument("{} needles have {} tokens, more than {}", needles.size(), own, tokens);
+  const std::string_view cut = CutToTokens(tokenizer, text, tokens - own);
+  if (cut.size() < text.size()) return cut;
+  return InvalidArgument(
+      "the text has only {} tokens, and {} are wanted beside the needles; add more text, or ask for fewer",
+      tokenizer.Encode(text).size(), tokens - own);
+}
+
+absl::StatusOr<Memory> ReadDocuments(std::shared_ptr<const Model> model, const MemoryOptions& options,
+                                     const std::vector<std::string>& documents, const SegmentObserver& observer) {
+  TOME_ASSIGN_OR_RETURN(Memory memory, Memory::Create(model, options));
+  std::vector<EncodedDocument> encoded;
+  std::int64_t total = 0;
+  for (std::size_t i = 0; i < documents.size(); ++i) {
+    encoded.push_back(EncodeDocument(*model->tokenizer(), documents[i], static_cast<std::uint32_t>(i)));
+    total += static_cast<std::int64_t>(encoded.back().tokens.size());
+  }
+  Progress progress("reading tokens", total);
+  for (EncodedDocument& document : encoded) {
+    Task task = Task::Read(&memory, std::move(document.tokens), std::move(document.spans));
+    while (!task.finished()) {
+      Task* const tasks[] = {&task};
+      const StepResult result = Step(tasks).front();
+      TOME_RETURN_IF_ERROR(result.status);
+      if (observer) observer(memory, result.tokens_read);
+      progress.Show(memory.tokens_read());
+    }
+  }
+  return memory;
+}
+
+absl::StatusOr<Memory> ReadOrRestore(std::shared_ptr<const Model> model, const MemoryOptions& options,
+                                     const std::vector<std::string>& documents, const std::string& state_path) {
+  std::error_code ignored;
+  if (!state_path.empty() && std::filesystem::exists(state_path, ignored)) {
+    TOME_ASSIGN_OR_RETURN(const std::string bytes, ReadTextFile(state_path));
+    absl::StatusOr<Memory> memory = Memory::Parse(std::move(model), bytes);
+    if (!memory.ok()) return Annotate(memory.status(), state_path);
+    TOME_RETURN_IF_ERROR(CheckDocuments(*memory, documents, state_path));
+    return memory;
+  }
+  TOME_ASSIGN_OR_RETURN(Memory memory, ReadDocuments(std::move(model), options, documents));
+  if (!state_path.empty()) TOME_RETURN_IF_ERROR(WriteTextFile(state_path, memory.Serialize()));
+  return memory;
+}
+
+absl::StatusOr<TaskOutcome> RunTask(Task task) {
+  TaskOutcome outcome;
+  while (!task.finished()) {
+    Task* const tasks[] = {&task};
+    const StepResult result = Step(tasks).front();
+    TOME_RETURN_IF_ERROR(result.status);
+    outcome.text += result.text;
+    if (result.evidence != nullptr) outcome.evidence = result.evidence;
+  }
+  return outcome;
+}
+
+std::vector<TokenId> EncodeQuestion(const Tokenizer& tokenizer, std::string_view question) {
+  std::vector<TokenId> tokens;
+  for (const TextToken& token : tokenizer.Encode("\n\n" + std::string(question))) tokens.push_back(token.id);
+  return tokens;
+}
+
+std::vector<at::Tensor> ReadQuestionQueries(const Memory& memory, const std::vector<TokenId>& question,
+                                            std::int64_t num_layers) {
+  const LlamaWeights& weights = LlamaModel::From(*memory.model()).weights();
+  const auto tokens = static_cast<std::int64_t>(question.size());
+  SequenceCache cache(weights, *memory.state(), memory.tokens_kept() + tokens);
+  QueryCapture capture(weights.config, cache);
+  ForwardLayers(weights, question, num_layers, capture);
+  return std::move(capture).TakeQueries();
+}
+
+std::vector<std::int64_t> RegionsWith(const Archive& archive, std::uint32_t document, ByteRange range) {
+  std::vector<std::int64_t> regions;
+  for (std::int64_t index = 0; index < archive.num_blocks(); ++index) {
+    const ArchiveBlock& block = archive.block(index);
+    if (block.document() != document || block.begin() >= range.end || block.end() <= range.begin) continue;
+    for (int i = 0; i < block.num_regions(); ++i) {
+      const std::int64_t region = archive.first_region(index) + i;
+      const TokenSpan span = archive.RegionSpan(region, region + 1);
+      if (span.begin < range.end && span.begin + span.num_bytes > range.begin) regions.push_back(region);
+    }
+  }
+  return regions;
+}
+
+bool PassagesCover(const std::vector<Passage>& passages, std::uint32_t document, ByteRange range) {
+  return std::any_of(passages.begin(), passages.end(), [&](const Passage& passage) {
+    return passage.span.document == document && passage.span.begin <= range.begin &&
+           passage.span.begin + passage.span.num_bytes >= range.end;
+  });
+}
+
+}  // namespace tome

@@ -1,0 +1,68 @@
+// Documents for an evaluation: cut to a length in tokens, read into a memory, and questions read over it.
+#ifndef TOME_ENGINE_EVALUATION_READING_H_
+#define TOME_ENGINE_EVALUATION_READING_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/engine.h"
+#include "engine/evaluation/needles.h"
+
+namespace tome {
+
+absl::StatusOr<std::string> ReadTextFile(const std::string& path);
+absl::Status WriteTextFile(const std::string& path, std::string_view text);
+
+// The longest beginning of `text` with at most `tokens` tokens, cut between two tokens and characters.
+std::string_view CutToTokens(const Tokenizer& tokenizer, std::string_view text, std::int64_t tokens);
+
+// The beginning of `text` that makes `tokens` tokens with the needles to be hidden in it. INVALID_ARGUMENT when the
+// text is shorter.
+absl::StatusOr<std::string_view> CutBesideNeedles(const Tokenizer& tokenizer, std::string_view text,
+                                                  std::int64_t tokens, const std::vector<Needle>& needles);
+
+// Called after each segment with the memory as it then is and the number of tokens of the segment.
+using SegmentObserver = std::function<void(const Memory& memory, std::int64_t segment_tokens)>;
+
+// Reads whole documents, numbered from 0, into an empty memory of `model`, with BOS where the model expects it.
+// Progress goes to stderr.
+absl::StatusOr<Memory> ReadDocuments(std::shared_ptr<const Model> model, const MemoryOptions& options,
+                                     const std::vector<std::string>& documents,
+                                     const SegmentObserver& observer = nullptr);
+
+// As above, kept in the file `state_path` unless that is "": a state that is there already is used in place of reading
+// when it is of just these documents; FAILED_PRECONDITION when it is of others.
+absl::StatusOr<Memory> ReadOrRestore(std::shared_ptr<const Model> model, const MemoryOptions& options,
+                                     const std::vector<std::string>& documents, const std::string& state_path);
+
+// Runs a task to its end. Gives its last evidence (null when there is none) and the text that it generated.
+struct TaskOutcome {
+  std::shared_ptr<const Evidence> evidence;
+  std::string text;
+};
+absl::StatusOr<TaskOutcome> RunTask(Task task);
+
+// A question as a search reads it: after an empty line.
+std::vector<TokenId> EncodeQuestion(const Tokenizer& tokenizer, std::string_view question);
+
+// The un-rotated queries [H, T, D] of the question's T tokens, read after what `memory` keeps, in each of the first
+// `num_layers` layers, fp32 on the CPU.
+std::vector<at::Tensor> ReadQuestionQueries(const Memory& memory, const std::vector<TokenId>& question,
+                                            std::int64_t num_layers);
+
+// The regions of an archive that have bytes of `range` in them.
+std::vector<std::int64_t> RegionsWith(const Archive& archive, std::uint32_t document, ByteRange range);
+// Whether one of the passages has all bytes of `range`.
+bool PassagesCover(const std::vector<Passage>& passages, std::uint32_t document, ByteRange range);
+
+}  // namespace tome
+
+#endif  // TOME_ENGINE_EVALUATION_READING_H_

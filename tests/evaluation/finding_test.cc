@@ -1,0 +1,131 @@
+#include "engine/evaluation/finding.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "engine/evaluation/reading.h"
+#include "engine/generation/prompt_form.h"
+#include "engine/memory/archive.h"
+#include "engine/memory/memory_state.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/tiny_profile.h"
+
+namespace tome {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::IsOk;
+using testing::StatusIs;
+
+const MemoryOptions kOptions = {.sink_tokens = 8, .window_tokens = 64, .segment_tokens = 32, .region_tokens = 16};
+
+const std::shared_ptr<const Model>& TinyModel() {
+  static const std::shared_ptr<const Model> model = testing::LoadTinyModelWithProfile();
+  return model;
+}
+
+std::string Book() {
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += fmt::format("On day {} the ship sailed {} miles. ", i, i * 37 % 101);
+  text.insert(500, "A zebra ate the compass. ");
+  return text;
+}
+
+AskedQuestion AskAboutTheZebra() {
+  const std::size_t begin = Book().find("A zebra");
+  return {.group = "animals",
+          .id = "zebra",
+          .text = "zebra compass?",
+          .form = RawPromptForm(),
+          .references = {"compass"},
+          .evidence = {begin, begin + 24},
+          .answers = {{Book().find("compass"), Book().find("compass") + 7}}};
+}
+
+TEST(Finding, RanksWhereTheAnswerIsAndReadsItAgain) {
+  const Memory memory = *ReadDocuments(TinyModel(), kOptions, {Book()});
+  const auto figures = EvaluateQuestion(memory, AskAboutTheZebra(),
+                                        {.searches = {"fast", "balanced"},
+                                         .answered = {"gold", "balanced", "stems"},
+                                         .budget_tokens = 96,
+                                         .max_answer_tokens = 4});
+  ASSERT_THAT(figures, IsOk());
+  const auto& ways = figures->ways;
+  EXPECT_EQ(ways.at("stems").rank, 1);
+  EXPECT_TRUE(ways.at("stems").in_text);
+  EXPECT_TRUE(ways.at("gold").in_text);
+  EXPECT_LE(ways.at("stems").text_tokens, 96);
+  EXPECT_GT(ways.at("attention").rank, 0);
+  EXPECT_GT(ways.at("fast").rank, 0);
+  EXPECT_TRUE(ways.at("balanced").answered);
+  EXPECT_FALSE(ways.at("fast").answered);
+
+  const nlohmann::json report = FindingsToJson({*figures});
+  EXPECT_EQ(report["sums"]["stems"]["animals"]["recall"]["1"], 1.0);
+  EXPECT_EQ(report["questions"][0]["ways"]["stems"]["rank"], 1);
+  EXPECT_THAT(FormatFindings({*figures}), HasSubstr("| stems "));
+}
+
+TEST(Finding, RefusesUnknownWays) {
+  EXPECT_THAT(ValidateFindingOptions({.searches = {"slow"}}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("'slow'")));
+  EXPECT_THAT(ValidateFindingOptions({.searches = {"fast"}, .answered = {"balanced"}}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("'balanced'")));
+  EXPECT_THAT(ValidateFindingOptions({.searches = {"fast"}, .answered = {"fast", "gold"}}), IsOk());
+}
+
+TEST(Finding, AnswerOutsideOfWhatWasReadIsAnError) {
+  const Memory memory = *ReadDocuments(TinyModel(), kOptions, {Book()});
+  AskedQuestion asked = AskAboutTheZebra();
+  asked.document = 1;
+  EXPECT_THAT(EvaluateQuestion(memory, asked, {}), StatusIs(absl::StatusCode::kInternal, HasSubstr("zebra")));
+}
+
+TEST(Reading, RegionsWithARangeAreThoseThatHaveAByteOfIt) {
+  const Memory memory = *ReadDocuments(TinyModel(), kOptions, {Book(), "a second document " + Book()});
+  const Archive& archive = memory.state()->archive();
+  for (const std::uint32_t document : {0u, 1u}) {
+    for (std::size_t begin = 0; begin < 700; begin += 7) {
+      std::vector<std::int64_t> expected;
+      for (std::int64_t region = 0; region < archive.num_regions(); ++region) {
+        const TokenSpan span = archive.RegionSpan(region, region + 1);
+        bool has = false;
+        for (std::size_t byte = begin; byte < begin + 20; ++byte) {
+          has = has || (span.document == document && span.begin <= byte && byte < span.begin + span.num_bytes);
+        }
+        if (has) expected.push_back(region);
+      }
+      EXPECT_EQ(RegionsWith(archive, document, {begin, begin + 20}), expected);
+    }
+  }
+}
+
+TEST(Reading, CutsBetweenTokensAndCharacters) {
+  const Tokenizer& tokenizer = *TinyModel()->tokenizer();
+  const std::string text = "caf\xC3\xA9 \xF0\x9F\x93\x96 and more text after it";
+  for (std::int64_t tokens = 0; tokens < 30; ++tokens) {
+    const std::string_view cut = CutToTokens(tokenizer, text, tokens);
+    EXPECT_LE(static_cast<std::int64_t>(tokenizer.Encode(cut).size()), tokens);
+    EXPECT_TRUE(text.starts_with(cut));
+    EXPECT_TRUE(cut.size() == text.size() || (static_cast<unsigned char>(text[cut.size()]) & 0xC0) != 0x80);
+  }
+  EXPECT_EQ(CutToTokens(tokenizer, text, 1000), text);
+}
+
+TEST(Reading, KeepsTheStateInAFile) {
+  const testing::TempDir folder;
+  const std::string path = folder.File("state");
+  const Memory first = *ReadOrRestore(TinyModel(), kOptions, {Book()}, path);
+  const Memory again = *ReadOrRestore(TinyModel(), kOptions, {Book()}, path);
+  EXPECT_EQ(first.Digest(), again.Digest());
+  EXPECT_THAT(ReadOrRestore(TinyModel(), kOptions, {Book() + "more"}, path),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr(path)));
+  folder.Write("state", "rubbish");
+  EXPECT_THAT(ReadOrRestore(TinyModel(), kOptions, {Book()}, path).status().message(), HasSubstr(path));
+}
+
+}  // namespace
+}  // namespace tome
