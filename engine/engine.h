@@ -96,15 +96,53 @@ std::string EngineBuildInfo();
 
 // --- Memory ----------------------------------------------------------------------------------------------------------
 
-struct MemoryOptions {
-  int sink_tokens = 64;      // first tokens of a session, always attended exactly
-  int window_tokens = 2048;  // latest tokens, always attended exactly
-  int segment_tokens = 512;  // tokens read in one pass
-  int region_tokens = 64;    // tokens of a region, the unit in which text is found again
+// In what precision the region memory keeps keys and values.
+enum class RegionPrecision {
+  kComputed,  // as the model computed them
+  kBf16,
+  kInt8,  // a scale for each channel of a region
+};
+// By what the region memory chooses what it keeps of older regions; see memory/retention.h.
+enum class RetentionScore { kSelections, kValueNorm, kSurprise, kNovelty, kExpected, kRandom };
+// What leaves when it is full.
+enum class RegionCompression {
+  kWhole,  // the region with the lowest score
+  kMerge,  // the lower half of the tokens of two neighbours
+};
+absl::StatusOr<RegionPrecision> ParseRegionPrecision(std::string_view name);      // "computed", "bf16", "int8"
+absl::StatusOr<RetentionScore> ParseRetentionScore(std::string_view name);        // "selections", "value-norm", ...
+absl::StatusOr<RegionCompression> ParseRegionCompression(std::string_view name);  // "whole", "merge"
+std::string_view RegionPrecisionName(RegionPrecision precision);
+std::string_view RetentionScoreName(RetentionScore score);
+std::string_view RegionCompressionName(RegionCompression compression);
+
+// The region memory: regions that left the window, of which each segment attends to the best. See
+// memory/region_memory.h; docs/results/memory.md tells what each option does to quality and cost.
+struct RegionMemoryOptions {
+  int selected = 8;               // regions that a query region chooses in each layer; 0: no region memory
+  int query_region_tokens = 256;  // tokens whose queries are pooled to choose
+  int merge = 2;                  // neighbouring query regions that share what they chose
+  int route_every = 1;            // of so many layers the first chooses for all
+  int ring_regions = 64;          // the newest regions, which are all kept
+  int pool_regions = 0;           // older ones, kept by their score
+  RetentionScore retention = RetentionScore::kSelections;
+  RegionCompression compression = RegionCompression::kWhole;
+  RegionPrecision precision = RegionPrecision::kBf16;
 };
 
-// Checks options for a model: positive, sink + window + segment within the trained range. INVALID_ARGUMENT says what
-// is allowed.
+struct MemoryOptions {
+  int sink_tokens = 64;      // first tokens of a session, always attended exactly
+  int window_tokens = 2048;  // latest tokens, always attended exactly; with region memory up to region_tokens - 1 more
+  int segment_tokens = 512;  // tokens read in one pass
+  int region_tokens = 64;    // tokens of a region, the unit in which text is found again
+  RegionMemoryOptions regions;
+};
+
+// The most tokens that a token attends to while a segment is read.
+std::int64_t MaxAttendedTokens(const MemoryOptions& options);
+
+// Checks options for a model: positive, all that is attended at once within the trained range. INVALID_ARGUMENT says
+// what is allowed.
 absl::Status ValidateMemoryOptions(const MemoryOptions& options, const LlamaConfig& config);
 
 class Archive;      // of all that was read; see memory/archive.h
@@ -122,8 +160,8 @@ class Memory {
   const MemoryOptions& options() const;
 
   std::int64_t tokens_read() const;   // since the session began, BOS included
-  std::int64_t tokens_kept() const;   // in sink and window: at most sink_tokens + window_tokens
-  std::size_t state_bytes() const;    // of keys and values held
+  std::int64_t tokens_kept() const;   // in sink and window
+  std::size_t state_bytes() const;    // of keys and values held, and of what chooses among them
   std::int64_t num_regions() const;   // in the archive
   std::size_t archive_bytes() const;  // grows by about 40 bytes with each token read
   // The most that state_bytes() can become with these options, known before anything is read.

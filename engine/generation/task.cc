@@ -100,9 +100,10 @@ StepResult ReadTask::Advance() {
   if (!result.status.ok()) return result;
   SegmentAttention attention(weights(), *memory_->state(), static_cast<std::int64_t>(segment.size()));
   Forward(weights(), segment, attention);
+  SegmentRouting routing = attention.TakeRouting();
   KeyValueBlock block = std::move(attention).TakeBlock();
   std::shared_ptr<const ArchiveBlock> archived = Archived(segment, block.keys);
-  memory_->set_state(memory_->state()->Append(std::move(block), std::move(archived)));
+  memory_->set_state(memory_->state()->Append(std::move(block), std::move(archived), std::move(routing)));
   next_ += segment.size();
   finished_ = next_ == tokens_.size();
   result.phase = TaskPhase::kReading;

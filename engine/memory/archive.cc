@@ -222,4 +222,17 @@ std::vector<TokenId> Archive::RegionTokens(std::int64_t first, std::int64_t end)
   return tokens;
 }
 
+std::vector<TokenId> Archive::Tokens(std::int64_t first, std::int64_t count) const {
+  std::int64_t index = num_blocks_, begin = num_tokens_;
+  while (begin > first) begin -= block(--index).num_tokens();
+  std::vector<TokenId> tokens;
+  for (; static_cast<std::int64_t>(tokens.size()) < count; begin += block(index++).num_tokens()) {
+    const ArchiveBlock& own = block(index);
+    const auto from = static_cast<int>(std::max<std::int64_t>(0, first - begin));
+    const auto end = static_cast<int>(std::min<std::int64_t>(own.num_tokens(), first + count - begin));
+    for (int i = from; i < end; ++i) tokens.push_back(own.token(i));
+  }
+  return tokens;
+}
+
 }  // namespace tome

@@ -114,6 +114,8 @@ class Archive {
   // Whether both regions are of one document and follow each other.
   bool AreNeighbours(std::int64_t region, std::int64_t next) const;
   std::vector<TokenId> RegionTokens(std::int64_t first, std::int64_t end) const;
+  // Tokens first .. first + count - 1 of all, near the end: the cost grows with the tokens that follow.
+  std::vector<TokenId> Tokens(std::int64_t first, std::int64_t count) const;
 
  private:
   static constexpr std::int64_t kShelfBlocks = 256;

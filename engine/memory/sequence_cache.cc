@@ -18,26 +18,93 @@ QueryKeyValue QueryKeyValue::Split(const at::Tensor& qkv, const LlamaConfig& con
 }
 
 SegmentAttention::SegmentAttention(const LlamaWeights& weights, const MemoryState& state, std::int64_t segment_tokens)
-    : weights_(weights), state_(state) {
+    : weights_(weights),
+      state_(state),
+      tokens_(segment_tokens),
+      chosen_(static_cast<std::size_t>(weights.config.num_layers)) {
   const LlamaConfig& config = weights.config;
+  const RegionMemory& regions = state.regions();
   const auto options = at::TensorOptions().dtype(weights.type).device(weights.device);
-  const std::int64_t all_tokens = state.tokens_kept() + segment_tokens;
-  block_ = KeyValueBlock::Allocate(config, segment_tokens, weights.type, weights.device);
-  queries_ = at::empty({config.num_heads, segment_tokens, config.head_dim}, options);
-  keys_ = at::empty({config.num_kv_heads, all_tokens, config.head_dim}, options);
+  std::int64_t region_tokens = 0;
+  if (regions.enabled()) {
+    pooled_.count = (tokens_ + regions.query_region_tokens() - 1) / regions.query_region_tokens();
+    pooled_.values.resize(pooled_.count * config.num_layers * config.num_kv_heads * config.head_dim);
+    region_tokens =
+        std::min<std::int64_t>(regions.size(), std::int64_t{regions.options().selected} * regions.options().merge) *
+        state.options().region_tokens;
+  }
+  block_ = KeyValueBlock::Allocate(config, tokens_, weights.type, weights.device);
+  queries_ = at::empty({config.num_heads, tokens_, config.head_dim}, options);
+  keys_ = at::empty({config.num_kv_heads, state.tokens_kept() + region_tokens + tokens_, config.head_dim}, options);
   values_ = at::empty_like(keys_);
 }
 
 void SegmentAttention::Attend(std::int64_t layer, const at::Tensor& qkv, const at::Tensor& out) {
   const auto [queries, keys, values] = QueryKeyValue::Split(qkv, weights_.config);
-  const std::int64_t past = state_.tokens_kept(), tokens = qkv.size(0);
   block_.keys.select(0, layer).copy_(keys);
   block_.values.select(0, layer).copy_(values);
-  state_.Gather(layer, weights_.rope, keys_, values_);
-  RotateInto(keys, weights_.rope, past, keys_.narrow(1, past, tokens));
-  values_.narrow(1, past, tokens).copy_(values);
-  RotateInto(queries, weights_.rope, past, queries_);
-  CausalAttention(queries_, keys_, values_, out);
+  const RegionMemory& regions = state_.regions();
+  if (regions.enabled()) AddPooledQueries(layer, queries);
+  // Without regions to choose from all tokens attend to the same.
+  const std::int64_t run = regions.size() > 0 ? regions.merged_tokens() : tokens_;
+  for (std::int64_t first = 0; first < tokens_; first += run) {
+    const std::int64_t count = std::min(run, tokens_ - first), seen = first + count;
+    if (regions.size() > 0) chosen_[layer].push_back(Choose(layer, first / regions.query_region_tokens()));
+    const std::vector<std::int64_t> none;
+    const std::int64_t past =
+        state_.Gather(layer, weights_.rope, keys_, values_, regions.size() > 0 ? chosen_[layer].back() : none);
+    RotateInto(keys.narrow(1, 0, seen), weights_.rope, past, keys_.narrow(1, past, seen));
+    values_.narrow(1, past, seen).copy_(values.narrow(1, 0, seen));
+    const at::Tensor own = queries_.flatten().narrow(0, 0, queries_.size(0) * count * queries_.size(2));
+    const at::Tensor rotated = own.view({queries_.size(0), count, queries_.size(2)});
+    RotateInto(queries.narrow(1, first, count), weights_.rope, past + first, rotated);
+    CausalAttention(rotated, keys_.narrow(1, 0, past + seen), values_.narrow(1, 0, past + seen),
+                    out.narrow(0, first, count));
+  }
+}
+
+void SegmentAttention::AddPooledQueries(std::int64_t layer, const at::Tensor& queries) {
+  const LlamaConfig& config = weights_.config;
+  const std::int64_t width = config.num_kv_heads * config.head_dim, size = state_.regions().query_region_tokens();
+  for (std::int64_t i = 0; i < pooled_.count; ++i) {
+    const at::Tensor own = queries.narrow(1, i * size, std::min(size, tokens_ - i * size));
+    const at::Tensor pooled =
+        own.to(at::kFloat).mean(1).view({config.num_kv_heads, -1, config.head_dim}).sum(1).cpu().contiguous();
+    std::copy_n(pooled.const_data_ptr<float>(), width, pooled_.values.data() + (i * config.num_layers + layer) * width);
+  }
+}
+
+std::vector<std::int64_t> SegmentAttention::Choose(std::int64_t layer, std::int64_t first) const {
+  const RegionMemory& regions = state_.regions();
+  const RegionMemoryOptions& options = regions.options();
+  if (const std::int64_t leader = layer - layer % options.route_every; leader != layer) {
+    return chosen_[leader][first / options.merge];
+  }
+  const LlamaConfig& config = weights_.config;
+  const std::int64_t width = config.num_kv_heads * config.head_dim, stride = config.num_layers * width;
+  const PooledQueries& before = first == 0 ? regions.queries() : pooled_;
+  const std::int64_t begin = first == 0 ? 0 : first - options.merge;
+  return regions.Select(layer, before.values.data() + begin * stride + layer * width,
+                        first == 0 ? before.count : options.merge, stride);
+}
+
+SegmentRouting SegmentAttention::TakeRouting() {
+  const RegionMemory& regions = state_.regions();
+  SegmentRouting routing;
+  if (!regions.enabled()) return routing;
+  routing.chosen.resize(static_cast<std::size_t>(regions.size()));
+  for (const auto& runs : chosen_) {
+    for (const auto& run : runs) {
+      for (const std::int64_t region : run) ++routing.chosen[region];
+    }
+  }
+  // The last run of merged query regions.
+  const std::int64_t merge = regions.options().merge,
+                     stride = static_cast<std::int64_t>(pooled_.values.size()) / pooled_.count;
+  const std::int64_t begin = (pooled_.count - 1) / merge * merge;
+  routing.queries.count = pooled_.count - begin;
+  routing.queries.values.assign(pooled_.values.begin() + begin * stride, pooled_.values.end());
+  return routing;
 }
 
 SequenceCache::SequenceCache(const LlamaWeights& weights, const MemoryState& state, std::int64_t capacity)

@@ -19,7 +19,8 @@ struct QueryKeyValue {
   static QueryKeyValue Split(const at::Tensor& qkv, const LlamaConfig& config);
 };
 
-// Reads one segment on top of a state: attends [sink | window | segment] and keeps the segment's keys and values.
+// Reads one segment on top of a state: attends [sink | chosen regions | window | segment] and keeps the segment's keys
+// and values.
 class SegmentAttention final : public SequenceAttention {
  public:
   // Both outlive this object.
@@ -27,14 +28,25 @@ class SegmentAttention final : public SequenceAttention {
 
   void Attend(std::int64_t layer, const at::Tensor& qkv, const at::Tensor& out) override;
 
-  // After the last layer.
+  // After the last layer. TakeRouting is for MemoryState::Append, like the block.
   KeyValueBlock TakeBlock() && { return std::move(block_); }
+  SegmentRouting TakeRouting();
+
+  // The regions that each run of merged query regions attended to in a layer.
+  const std::vector<std::vector<std::int64_t>>& chosen(std::int64_t layer) const { return chosen_[layer]; }
 
  private:
+  void AddPooledQueries(std::int64_t layer, const at::Tensor& queries);
+  // The regions for the run of merged query regions that begins with query region `first`.
+  std::vector<std::int64_t> Choose(std::int64_t layer, std::int64_t first) const;
+
   const LlamaWeights& weights_;
   const MemoryState& state_;
+  const std::int64_t tokens_;
   KeyValueBlock block_;
-  at::Tensor queries_, keys_, values_;  // of one layer, reused by the next
+  PooledQueries pooled_;                                        // of the segment's query regions
+  std::vector<std::vector<std::vector<std::int64_t>>> chosen_;  // [layer][run]
+  at::Tensor queries_, keys_, values_;                          // of one layer, reused by the next
 };
 
 // A question's own cache: the kept tokens of a state, then prompt and answer. Positions never shift, so every key is

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cstring>
 #include <string>
 #include <utility>
 
@@ -53,11 +54,43 @@ std::string_view RawBytes(const at::Tensor& contiguous) {
   return {static_cast<const char*>(contiguous.const_data_ptr()), contiguous.nbytes()};
 }
 
+template <typename Value>
+absl::Status ReadEnum(ByteReader* reader, std::string_view field, Value last, Value* value) {
+  TOME_ASSIGN_OR_RETURN(const std::int32_t found, reader->Read<std::int32_t>(field));
+  if (found < 0 || found > static_cast<std::int32_t>(last)) return DataLoss("state: {}: unknown {}", field, found);
+  *value = static_cast<Value>(found);
+  return absl::OkStatus();
+}
+
+void WriteOptions(const MemoryOptions& options, ByteWriter* writer) {
+  const RegionMemoryOptions& regions = options.regions;
+  for (const int option : {options.sink_tokens, options.window_tokens, options.segment_tokens, options.region_tokens,
+                           regions.selected, regions.query_region_tokens, regions.merge, regions.route_every,
+                           regions.ring_regions, regions.pool_regions, static_cast<int>(regions.retention),
+                           static_cast<int>(regions.compression), static_cast<int>(regions.precision)}) {
+    writer->Write<std::int32_t>(option);
+  }
+}
+
+absl::Status ReadOptions(ByteReader* reader, MemoryOptions* options) {
+  RegionMemoryOptions& regions = options->regions;
+  for (int* option : {&options->sink_tokens, &options->window_tokens, &options->segment_tokens, &options->region_tokens,
+                      &regions.selected, &regions.query_region_tokens, &regions.merge, &regions.route_every,
+                      &regions.ring_regions, &regions.pool_regions}) {
+    TOME_ASSIGN_OR_RETURN(*option, reader->Read<std::int32_t>("options"));
+  }
+  TOME_RETURN_IF_ERROR(ReadEnum(reader, "retention score", RetentionScore::kRandom, &regions.retention));
+  TOME_RETURN_IF_ERROR(ReadEnum(reader, "region compression", RegionCompression::kMerge, &regions.compression));
+  return ReadEnum(reader, "region precision", RegionPrecision::kInt8, &regions.precision);
+}
+
 struct StateHeader {
   MemoryOptions options;
   std::int64_t tokens_read = 0;
   std::int64_t sink_tokens = 0;
   std::int64_t window_tokens = 0;
+  std::int64_t regions = 0;
+  std::int64_t pooled_queries = 0;
   std::int64_t archive_blocks = 0;
 };
 
@@ -77,12 +110,9 @@ absl::StatusOr<StateHeader> ReadHeader(const ModelInfo& info, std::string_view b
   }
   TOME_RETURN_IF_ERROR(CheckIdentity(info, reader));
   StateHeader header;
-  for (int* option : {&header.options.sink_tokens, &header.options.window_tokens, &header.options.segment_tokens,
-                      &header.options.region_tokens}) {
-    TOME_ASSIGN_OR_RETURN(*option, reader->Read<std::int32_t>("options"));
-  }
-  for (std::int64_t* count :
-       {&header.tokens_read, &header.sink_tokens, &header.window_tokens, &header.archive_blocks}) {
+  TOME_RETURN_IF_ERROR(ReadOptions(reader, &header.options));
+  for (std::int64_t* count : {&header.tokens_read, &header.sink_tokens, &header.window_tokens, &header.regions,
+                              &header.pooled_queries, &header.archive_blocks}) {
     TOME_ASSIGN_OR_RETURN(*count, reader->Read<std::int64_t>("token counts"));
   }
   TOME_RETURN_IF_ERROR(CheckCrc(reader, bytes.substr(0, reader->offset()), "header checksum"));
@@ -92,11 +122,22 @@ absl::StatusOr<StateHeader> ReadHeader(const ModelInfo& info, std::string_view b
 // A checksum guards against damage, not against a writer of nonsense.
 absl::Status CheckHeader(const StateHeader& header, const LlamaConfig& config) {
   TOME_RETURN_IF_ERROR(Annotate(ValidateMemoryOptions(header.options, config), "state"));
-  const std::int64_t sink = std::min<std::int64_t>(header.tokens_read, header.options.sink_tokens);
-  const std::int64_t window = std::min<std::int64_t>(header.tokens_read - sink, header.options.window_tokens);
-  if (header.tokens_read < 0 || header.sink_tokens != sink || header.window_tokens != window) {
-    return DataLoss("state: token counts: {} read, {} in the sink and {} in the window do not belong together",
-                    header.tokens_read, header.sink_tokens, header.window_tokens);
+  const MemoryOptions& options = header.options;
+  const std::int64_t sink = std::min<std::int64_t>(header.tokens_read, options.sink_tokens);
+  const std::int64_t after = header.tokens_read - sink;
+  std::int64_t window = std::min<std::int64_t>(after, options.window_tokens), regions = 0, queries = 0;
+  if (options.regions.selected > 0) {
+    const std::int64_t left = (after - window) / options.region_tokens;
+    window = after - left * options.region_tokens;
+    regions = std::min<std::int64_t>(left, std::int64_t{options.regions.ring_regions} + options.regions.pool_regions);
+    queries = header.tokens_read > 0 ? std::clamp<std::int64_t>(header.pooled_queries, 1, options.regions.merge) : 0;
+  }
+  if (header.tokens_read < 0 || header.sink_tokens != sink || header.window_tokens != window ||
+      header.regions != regions || header.pooled_queries != queries) {
+    return DataLoss(
+        "state: token counts: {} read, {} in the sink, {} in the window, {} regions and {} pooled queries do not "
+        "belong together",
+        header.tokens_read, header.sink_tokens, header.window_tokens, header.regions, header.pooled_queries);
   }
   return absl::OkStatus();
 }
@@ -111,6 +152,101 @@ std::vector<std::shared_ptr<const KeyValueBlock>> CutWindow(const KeyValueBlock&
     window.push_back(std::make_shared<const KeyValueBlock>(all.Slice(first, count)));
   }
   return window;
+}
+
+// --- Regions ---
+
+std::string_view RawBytes(const std::vector<float>& values) {
+  return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)};
+}
+
+void WriteRegions(const RegionMemory& regions, ByteWriter* writer) {
+  if (regions.queries().count > 0) {
+    writer->WriteBytes(RawBytes(regions.queries().values));
+    writer->Write<std::uint32_t>(Crc32c(RawBytes(regions.queries().values)));
+  }
+  for (const RegionMemory::Entry& entry : regions.entries()) {
+    const std::size_t begin = writer->size();
+    const MemoryRegion& region = *entry.region;
+    writer->Write<std::int64_t>(region.first_token);
+    writer->Write<std::int64_t>(entry.selections);
+    for (const at::Tensor& part :
+         {region.block.keys(), region.block.values(), region.block.key_scales(), region.block.value_scales()}) {
+      if (part.defined()) writer->WriteBytes(RawBytes(part.cpu().contiguous()));
+    }
+    writer->WriteBytes(RawBytes(region.token_scores));
+    writer->Write<std::uint32_t>(Crc32c(std::string_view(writer->bytes()).substr(begin)));
+  }
+}
+
+// A tensor of raw values that `bytes`, long enough, begins with; cuts them off.
+at::Tensor TakeTensor(std::string_view* bytes, at::IntArrayRef shape, at::ScalarType type, at::Device device) {
+  at::Tensor tensor = at::empty(shape, type);
+  std::copy_n(bytes->begin(), tensor.nbytes(), static_cast<char*>(tensor.mutable_data_ptr()));
+  bytes->remove_prefix(tensor.nbytes());
+  return tensor.to(device);
+}
+
+std::vector<float> TakeFloats(std::string_view* bytes, std::size_t count) {
+  std::vector<float> values(count);
+  std::memcpy(values.data(), bytes->data(), count * sizeof(float));
+  bytes->remove_prefix(count * sizeof(float));
+  return values;
+}
+
+at::ScalarType StoredType(RegionPrecision precision, at::ScalarType computed) {
+  if (precision == RegionPrecision::kComputed) return computed;
+  return precision == RegionPrecision::kBf16 ? at::kBFloat16 : at::kChar;
+}
+
+absl::StatusOr<RegionMemory::Entry> ReadRegion(const MemoryOptions& options, const LlamaWeights& weights,
+                                               ByteReader* reader) {
+  const LlamaConfig& config = weights.config;
+  const RegionPrecision precision = options.regions.precision;
+  const at::ScalarType type = StoredType(precision, weights.type);
+  const std::size_t width = config.num_layers * config.num_kv_heads * config.head_dim;
+  const std::size_t tokens = options.region_tokens, scales = precision == RegionPrecision::kInt8 ? 8 * width : 0;
+  TOME_ASSIGN_OR_RETURN(
+      std::string_view bytes,
+      reader->ReadBytes(16 + 2 * width * tokens * at::elementSize(type) + scales + tokens * sizeof(float), "region"));
+  TOME_RETURN_IF_ERROR(CheckCrc(reader, bytes, "region"));
+  auto region = std::make_shared<MemoryRegion>();
+  RegionMemory::Entry entry;
+  std::memcpy(&region->first_token, bytes.data(), 8);
+  std::memcpy(&entry.selections, bytes.data() + 8, 8);
+  bytes.remove_prefix(16);
+  const std::int64_t shape[] = {config.num_layers, config.num_kv_heads, options.region_tokens, config.head_dim};
+  const std::int64_t scale_shape[] = {config.num_layers, config.num_kv_heads, 1, config.head_dim};
+  at::Tensor parts[4];
+  for (int i = 0; i < 2; ++i) parts[i] = TakeTensor(&bytes, shape, type, weights.device);
+  for (int i = 2; i < 4 && scales > 0; ++i) parts[i] = TakeTensor(&bytes, scale_shape, at::kFloat, weights.device);
+  region->block = StoredBlock(parts[0], parts[1], parts[2], parts[3]);
+  region->token_scores = TakeFloats(&bytes, tokens);
+  region->SetMeanKeys();
+  entry.region = std::move(region);
+  return entry;
+}
+
+absl::StatusOr<RegionMemory> ReadRegions(const StateHeader& header, const LlamaWeights& weights, ByteReader* reader) {
+  const LlamaConfig& config = weights.config;
+  PooledQueries queries{.count = header.pooled_queries, .values = {}};
+  if (queries.count > 0) {
+    const std::size_t size = queries.count * config.num_layers * config.num_kv_heads * config.head_dim;
+    TOME_ASSIGN_OR_RETURN(std::string_view bytes, reader->ReadBytes(size * sizeof(float), "pooled queries"));
+    TOME_RETURN_IF_ERROR(CheckCrc(reader, bytes, "pooled queries"));
+    queries.values = TakeFloats(&bytes, size);
+  }
+  std::vector<RegionMemory::Entry> entries;
+  std::int64_t after = header.sink_tokens - 1;
+  for (std::int64_t i = 0; i < header.regions; ++i) {
+    TOME_ASSIGN_OR_RETURN(entries.emplace_back(), ReadRegion(header.options, weights, reader));
+    const std::int64_t first = entries.back().region->first_token;
+    if (first <= after || first >= header.tokens_read || entries.back().selections < 0) {
+      return DataLoss("state: region {}: begins at token {}, after one that begins at {}", i, first, after);
+    }
+    after = first;
+  }
+  return RegionMemory(header.options.regions, header.options.region_tokens, std::move(entries), std::move(queries));
 }
 
 absl::Status ReadArchive(const StateHeader& header, ByteReader* reader, Archive* archive) {
@@ -133,12 +269,10 @@ std::string Memory::Serialize() const {
   writer.WriteBytes(kStateMagic);
   writer.Write<std::uint32_t>(kStateVersion);
   WriteIdentity(model_->info(), &writer);
-  for (const int option :
-       {options().sink_tokens, options().window_tokens, options().segment_tokens, options().region_tokens}) {
-    writer.Write<std::int32_t>(option);
-  }
+  WriteOptions(options(), &writer);
   for (const std::int64_t count :
-       {state.tokens_read(), state.sink_tokens(), state.window_tokens(), state.archive().num_blocks()}) {
+       {state.tokens_read(), state.sink_tokens(), state.window_tokens(), state.regions().size(),
+        state.regions().queries().count, state.archive().num_blocks()}) {
     writer.Write<std::int64_t>(count);
   }
   writer.Write<std::uint32_t>(Crc32c(writer.bytes()));
@@ -151,6 +285,7 @@ std::string Memory::Serialize() const {
     }
     writer.Write<std::uint32_t>(Crc32c(std::string_view(writer.bytes()).substr(begin)));
   }
+  WriteRegions(state.regions(), &writer);
   for (std::int64_t i = 0; i < state.archive().num_blocks(); ++i) {
     const std::string& block = state.archive().block(i).bytes();
     writer.WriteString(block);
@@ -179,6 +314,7 @@ absl::StatusOr<Memory> Memory::Parse(std::shared_ptr<const Model> model, std::st
     std::copy(data.begin(), data.begin() + keys.nbytes(), static_cast<char*>(keys.mutable_data_ptr()));
     std::copy(data.begin() + keys.nbytes(), data.end(), static_cast<char*>(values.mutable_data_ptr()));
   }
+  TOME_ASSIGN_OR_RETURN(RegionMemory regions, ReadRegions(header, weights, &reader));
   TOME_RETURN_IF_ERROR(ReadArchive(header, &reader, &archive));
   TOME_RETURN_IF_ERROR(reader.ExpectEnd());
   all.keys = all.keys.to(weights.device);
@@ -188,7 +324,7 @@ absl::StatusOr<Memory> Memory::Parse(std::shared_ptr<const Model> model, std::st
   return Memory(std::move(model),
                 std::make_shared<const MemoryState>(header.options, header.tokens_read, std::move(sink),
                                                     CutWindow(all, header.sink_tokens, header.options.segment_tokens),
-                                                    std::move(archive)));
+                                                    std::move(regions), std::move(archive)));
 }
 
 }  // namespace tome

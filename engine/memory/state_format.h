@@ -4,6 +4,9 @@
 //   the shape and the token counts; u32 CRC-32C of all so far.
 //   Then for each layer: keys [KV, n, D] and values [KV, n, D] of all kept tokens, sink first, raw little-endian
 //   values; after each layer the u32 CRC-32C of its bytes.
+//   Then the pooled queries of the region memory, fp32, with their CRC-32C, if there are any; then for each region, the
+//   oldest first: i64 first token, i64 selections, keys and values [L, KV, n, D], scales where it has them, the scores
+//   of its tokens, fp32, and the u32 CRC-32C of all these.
 //   Then for each block of the archive its bytes (u64 length first) and the u32 CRC-32C of them.
 //
 // How the tokens were cut into blocks is not part of it, so equal states give equal bytes.
@@ -16,7 +19,7 @@
 namespace tome {
 
 inline constexpr std::string_view kStateMagic = "TOMESTAT";
-inline constexpr std::uint32_t kStateVersion = 2;
+inline constexpr std::uint32_t kStateVersion = 3;
 
 }  // namespace tome
 

@@ -45,18 +45,32 @@ TEST(Memory, RefusesOptionsThatDoNotFitTheModel) {
   const struct {
     MemoryOptions options;
     const char* message;
-  } cases[] = {{{.sink_tokens = -1}, "sink_tokens"},
-               {{.window_tokens = 0}, "window_tokens"},
-               {{.segment_tokens = 0}, "segment_tokens"},
-               {{.sink_tokens = 64, .window_tokens = 4000, .segment_tokens = 512}, "trained on 4096"},
-               {{.sink_tokens = 2147483647, .window_tokens = 2147483647, .segment_tokens = 2147483647}, "trained on"}};
+  } cases[] = {
+      {{.sink_tokens = -1}, "sink_tokens"},
+      {{.window_tokens = 0}, "window_tokens"},
+      {{.segment_tokens = 0}, "segment_tokens"},
+      {{.sink_tokens = 64, .window_tokens = 4000, .segment_tokens = 512}, "trained on 4096"},
+      {{.window_tokens = 3000}, "4663 in all"},
+      {{.regions = {.selected = -1}}, "selected"},
+      {{.regions = {.query_region_tokens = 0}}, "query_region_tokens"},
+      {{.regions = {.merge = 0}}, "merge"},
+      {{.regions = {.route_every = 0}}, "route_every"},
+      {{.regions = {.ring_regions = 0}}, "ring_regions"},
+      {{.regions = {.pool_regions = -1}}, "pool_regions"},
+      {{.regions = {.retention = RetentionScore::kSelections, .compression = RegionCompression::kMerge}}, "selections"},
+      {{.regions = {.retention = RetentionScore::kSurprise,
+                    .compression = RegionCompression::kMerge,
+                    .precision = RegionPrecision::kInt8}},
+       "int8"},
+      {{.sink_tokens = 2147483647, .window_tokens = 2147483647, .segment_tokens = 2147483647}, "trained on"}};
   for (const auto& [options, message] : cases) {
     EXPECT_THAT(Memory::Create(TinyModel(), options), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(message)));
   }
 }
 
 TEST(Memory, StateBytesStopGrowingAtTheStatedMaximum) {
-  const MemoryOptions options = {.sink_tokens = 4, .window_tokens = 40, .segment_tokens = 16};
+  const MemoryOptions options = {
+      .sink_tokens = 4, .window_tokens = 40, .segment_tokens = 16, .regions = {.selected = 0}};
   Memory memory = NewMemory(options);
   const std::size_t most = Memory::MaxStateBytes(TinyModel()->info().config, options, Precision::kFp32);
   std::size_t before = 0;
@@ -71,7 +85,8 @@ TEST(Memory, StateBytesStopGrowingAtTheStatedMaximum) {
 }
 
 TEST(Memory, KeepsTheFirstAndTheLatestTokensBitForBit) {
-  const MemoryOptions options = {.sink_tokens = 5, .window_tokens = 20, .segment_tokens = 8};
+  const MemoryOptions options = {
+      .sink_tokens = 5, .window_tokens = 20, .segment_tokens = 8, .regions = {.selected = 0}};
   Memory memory = NewMemory(options);
   std::vector<at::Tensor> all_keys;
   for (int i = 0; i < 12; ++i) {
@@ -104,7 +119,8 @@ TEST(Memory, EqualsDenseAttentionWhileNothingHasLeftTheWindow) {
 
 TEST(Memory, WindowAttentionEqualsAnExplicitMask) {
   // Two layers of [sink | window | segment] with compact positions, against one masked pass for each segment.
-  const MemoryOptions options = {.sink_tokens = 3, .window_tokens = 10, .segment_tokens = 8};
+  const MemoryOptions options = {
+      .sink_tokens = 3, .window_tokens = 10, .segment_tokens = 8, .regions = {.selected = 0}};
   const std::vector<TokenId> tokens = RandomTokens(40, 3);
   Memory memory = NewMemory(options);
   for (std::size_t first = 0; first < tokens.size(); first += 8) {

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "engine/engine.h"
+#include "engine/memory/memory_state.h"
 #include "tests/support/engine_models.h"
 #include "tests/support/status_matchers.h"
 
@@ -32,24 +33,50 @@ void Read(Memory* memory, int count, int seed) {
   while (!task.finished()) ASSERT_THAT(Step(tasks)[0].status, IsOk());
 }
 
-TEST(StateFormat, RestoredAndContinuedEqualsNeverStopped) {
-  for (const int tokens : {0, 2, 3, 4, 13, 14, 57}) {
-    Memory memory = *Memory::Create(TinyModel(), kOptions);
-    Read(&memory, tokens, 1);
-    const std::string bytes = memory.Serialize();
-    TOME_ASSERT_OK_AND_ASSIGN(Memory restored, Memory::Parse(TinyModel(), bytes));
-    EXPECT_EQ(restored.Serialize(), bytes);
-    EXPECT_EQ(restored.tokens_read(), memory.tokens_read());
-    EXPECT_EQ(restored.state_bytes(), memory.state_bytes());
-    Read(&memory, 22, 2);
-    Read(&restored, 22, 2);
-    EXPECT_EQ(restored.Digest(), memory.Digest()) << tokens << " tokens";
+// With and without region memory, in every form of it.
+std::vector<MemoryOptions> AllKinds() {
+  std::vector<MemoryOptions> all = {kOptions, kOptions};
+  all[0].regions.selected = 0;
+  const RegionMemoryOptions small = {
+      .selected = 2, .query_region_tokens = 3, .merge = 1, .ring_regions = 2, .pool_regions = 2};
+  for (const RegionPrecision precision : {RegionPrecision::kComputed, RegionPrecision::kBf16, RegionPrecision::kInt8}) {
+    for (const RetentionScore score : {RetentionScore::kSelections, RetentionScore::kSurprise}) {
+      MemoryOptions options = kOptions;
+      options.region_tokens = 8;
+      options.regions = small;
+      options.regions.precision = precision;
+      options.regions.retention = score;
+      all.push_back(options);
+    }
   }
+  all.push_back(all.back());
+  all.back().regions.precision = RegionPrecision::kBf16;
+  all.back().regions.compression = RegionCompression::kMerge;
+  return all;
+}
+
+TEST(StateFormat, RestoredAndContinuedEqualsNeverStopped) {
+  for (const MemoryOptions& options : AllKinds())
+    for (const int tokens : {0, 2, 3, 4, 13, 14, 57, 91}) {
+      Memory memory = *Memory::Create(TinyModel(), options);
+      Read(&memory, tokens, 1);
+      const std::string bytes = memory.Serialize();
+      TOME_ASSERT_OK_AND_ASSIGN(Memory restored, Memory::Parse(TinyModel(), bytes));
+      EXPECT_EQ(restored.Serialize(), bytes);
+      EXPECT_EQ(restored.tokens_read(), memory.tokens_read());
+      EXPECT_EQ(restored.state_bytes(), memory.state_bytes());
+      Read(&memory, 22, 2);
+      Read(&restored, 22, 2);
+      EXPECT_EQ(restored.Digest(), memory.Digest()) << tokens << " tokens";
+    }
 }
 
 TEST(StateFormat, EveryFlippedByteAndEveryTruncationIsRefused) {
-  Memory memory = *Memory::Create(TinyModel(), kOptions);
+  MemoryOptions options = AllKinds().back();
+  options.regions.ring_regions = options.regions.pool_regions = 1;
+  Memory memory = *Memory::Create(TinyModel(), options);
   Read(&memory, 30, 3);
+  ASSERT_EQ(memory.state()->regions().size(), 2);
   const std::string bytes = memory.Serialize();
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     std::string damaged = bytes;

@@ -1,0 +1,82 @@
+#include "engine/memory/key_value_block.h"
+
+#include <ATen/ATen.h>
+
+#include <utility>
+
+namespace tome {
+namespace {
+
+struct Quantized {
+  at::Tensor codes, scales;
+};
+
+Quantized ToInt8(const at::Tensor& values) {
+  const at::Tensor wide = values.to(at::kFloat);
+  at::Tensor scales = wide.abs().amax(2, /*keepdim=*/true).div_(127).clamp_min_(1e-12);
+  return {wide.div(scales).round_().clamp_(-127, 127).to(at::kChar), std::move(scales)};
+}
+
+at::Tensor Layer(const at::Tensor& stored, const at::Tensor& scales, std::int64_t layer, at::ScalarType type) {
+  const at::Tensor own = stored.select(0, layer);
+  return scales.defined() ? own.to(at::kFloat).mul_(scales.select(0, layer)).to(type) : own.to(type);
+}
+
+at::Tensor Tokens(const at::Tensor& all, absl::Span<const std::int64_t> tokens) {
+  return all.index_select(2, at::tensor(at::ArrayRef<std::int64_t>(tokens.data(), tokens.size())).to(all.device()));
+}
+
+}  // namespace
+
+KeyValueBlock KeyValueBlock::Allocate(const LlamaConfig& config, std::int64_t tokens, at::ScalarType type,
+                                      at::Device device) {
+  const auto options = at::TensorOptions().dtype(type).device(device);
+  const auto make = [&] {
+    return at::empty({config.num_layers, config.num_kv_heads, tokens, config.head_dim}, options);
+  };
+  return {make(), make()};
+}
+
+KeyValueBlock KeyValueBlock::Slice(std::int64_t first, std::int64_t count) const {
+  const auto copy = [&](const at::Tensor& all) {
+    return all.narrow(2, first, count).clone(at::MemoryFormat::Contiguous);
+  };
+  return {copy(keys), copy(values)};
+}
+
+StoredBlock StoredBlock::Encode(const KeyValueBlock& block, RegionPrecision precision) {
+  switch (precision) {
+    case RegionPrecision::kComputed:
+      return {block.keys, block.values, {}, {}};
+    case RegionPrecision::kBf16:
+      return {block.keys.to(at::kBFloat16), block.values.to(at::kBFloat16), {}, {}};
+    case RegionPrecision::kInt8:
+      break;
+  }
+  Quantized keys = ToInt8(block.keys), values = ToInt8(block.values);
+  return {std::move(keys.codes), std::move(values.codes), std::move(keys.scales), std::move(values.scales)};
+}
+
+std::size_t StoredBlock::bytes() const {
+  std::size_t total = keys_.nbytes() + values_.nbytes();
+  if (key_scales_.defined()) total += key_scales_.nbytes() + value_scales_.nbytes();
+  return total;
+}
+
+at::Tensor StoredBlock::LayerKeys(std::int64_t layer, at::ScalarType type) const {
+  return Layer(keys_, key_scales_, layer, type);
+}
+
+at::Tensor StoredBlock::LayerValues(std::int64_t layer, at::ScalarType type) const {
+  return Layer(values_, value_scales_, layer, type);
+}
+
+StoredBlock StoredBlock::Join(const StoredBlock& first, absl::Span<const std::int64_t> of_first,
+                              const StoredBlock& second, absl::Span<const std::int64_t> of_second) {
+  const auto join = [&](const at::Tensor& a, const at::Tensor& b) {
+    return at::cat({Tokens(a, of_first), Tokens(b, of_second)}, 2);
+  };
+  return {join(first.keys_, second.keys_), join(first.values_, second.values_), {}, {}};
+}
+
+}  // namespace tome

@@ -1,0 +1,138 @@
+// Options of a memory: their names, their limits, and what they cost.
+#include <algorithm>
+#include <string>
+
+#include "engine/base/status.h"
+#include "engine/engine.h"
+#include "engine/memory/retention.h"
+#include "fmt/format.h"
+
+namespace tome {
+namespace {
+
+template <typename Value>
+struct Named {
+  std::string_view name;
+  Value value;
+};
+
+constexpr Named<RegionPrecision> kPrecisions[] = {
+    {"computed", RegionPrecision::kComputed}, {"bf16", RegionPrecision::kBf16}, {"int8", RegionPrecision::kInt8}};
+constexpr Named<RetentionScore> kScores[] = {
+    {"selections", RetentionScore::kSelections}, {"value-norm", RetentionScore::kValueNorm},
+    {"surprise", RetentionScore::kSurprise},     {"novelty", RetentionScore::kNovelty},
+    {"expected", RetentionScore::kExpected},     {"random", RetentionScore::kRandom}};
+constexpr Named<RegionCompression> kCompressions[] = {{"whole", RegionCompression::kWhole},
+                                                      {"merge", RegionCompression::kMerge}};
+
+template <typename Value, std::size_t size>
+absl::StatusOr<Value> ParseName(const Named<Value> (&all)[size], std::string_view field, std::string_view name) {
+  std::string expected;
+  for (const Named<Value>& named : all) {
+    if (named.name == name) return named.value;
+    expected += fmt::format("{}{}", expected.empty() ? "" : ", ", named.name);
+  }
+  return InvalidArgument("{}: expected one of {}, found '{}'", field, expected, name);
+}
+
+template <typename Value, std::size_t size>
+std::string_view NameOf(const Named<Value> (&all)[size], Value value) {
+  for (const Named<Value>& named : all) {
+    if (named.value == value) return named.name;
+  }
+  return "unknown";
+}
+
+absl::Status ValidateRegionMemoryOptions(const RegionMemoryOptions& options) {
+  const auto check = [](std::string_view field, int value, int least, int most) {
+    return value >= least && value <= most
+               ? absl::OkStatus()
+               : InvalidArgument("{}: expected {} to {}, found {}", field, least, most, value);
+  };
+  TOME_RETURN_IF_ERROR(check("selected regions", options.selected, 0, 1024));
+  if (options.selected == 0) return absl::OkStatus();
+  TOME_RETURN_IF_ERROR(check("query_region_tokens", options.query_region_tokens, 1, 1 << 20));
+  TOME_RETURN_IF_ERROR(check("merge", options.merge, 1, 64));
+  TOME_RETURN_IF_ERROR(check("route_every", options.route_every, 1, 1024));
+  TOME_RETURN_IF_ERROR(check("ring_regions", options.ring_regions, 1, 1 << 16));
+  TOME_RETURN_IF_ERROR(check("pool_regions", options.pool_regions, 0, 1 << 16));
+  if (options.compression == RegionCompression::kWhole) return absl::OkStatus();
+  if (options.precision == RegionPrecision::kInt8) {
+    return InvalidArgument("merge compression: two regions in int8 have different scales; use bf16, or whole regions");
+  }
+  if (options.retention == RetentionScore::kSelections) {
+    return InvalidArgument(
+        "merge compression: selections score whole regions, not tokens; use value-norm, surprise, "
+        "novelty, expected or random");
+  }
+  return absl::OkStatus();
+}
+
+std::int64_t MaxRegions(const RegionMemoryOptions& options) {
+  return options.selected == 0 ? 0 : std::int64_t{options.ring_regions} + options.pool_regions;
+}
+
+}  // namespace
+
+absl::StatusOr<RegionPrecision> ParseRegionPrecision(std::string_view name) {
+  return ParseName(kPrecisions, "region precision", name);
+}
+absl::StatusOr<RetentionScore> ParseRetentionScore(std::string_view name) {
+  return ParseName(kScores, "retention score", name);
+}
+absl::StatusOr<RegionCompression> ParseRegionCompression(std::string_view name) {
+  return ParseName(kCompressions, "region compression", name);
+}
+std::string_view RegionPrecisionName(RegionPrecision precision) { return NameOf(kPrecisions, precision); }
+std::string_view RetentionScoreName(RetentionScore score) { return NameOf(kScores, score); }
+std::string_view RegionCompressionName(RegionCompression compression) { return NameOf(kCompressions, compression); }
+
+std::int64_t MaxAttendedTokens(const MemoryOptions& options) {
+  std::int64_t tokens = std::int64_t{options.sink_tokens} + options.window_tokens + options.segment_tokens;
+  if (options.regions.selected == 0) return tokens;
+  tokens += options.region_tokens - 1;  // of the window, until they fill a region
+  return tokens + options.region_tokens * std::min(MaxRegions(options.regions),
+                                                   std::int64_t{options.regions.selected} * options.regions.merge);
+}
+
+absl::Status ValidateMemoryOptions(const MemoryOptions& options, const LlamaConfig& config) {
+  if (options.sink_tokens < 0) return InvalidArgument("sink_tokens: expected 0 or more, found {}", options.sink_tokens);
+  if (options.window_tokens < 1) {
+    return InvalidArgument("window_tokens: expected 1 or more, found {}", options.window_tokens);
+  }
+  if (options.segment_tokens < 1) {
+    return InvalidArgument("segment_tokens: expected 1 or more, found {}", options.segment_tokens);
+  }
+  if (options.region_tokens < 8 || options.region_tokens > 4096) {
+    return InvalidArgument("region_tokens: expected 8 to 4096, found {}", options.region_tokens);
+  }
+  TOME_RETURN_IF_ERROR(ValidateRegionMemoryOptions(options.regions));
+  const std::int64_t most = MaxAttendedTokens(options);
+  if (most > config.context_length) {
+    return InvalidArgument(
+        "sink_tokens {} + window_tokens {} + segment_tokens {} and {} tokens of chosen regions are attended at once, "
+        "{} in all, but the model was trained on {}; make window_tokens or selected regions smaller",
+        options.sink_tokens, options.window_tokens, options.segment_tokens,
+        most - options.sink_tokens - options.window_tokens - options.segment_tokens, most, config.context_length);
+  }
+  return absl::OkStatus();
+}
+
+std::size_t Memory::MaxStateBytes(const LlamaConfig& config, const MemoryOptions& options, Precision precision) {
+  const std::size_t width = config.num_layers * config.num_kv_heads * config.head_dim;  // of keys, or of values
+  const std::size_t value_bytes = precision == Precision::kBf16 ? 2 : 4;
+  std::size_t tokens = static_cast<std::size_t>(options.sink_tokens) + options.window_tokens;
+  const RegionMemoryOptions& regions = options.regions;
+  if (regions.selected == 0) return tokens * 2 * width * value_bytes;
+  tokens += options.region_tokens - 1;
+  const std::size_t stored_bytes = regions.precision == RegionPrecision::kInt8   ? 1
+                                   : regions.precision == RegionPrecision::kBf16 ? 2
+                                                                                 : value_bytes;
+  std::size_t region = options.region_tokens * (2 * width * stored_bytes + sizeof(float)) + width * sizeof(float);
+  if (regions.precision == RegionPrecision::kInt8) region += 2 * width * sizeof(float);
+  const std::size_t counts = NeedsCounts(regions.retention) ? TokenCounts::Bytes(config.vocab_size) : 0;
+  return tokens * 2 * width * value_bytes + MaxRegions(regions) * region + regions.merge * width * sizeof(float) +
+         counts;
+}
+
+}  // namespace tome
