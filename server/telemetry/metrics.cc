@@ -46,6 +46,8 @@ Metrics::Metrics(const Build& build)
       question_ok_(question_duration_.Add({{"outcome", "ok"}}, QuestionBuckets())),
       question_cancelled_(question_duration_.Add({{"outcome", "cancelled"}}, QuestionBuckets())),
       question_error_(question_duration_.Add({{"outcome", "error"}}, QuestionBuckets())),
+      question_phases_(Family(BuildCounter(), *registry_, "tome_question_phase_seconds_total",
+                              "Time of questions and searches that ended, by what it went into.")),
       bytes_appended_(
           Family(BuildCounter(), *registry_, "tome_bytes_appended_total", "Bytes of documents made durable.").Add({})),
       commit_seconds_(Family(BuildHistogram(), *registry_, "tome_commit_seconds", "One commit of documents to disk.")
@@ -88,7 +90,16 @@ void Metrics::OnQuestionFinished(const QuestionRecord& record) {
   prometheus::Histogram& outcome = record.status.ok()                 ? question_ok_
                                    : absl::IsCancelled(record.status) ? question_cancelled_
                                                                       : question_error_;
-  outcome.Observe(absl::ToDoubleSeconds(record.waiting + record.queued + record.reading_question + record.generating));
+  const std::pair<const char*, absl::Duration> phases[] = {
+      {"waiting", record.waiting},      {"queued", record.queued},       {"reading_question", record.reading_question},
+      {"routing", record.routing},      {"reranking", record.reranking}, {"reading_text", record.reading_text},
+      {"generating", record.generating}};
+  absl::Duration total;
+  for (const auto& [phase, duration] : phases) {
+    total += duration;
+    question_phases_.Add({{"phase", phase}}).Increment(absl::ToDoubleSeconds(duration));
+  }
+  outcome.Observe(absl::ToDoubleSeconds(total));
 }
 
 void Metrics::OnBytesStored(std::uint64_t bytes, absl::Duration commit_time) {
