@@ -21,6 +21,18 @@ auto& Family(Builder builder, prometheus::Registry& registry, const char* name, 
   return builder.Name(name).Help(help).Register(registry);
 }
 
+struct Phase {
+  const char* name;
+  absl::Duration QuestionRecord::* duration;
+};
+constexpr Phase kPhases[] = {{"waiting", &QuestionRecord::waiting},
+                             {"queued", &QuestionRecord::queued},
+                             {"reading_question", &QuestionRecord::reading_question},
+                             {"routing", &QuestionRecord::routing},
+                             {"reranking", &QuestionRecord::reranking},
+                             {"reading_text", &QuestionRecord::reading_text},
+                             {"generating", &QuestionRecord::generating}};
+
 }  // namespace
 
 Metrics::Metrics(const Build& build)
@@ -65,6 +77,7 @@ Metrics::Metrics(const Build& build)
   Family(BuildGauge(), *registry_, "tome_build_info", "What this server was built from.")
       .Add({{"version", build.version}, {"revision", build.revision}})
       .Set(1);
+  for (const Phase& phase : kPhases) question_phases_.Add({{"phase", phase.name}});
 }
 
 void Metrics::OnCallFinished(const CallRecord& record) {
@@ -90,14 +103,11 @@ void Metrics::OnQuestionFinished(const QuestionRecord& record) {
   prometheus::Histogram& outcome = record.status.ok()                 ? question_ok_
                                    : absl::IsCancelled(record.status) ? question_cancelled_
                                                                       : question_error_;
-  const std::pair<const char*, absl::Duration> phases[] = {
-      {"waiting", record.waiting},      {"queued", record.queued},       {"reading_question", record.reading_question},
-      {"routing", record.routing},      {"reranking", record.reranking}, {"reading_text", record.reading_text},
-      {"generating", record.generating}};
   absl::Duration total;
-  for (const auto& [phase, duration] : phases) {
+  for (const Phase& phase : kPhases) {
+    const absl::Duration duration = record.*phase.duration;
     total += duration;
-    question_phases_.Add({{"phase", phase}}).Increment(absl::ToDoubleSeconds(duration));
+    question_phases_.Add({{"phase", phase.name}}).Increment(absl::ToDoubleSeconds(duration));
   }
   outcome.Observe(absl::ToDoubleSeconds(total));
 }

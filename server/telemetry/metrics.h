@@ -6,8 +6,8 @@
 //   tome_tokens_generated_total               counter    of answers
 //   tome_segment_seconds                      histogram  one forward pass over a segment
 //   tome_time_to_first_token_seconds          histogram  from the question to the first token of its answer
-//   tome_question_duration_seconds{outcome}   histogram  of questions and searches; outcome "ok", "cancelled" or
-//   "error" tome_question_phase_seconds_total{phase}  counter    what that time went into: "waiting", "queued",
+//   tome_question_duration_seconds{outcome}   histogram  questions and searches, "ok", "cancelled" or "error"
+//   tome_question_phase_seconds_total{phase}  counter    what their time went into: "waiting", "queued",
 //                                                        "reading_question", "routing", "reranking", "reading_text",
 //                                                        "generating"
 //   tome_bytes_appended_total                 counter    bytes of documents made durable

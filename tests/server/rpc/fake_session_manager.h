@@ -62,8 +62,8 @@ class FakeSessionManager final : public server::SessionManager {
       const server::SessionId& id, std::function<void(const server::SessionProgress&)> on_progress) override;
   std::shared_ptr<server::Question> StartQuestion(server::QuestionRequest request,
                                                   std::shared_ptr<server::QuestionObserver> observer) override;
-  std::shared_ptr<server::Question> StartSearch(
-      server::SearchRequest request, std::function<void(absl::StatusOr<server::SearchPage>)> done) override;
+  std::shared_ptr<server::Question> StartSearch(server::SearchRequest request,
+                                                std::function<void(absl::StatusOr<server::SearchPage>)> done) override;
   void BeginDrain() override {}
   bool WaitUntilDrained(absl::Duration) override { return true; }
   void Shutdown() override {}
