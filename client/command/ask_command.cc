@@ -200,17 +200,15 @@ absl::Status Ask(const AskArguments& arguments, Context& context) {
 void AddTextOptions(CLI::App* command, AskArguments* arguments) {
   command
       ->add_option("--mode", arguments->mode,
-                   "reread: find the text that the question needs and read it again (default); window: answer from "
-                   "the beginning and the end of what was read, as they are in memory")
+                   "reread: over text found and read again (default); window: over the first and the last text read")
       ->check(CLI::IsMember({"reread", "window"}));
   AddEffortOption(command, &arguments->effort);
   command->add_option("--budget", arguments->budget_tokens,
                       "Most tokens of text that are read again (0: 512, or half of a small model's context)");
   command
-      ->add_option("--cite", arguments->citations,
-                   "Print the text that the answer rests on: at most N regions (without N, or 0: 8)")
+      ->add_option("--cite", arguments->citations, "Print the text that the answer rests on: at most N regions of it")
       ->expected(0, 1)
-      ->default_str("0")
+      ->default_str("8")
       ->type_name("[N]");
   command->add_flag("--cite-text", arguments->cite_text, "As --cite, with the whole text of each region");
 }
@@ -238,8 +236,8 @@ const std::map<std::string, v1::Effort>& Efforts() {
 CLI::Option* AddEffortOption(CLI::App* command, std::string* effort) {
   return command
       ->add_option("--effort", *effort,
-                   "Work that goes into finding text: fast (words and attention), balanced (the model ranks the best "
-                   "32 regions; default) or thorough (the best 64, each with its neighbours)")
+                   "fast: text is found by words and attention; balanced: the model ranks the best 32 regions "
+                   "(default); thorough: 64, each with its neighbours")
       ->check(CLI::IsMember({"fast", "balanced", "thorough"}));
 }
 

@@ -19,8 +19,8 @@ constexpr char kFooter[] =
     "A first walk:\n"
     "  tome create --id bible                      make a session\n"
     "  tome append bible bible.txt                 stream a document into it and wait until it is read\n"
-    "  tome ask bible \"Who was Moses?\" --cite     ask about it, and see what the answer rests on\n"
-    "  tome search bible \"Who was Moses?\"         only find the text\n"
+    "  tome ask bible \"Who was Moses?\" --cite      ask about it, and see what the answer rests on\n"
+    "  tome search bible \"Who was Moses?\"          only find the text\n"
     "tome COMMAND --help tells more about a command.\n\n";
 
 void AddGlobalOptions(CLI::App& app, GlobalOptions* options, std::string* output) {

@@ -1,13 +1,22 @@
 #include "server/session/search.h"
 
-#include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "server/session/errors.h"
 #include "server/session/page_token.h"
 
 namespace tome::server {
 namespace {
+
+// What is wrong with the question is wrong with the query.
+absl::Status OfQuery(absl::Status status) {
+  std::optional<ErrorDetails> details = GetErrorDetails(status);
+  if (!details || details->metadata["field"] != "question") return status;
+  details->metadata["field"] = "query";
+  return WithDetails(std::move(status), *details);
+}
 
 class SearchObserver final : public QuestionObserver {
  public:
@@ -17,7 +26,7 @@ class SearchObserver final : public QuestionObserver {
   void OnProgress(const QuestionProgress&) override {}
   void OnDelta(const AnswerDelta&) override {}
   void OnDone(const absl::StatusOr<QuestionResult>& result) override {
-    if (!result.ok()) return done_(result.status());
+    if (!result.ok()) return done_(OfQuery(result.status()));
     done_(ToPage(*result));
   }
 

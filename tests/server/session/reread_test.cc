@@ -273,6 +273,20 @@ TEST_F(RereadTest, BudgetIsKeptAndChecked) {
   EXPECT_THAT(Ask(request).results[0], HasReason("QUESTION_TOO_LONG"));
 }
 
+TEST_F(RereadTest, SessionsStoredBeforeThereWereRegionsAreAnsweredToo) {
+  AppendBooks();
+  const QuestionResult before = Ask(QuestionTo("session")).results[0].value();
+  manager_.reset();
+  ASSERT_THAT(Database::Open(options_.data_folder + "/sessions/session/session.db", Database::Mode::kOpen)
+                  ->Execute("ALTER TABLE session DROP COLUMN region_tokens; PRAGMA user_version = 1"),
+              IsOk());
+  Open();
+  EXPECT_EQ(manager_->Get("session")->options.region_tokens, 64);
+  const QuestionResult after = Ask(QuestionTo("session")).results[0].value();
+  EXPECT_EQ(after.answer, before.answer);
+  EXPECT_EQ(after.citations.front().range, before.citations.front().range);
+}
+
 TEST_F(RereadTest, DamagedStoredTextIsToldWhenItIsCited) {
   AppendBooks();
   ASSERT_THAT(Database::Open(options_.data_folder + "/sessions/session/session.db", Database::Mode::kOpen)

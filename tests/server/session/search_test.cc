@@ -11,6 +11,7 @@ using ::testing::Not;
 using tome::testing::Awaited;
 using tome::testing::HasReason;
 using tome::testing::IsOk;
+using tome::testing::Metadata;
 using tome::testing::SomeText;
 using tome::testing::StatusIs;
 
@@ -161,6 +162,9 @@ TEST_F(SearchPagesTest, SearchesThatCannotBeMadeSayWhy) {
   request = request_;
   request.query = SomeText(20'000);
   EXPECT_THAT(Search(request), HasReason("QUESTION_TOO_LONG"));
+  EXPECT_EQ(Metadata(Search(request).status(), "field"), "query");
+  request.query = std::string(options_.max_question_bytes + 1, 'x');
+  EXPECT_EQ(Metadata(Search(request).status(), "field"), "query");
 }
 
 TEST_F(SearchPagesTest, CancelEndsASearchThatWaits) {
