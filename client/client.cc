@@ -107,6 +107,15 @@ absl::StatusOr<v1::AskResult> Client::Ask(const v1::AskRequest& request, const A
   }
 }
 
+absl::StatusOr<v1::SearchResponse> Client::Search(const v1::SearchRequest& request, const CallOptions& options) {
+  v1::SearchResponse response;
+  TOME_RETURN_IF_ERROR(RunWithRetries(*connection_, options, [&] {
+    CallContext context(options);
+    return CallStatus(connection_->sessions->Search(context.get(), request, &response), options);
+  }));
+  return response;
+}
+
 absl::StatusOr<v1::Model> Client::GetModel(const CallOptions& options) {
   return CallUnary<v1::Model>(*connection_, options, *connection_->models, &v1::ModelService::Stub::GetModel,
                               v1::GetModelRequest());

@@ -60,6 +60,8 @@ class Client {
   // Repeated only while nothing has come yet: half an answer is never begun anew.
   absl::StatusOr<v1::AskResult> Ask(const v1::AskRequest& request, const AskCallbacks& callbacks,
                                     const CallOptions& options = {});
+  // One page. Without the deadline of short calls: a search may wait until text is read.
+  absl::StatusOr<v1::SearchResponse> Search(const v1::SearchRequest& request, const CallOptions& options = {});
 
   // --- Model ---
 

@@ -58,7 +58,6 @@ flock --nonblock "$lock" || die "another demo runs in $folder"
 [[ -x $bin/tome-server && -x $bin/tome ]] || die "there is no tome-server or no tome in $bin"
 
 # --- The document ----------------------------------------------------------------------------------------------------
-# The last lines of each text are what the questions are about: an answer sees a window of about 2,000 tokens.
 case $book in
   moses | deuteronomy_31-34)
     verses=gen1:1-deu34:12
@@ -143,13 +142,13 @@ say "streaming $name into it ($(wc -c <"$document") bytes)"
 # --- Asking ----------------------------------------------------------------------------------------------------------
 for question in "${questions[@]}"; do
   say "$question"
-  "$bin/tome" ask "$session" "$question" --form qa --max-tokens 60
+  "$bin/tome" ask "$session" "$question" --form qa --max-tokens 60 --cite 3
 done
 
 cat >&2 <<END
 
-The model is small (135M parameters) and sees only the first 64 and the latest 2,048 tokens of what it has read:
-questions about earlier parts need the region memory, which is not built yet.
+Below each answer stands what it rests on: regions of the text that were found in all that was read, and read again
+with the question. The model is small (135M parameters): look there whether its answer is right.
 
   text      $document
   data      $folder/data (the session is $session; remove the folder to begin anew)

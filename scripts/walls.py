@@ -35,7 +35,7 @@ ALLOWED = {
     "engine": DATA,
     "server/telemetry": BASE,
     "server/scheduling": BASE + DOOR + ["server/telemetry"],
-    "server/session": BASE + DOOR + ["server/telemetry", "server/scheduling"],
+    "server/session": BASE + DOOR + ["engine/generation/prompt_form.h", "server/telemetry", "server/scheduling"],
     "server/rpc": BASE + DOOR + ["server/telemetry", "server/scheduling", "server/session", "tome/v1", "google/rpc"],
     "server": BASE + DOOR + ["server/telemetry", "server/scheduling", "server/session", "server/rpc"],
     "client": BASE + ["tome/v1", "google/rpc"],

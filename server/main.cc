@@ -78,7 +78,12 @@ void LogReady(const ServerConfig& config, const Running& running) {
             {"precision_reason", info.precision_reason},
             {"decode_weights", info.decode_weights},
             {"weight_bytes", static_cast<std::int64_t>(info.weight_bytes)},
-            {"threads", std::int64_t{info.num_threads}}});
+            {"threads", std::int64_t{info.num_threads}},
+            {"profile_digest", info.profile_digest}});
+  if (running.sessions->model()->profile().empty()) {
+    LogEvent(LogLevel::kWarning, "no_model_profile",
+             {{"detail", "text is found by its words and by reranking, not by attention; see --profile"}});
+  }
   std::vector<LogField> ready = {{"listen", config.listen}, {"port", std::int64_t{running.rpc->port()}}};
   if (running.metrics != nullptr) ready.push_back({"metrics_port", std::int64_t{running.metrics->port()}});
   ready.push_back({"data_dir", config.data_dir});

@@ -38,6 +38,9 @@ void BindModel(CLI::App& app, ServerConfig& config) {
   app.add_option("--tokenizer", config.tokenizer,
                  "llama2.c only: the vocabulary, if not tokenizer.bin beside the model")
       ->group("Model");
+  app.add_option("--profile", config.profile,
+                 "the model's profile, by which text is found; if not MODEL.profile.json or one that Tome ships")
+      ->group("Model");
   app.add_option("--device", config.device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}))->group("Model");
   app.add_option("--precision", config.precision, "auto (the fastest on the device), fp32 or bf16")
       ->check(CLI::IsMember({"auto", "fp32", "bf16"}))
@@ -83,6 +86,9 @@ void BindSessions(CLI::App& app, ServerConfig& config) {
       ->check(tokens)
       ->group("Sessions");
   app.add_option("--segment-tokens", config.segment_tokens, "tokens read in one pass; a default")
+      ->check(tokens)
+      ->group("Sessions");
+  app.add_option("--region-tokens", config.region_tokens, "tokens of a region, which is found and cited; a default")
       ->check(tokens)
       ->group("Sessions");
   app.add_option("--max-sessions", config.max_sessions, "sessions that the data folder may hold")
@@ -246,6 +252,7 @@ ModelOptions ServerConfig::ToModelOptions() const {
   // The names were checked when they were parsed.
   return {.path = model,
           .tokenizer_path = tokenizer,
+          .profile_path = profile,
           .device = *ParseDevice(device),
           .precision = *ParsePrecision(precision),
           .num_threads = threads};
@@ -255,7 +262,8 @@ SessionManagerOptions ServerConfig::ToSessionManagerOptions() const {
   return {.data_folder = data_dir,
           .default_memory_options = {.sink_tokens = sink_tokens,
                                      .window_tokens = window_tokens,
-                                     .segment_tokens = segment_tokens},
+                                     .segment_tokens = segment_tokens,
+                                     .region_tokens = region_tokens},
           .max_sessions = max_sessions,
           .max_state_bytes = static_cast<std::size_t>(max_resident_bytes),
           .max_running_questions = max_running_questions,

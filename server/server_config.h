@@ -25,6 +25,7 @@ struct ServerConfig {
 
   std::string model;
   std::string tokenizer;
+  std::string profile;
   std::string device{DeviceName(ModelOptions{}.device)};
   std::string precision{PrecisionName(ModelOptions{}.precision)};
   int threads = ModelOptions{}.num_threads;
@@ -40,6 +41,7 @@ struct ServerConfig {
   int sink_tokens = MemoryOptions{}.sink_tokens;
   int window_tokens = MemoryOptions{}.window_tokens;
   int segment_tokens = MemoryOptions{}.segment_tokens;
+  int region_tokens = MemoryOptions{}.region_tokens;
 
   std::int64_t max_sessions = SessionManagerOptions{}.max_sessions;
   std::int64_t max_resident_bytes = static_cast<std::int64_t>(SessionManagerOptions{}.max_state_bytes);

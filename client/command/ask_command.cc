@@ -5,6 +5,7 @@
 #include "client/command/commands.h"
 #include "client/command/exit_code.h"
 #include "client/command/format.h"
+#include "client/command/regions.h"
 #include "client/command/table.h"
 #include "engine/base/status.h"
 #include "engine/base/utf8.h"
@@ -17,6 +18,11 @@ struct AskArguments {
   std::string question;
   std::string form;
   std::string instruction;
+  std::string mode;
+  std::string effort;
+  std::uint32_t budget_tokens = 0;
+  std::optional<std::uint32_t> citations;
+  bool cite_text = false;
   std::uint32_t max_tokens = 0;
   double temperature = 0;
   std::uint32_t top_k = 0;
@@ -35,6 +41,26 @@ const std::map<std::string, v1::PromptForm>& Forms() {
   return forms;
 }
 
+const std::map<std::string, v1::AnswerMode>& Modes() {
+  static const std::map<std::string, v1::AnswerMode> modes = {{"reread", v1::ANSWER_MODE_REREAD},
+                                                              {"window", v1::ANSWER_MODE_WINDOW}};
+  return modes;
+}
+
+absl::Status SetMode(const AskArguments& arguments, v1::AskRequest* request) {
+  if (const auto mode = Modes().find(arguments.mode); mode != Modes().end()) request->set_mode(mode->second);
+  const bool cites = arguments.citations.has_value() || arguments.cite_text;
+  const bool finds = cites || !arguments.effort.empty() || arguments.budget_tokens > 0;
+  if (finds && request->mode() == v1::ANSWER_MODE_WINDOW) {
+    return UsageError("--effort, --budget and --cite are about text that is found: they need --mode reread");
+  }
+  request->set_effort(EffortOf(arguments.effort));
+  request->set_budget_tokens(arguments.budget_tokens);
+  request->mutable_citations()->set_include_text(cites);
+  request->mutable_citations()->set_max_citations(arguments.citations.value_or(0));
+  return absl::OkStatus();
+}
+
 absl::StatusOr<v1::AskRequest> RequestOf(const AskArguments& arguments) {
   v1::AskRequest request;
   TOME_ASSIGN_OR_RETURN(*request.mutable_session(), SessionName(arguments.session));
@@ -44,6 +70,7 @@ absl::StatusOr<v1::AskRequest> RequestOf(const AskArguments& arguments) {
   request.set_question(arguments.question);
   request.set_instruction(arguments.instruction);
   if (const auto form = Forms().find(arguments.form); form != Forms().end()) request.set_prompt_form(form->second);
+  TOME_RETURN_IF_ERROR(SetMode(arguments, &request));
   v1::GenerationOptions& generation = *request.mutable_generation();
   generation.set_max_tokens(arguments.max_tokens);
   generation.set_temperature(arguments.temperature);
@@ -76,6 +103,12 @@ std::string ProgressText(const v1::AskProgress& progress) {
       return "waiting for the model";
     case v1::AskProgress::PHASE_READING_QUESTION:
       return "reading the question" + percent;
+    case v1::AskProgress::PHASE_ROUTING:
+      return "finding the text" + percent;
+    case v1::AskProgress::PHASE_RERANKING:
+      return "ranking the text" + percent;
+    case v1::AskProgress::PHASE_READING_TEXT:
+      return "reading the text" + percent;
     default:
       return "";
   }
@@ -130,7 +163,7 @@ class AnswerPrinter {
   std::vector<v1::TokenLogProbability> tokens_;
 };
 
-absl::Status AskForPeople(const v1::AskRequest& request, Context& context) {
+absl::Status AskForPeople(const AskArguments& arguments, const v1::AskRequest& request, Context& context) {
   AnswerPrinter printer(context);
   const client::AskCallbacks callbacks{
       .on_progress = [&printer](const v1::AskProgress& progress) { printer.OnProgress(progress); },
@@ -139,6 +172,9 @@ absl::Status AskForPeople(const v1::AskRequest& request, Context& context) {
   printer.EndLine();
   TOME_RETURN_IF_ERROR(result.status());
   printer.PrintTokens();
+  if (!result->citations().empty() && request.citations().include_text()) {
+    context.out << '\n' << RenderRegions(result->citations(), arguments.cite_text) << std::flush;
+  }
   context.err << FormatAskSummary(*result) << '\n';
   return absl::OkStatus();
 }
@@ -155,10 +191,26 @@ absl::Status AskForPrograms(const v1::AskRequest& request, Context& context) {
 absl::Status Ask(const AskArguments& arguments, Context& context) {
   TOME_ASSIGN_OR_RETURN(v1::AskRequest request, RequestOf(arguments));
   if (arguments.wait_for_all) {
-    TOME_ASSIGN_OR_RETURN(const v1::Session session, context.client->GetSession(request.session(), context.call()));
-    request.set_wait_for_ingested_bytes(session.durable_bytes());
+    TOME_ASSIGN_OR_RETURN(const std::uint64_t bytes, StoredBytes(request.session(), context));
+    request.set_wait_for_ingested_bytes(bytes);
   }
-  return context.options.json ? AskForPrograms(request, context) : AskForPeople(request, context);
+  return context.options.json ? AskForPrograms(request, context) : AskForPeople(arguments, request, context);
+}
+
+void AddTextOptions(CLI::App* command, AskArguments* arguments) {
+  command
+      ->add_option("--mode", arguments->mode,
+                   "reread: over text found and read again (default); window: over the first and the last text read")
+      ->check(CLI::IsMember({"reread", "window"}));
+  AddEffortOption(command, &arguments->effort);
+  command->add_option("--budget", arguments->budget_tokens,
+                      "Most tokens of text that are read again (0: 512, or half of a small model's context)");
+  command
+      ->add_option("--cite", arguments->citations, "Print the text that the answer rests on: at most N regions of it")
+      ->expected(0, 1)
+      ->default_str("8")
+      ->type_name("[N]");
+  command->add_flag("--cite-text", arguments->cite_text, "As --cite, with the whole text of each region");
 }
 
 void AddGenerationOptions(CLI::App* command, AskArguments* arguments) {
@@ -173,7 +225,31 @@ void AddGenerationOptions(CLI::App* command, AskArguments* arguments) {
   command->add_flag("--log-probabilities", arguments->log_probabilities, "Also give each token's log-probability");
 }
 
+const std::map<std::string, v1::Effort>& Efforts() {
+  static const std::map<std::string, v1::Effort> efforts = {
+      {"fast", v1::EFFORT_FAST}, {"balanced", v1::EFFORT_BALANCED}, {"thorough", v1::EFFORT_THOROUGH}};
+  return efforts;
+}
+
 }  // namespace
+
+CLI::Option* AddEffortOption(CLI::App* command, std::string* effort) {
+  return command
+      ->add_option("--effort", *effort,
+                   "fast: text is found by words and attention; balanced: the model ranks the best 32 regions "
+                   "(default); thorough: 64, each with its neighbours")
+      ->check(CLI::IsMember({"fast", "balanced", "thorough"}));
+}
+
+v1::Effort EffortOf(const std::string& effort) {
+  const auto found = Efforts().find(effort);
+  return found == Efforts().end() ? v1::EFFORT_UNSPECIFIED : found->second;
+}
+
+absl::StatusOr<std::uint64_t> StoredBytes(const std::string& session, Context& context) {
+  TOME_ASSIGN_OR_RETURN(const v1::Session found, context.client->GetSession(session, context.call()));
+  return found.durable_bytes();
+}
 
 void AddAskCommand(CLI::App& app, Action* action) {
   auto arguments = std::make_shared<AskArguments>();
@@ -184,12 +260,19 @@ void AddAskCommand(CLI::App& app, Action* action) {
       ->check(CLI::IsMember({"chat", "raw", "qa"}));
   command->add_option("--instruction", arguments->instruction, "What the answer should be like");
   command->add_flag("--wait-for-all", arguments->wait_for_all, "First wait until all that is stored has been read");
+  AddTextOptions(command, arguments.get());
   AddGenerationOptions(command, arguments.get());
   command->footer(
-      "The answer goes to standard output as it is made; a line with usage, timings and what of the session could be\n"
-      "seen goes to standard error. Questions never change a session.\n\n"
+      "The answer goes to standard output as it is made, and the citations below it: each with the document, the "
+      "range\n"
+      "of bytes in it, and a score, the probability that the question was asked of this region rather than of another\n"
+      "one found. A line with usage, timings and what of the session was seen goes to standard error. Questions never\n"
+      "change a session.\n\n"
       "Examples:\n"
       "  tome ask bible \"Who built the ark?\"\n"
+      "  tome ask bible \"Who built the ark?\" --cite 3\n"
+      "  tome ask bible \"Who built the ark?\" --effort thorough --budget 1024 --cite-text\n"
+      "  tome ask bible \"How does it end?\" --mode window\n"
       "  tome ask bible \"Who built the ark?\" --form qa --max-tokens 40\n"
       "  tome ask bible \"Name three kings.\" --wait-for-all --temperature 0.7 --seed 1\n");
   command->callback(

@@ -1,6 +1,7 @@
 #include "client/command/ask_summary.h"
 
 #include "client/command/format.h"
+#include "client/command/regions.h"
 #include "fmt/format.h"
 
 namespace tome::command {
@@ -38,23 +39,37 @@ std::string Times(const v1::Timings& timings) {
   add("waiting", timings.waiting());
   add("queued", timings.queued());
   add("question", timings.reading_question());
+  add("finding text", timings.routing());
+  add("ranking it", timings.reranking());
+  add("reading it", timings.reading_text());
   return parts.empty() ? text : fmt::format("{} ({})", text, parts);
 }
 
-std::string Seen(const v1::Usage& usage, const v1::Coverage& coverage) {
-  std::string text = fmt::format("saw {} of {} tokens read", FormatCount(usage.attended_tokens()),
+std::string OverWindow(const v1::AskResult& result) {
+  const v1::Coverage& coverage = result.coverage();
+  std::string text = fmt::format("saw {} of {} tokens read", FormatCount(result.usage().attended_tokens()),
                                  FormatCount(coverage.ingested_tokens()));
   std::string ranges;
   for (const v1::ByteRange& range : coverage.exact()) {
-    ranges +=
-        fmt::format("{}{} {}-{}", ranges.empty() ? "" : ", ", Printable(range.document()), range.begin(), range.end());
+    ranges += fmt::format("{}{}", ranges.empty() ? "" : ", ", Printable(FormatRange(range)));
   }
   if (!ranges.empty()) text += fmt::format(" (bytes {})", ranges);
   if (coverage.forgotten_bytes() > 0)
     text += fmt::format(", {} have left the window", FormatBytes(coverage.forgotten_bytes()));
-  const std::uint64_t reached = coverage.ingested_bytes() + coverage.pending_bytes();
-  if (coverage.durable_bytes() > reached) {
-    text += fmt::format(", {} are not read yet", FormatBytes(coverage.durable_bytes() - reached));
+  return text;
+}
+
+std::string OverPassages(const v1::AskResult& result) {
+  return fmt::format("read {} tokens again in {} {}, found in {} regions of {} tokens",
+                     FormatCount(result.usage().attended_tokens()), FormatCount(result.passages_size()),
+                     result.passages_size() == 1 ? "passage" : "passages", FormatCount(result.regions_scanned()),
+                     FormatCount(result.coverage().ingested_tokens()));
+}
+
+std::string Seen(const v1::AskResult& result) {
+  std::string text = result.mode() == v1::ANSWER_MODE_WINDOW ? OverWindow(result) : OverPassages(result);
+  if (result.coverage().unread_bytes() > 0) {
+    text += fmt::format(", {} are not read yet", FormatBytes(result.coverage().unread_bytes()));
   }
   return text;
 }
@@ -64,7 +79,7 @@ std::string Seen(const v1::Usage& usage, const v1::Coverage& coverage) {
 std::string FormatAskSummary(const v1::AskResult& result) {
   return fmt::format("{} | {} prompt + {} generated tokens{} | {} | {}", Ending(result.finish_reason()),
                      FormatCount(result.usage().prompt_tokens()), FormatCount(result.usage().generated_tokens()),
-                     Speed(result), Times(result.timings()), Seen(result.usage(), result.coverage()));
+                     Speed(result), Times(result.timings()), Seen(result));
 }
 
 }  // namespace tome::command

@@ -13,8 +13,16 @@ namespace tome::command {
 void AddSessionCommands(CLI::App& app, Action* action);  // create, list, show, delete
 void AddAppendCommand(CLI::App& app, Action* action);
 void AddAskCommand(CLI::App& app, Action* action);
+void AddSearchCommand(CLI::App& app, Action* action);
 void AddWatchCommand(CLI::App& app, Action* action);
 void AddModelCommands(CLI::App& app, Action* action);  // model, tokenize
+
+// --effort of questions and searches: "fast", "balanced", "thorough", or empty for the server's default.
+CLI::Option* AddEffortOption(CLI::App* command, std::string* effort);
+v1::Effort EffortOf(const std::string& effort);
+
+// Bytes of all documents of a session, read or not.
+absl::StatusOr<std::uint64_t> StoredBytes(const std::string& session, Context& context);
 
 // The short name of an enum value of the contract: "reading" for PHASE_READING.
 std::string PhaseName(v1::Session::Phase phase);

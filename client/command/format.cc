@@ -106,6 +106,26 @@ std::string Printable(std::string_view text, bool keep_lines) {
   return result;
 }
 
+std::string Excerpt(std::string_view text, std::size_t columns) {
+  constexpr std::string_view kSpace = " \t\r\n\v\f";
+  constexpr std::string_view kEllipsis = "...";
+  std::string line;
+  for (std::size_t at = text.find_first_not_of(kSpace); at != std::string_view::npos && line.size() <= 8 * columns;) {
+    const std::size_t end = std::min(text.find_first_of(kSpace, at), text.size());
+    if (!line.empty()) line += ' ';
+    line += text.substr(at, end - at);
+    at = text.find_first_not_of(kSpace, end);
+  }
+  line = Printable(line);
+  if (DisplayWidth(line) <= columns) return line;
+  std::size_t width = kEllipsis.size(), size = 0;
+  for (std::string_view rest = line; width <= columns;) {
+    size = line.size() - rest.size();
+    width += ColumnsOf(NextCodePoint(rest));
+  }
+  return line.substr(0, size) + std::string(kEllipsis);
+}
+
 std::string ShellWord(std::string_view text) {
   const std::string printable = Printable(text);
   constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=@%+,";

@@ -29,6 +29,9 @@ std::string FormatPercent(std::uint64_t part, std::uint64_t whole);
 // Line ends and tabs are kept with `keep_lines`. What is not UTF-8 becomes U+FFFD.
 std::string Printable(std::string_view text, bool keep_lines = false);
 
+// The beginning of a text on one line of at most so many columns: white space becomes single spaces, a cut end "...".
+std::string Excerpt(std::string_view text, std::size_t columns);
+
 // Text as a word of a shell's command line, in quotes where they are needed.
 std::string ShellWord(std::string_view text);
 

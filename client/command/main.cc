@@ -17,9 +17,10 @@ namespace {
 
 constexpr char kFooter[] =
     "A first walk:\n"
-    "  tome create --id bible            make a session\n"
-    "  tome append bible bible.txt       stream a document into it and wait until it is read\n"
-    "  tome ask bible \"Who was Moses?\"   ask about it\n"
+    "  tome create --id bible                      make a session\n"
+    "  tome append bible bible.txt                 stream a document into it and wait until it is read\n"
+    "  tome ask bible \"Who was Moses?\" --cite      ask about it, and see what the answer rests on\n"
+    "  tome search bible \"Who was Moses?\"          only find the text\n"
     "tome COMMAND --help tells more about a command.\n\n";
 
 void AddGlobalOptions(CLI::App& app, GlobalOptions* options, std::string* output) {
@@ -94,6 +95,7 @@ int Main(int argc, char** argv) {
   AddSessionCommands(app, &action);
   AddAppendCommand(app, &action);
   AddAskCommand(app, &action);
+  AddSearchCommand(app, &action);
   AddWatchCommand(app, &action);
   AddModelCommands(app, &action);
   for (CLI::App* command : app.get_subcommands({})) command->fallthrough();

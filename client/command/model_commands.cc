@@ -11,6 +11,11 @@ namespace {
 
 constexpr std::size_t kMostTokenizeBytes = 1 << 20;
 
+std::string FindsText(const v1::Model& model) {
+  if (model.retrieval_heads() == 0) return "by words and by reranking: the model has no profile";
+  return fmt::format("by words, by {} retrieval heads and by reranking", model.retrieval_heads());
+}
+
 std::string RenderModel(const v1::Model& model) {
   const v1::ModelConfig& config = model.config();
   const v1::MemoryOptions& memory = model.default_options();
@@ -29,10 +34,13 @@ std::string RenderModel(const v1::Model& model) {
       {"chat template", model.chat_template()},
       {"device", fmt::format("{}, {} threads", model.device(), model.compute_threads())},
       {"precision", fmt::format("{} ({})", model.precision(), model.precision_reason())},
-      {"memory", fmt::format("sink {}, window {}, segment {} tokens by default; state at most {}", memory.sink_tokens(),
-                             memory.window_tokens(), memory.segment_tokens(), FormatBytes(model.max_state_bytes()))},
+      {"memory", fmt::format("sink {}, window {}, segment {}, region {} tokens by default; state at most {}",
+                             memory.sink_tokens(), memory.window_tokens(), memory.segment_tokens(),
+                             memory.region_tokens(), FormatBytes(model.max_state_bytes()))},
+      {"finds text", FindsText(model)},
       {"model digest", model.model_digest()},
       {"tokenizer digest", model.tokenizer_digest()},
+      {"profile digest", model.profile_digest()},
       {"server", model.server_version()},
       {"engine", model.engine()},
       {"cpu", model.cpu_features()},

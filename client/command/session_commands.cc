@@ -22,6 +22,7 @@ struct CreateArguments {
   std::uint32_t window_tokens = 0;
   std::uint32_t sink_tokens = 0;
   std::uint32_t segment_tokens = 0;
+  std::uint32_t region_tokens = 0;
 };
 
 absl::Status Create(const CreateArguments& arguments, Context& context) {
@@ -39,6 +40,7 @@ absl::Status Create(const CreateArguments& arguments, Context& context) {
   memory.set_window_tokens(arguments.window_tokens);
   memory.set_sink_tokens(arguments.sink_tokens);
   memory.set_segment_tokens(arguments.segment_tokens);
+  memory.set_region_tokens(arguments.region_tokens);
   TOME_ASSIGN_OR_RETURN(const v1::Session session, context.client->CreateSession(request, context.call()));
   if (context.options.json) {
     context.PrintJson(ToJson(session));
@@ -59,6 +61,8 @@ void AddCreate(CLI::App& app, Action* action) {
   command->add_option("--window", arguments->window_tokens, "Latest tokens that stay exact (0: the server's default)");
   command->add_option("--sink", arguments->sink_tokens, "First tokens that stay exact (0: the server's default)");
   command->add_option("--segment", arguments->segment_tokens, "Tokens read in one pass (0: the server's default)");
+  command->add_option("--region", arguments->region_tokens,
+                      "Tokens of a region, the unit in which text is found and cited (0: the server's default)");
   command->footer(
       "Examples:\n"
       "  tome create --id bible --name \"King James Bible\" --label language=en\n"
@@ -119,8 +123,9 @@ std::string RenderSession(const v1::Session& session) {
                                           FormatCount(session.ingested_tokens())));
   fields.emplace_back("state", fmt::format("{} of at most {}", FormatBytes(session.state_bytes()),
                                            FormatBytes(session.max_state_bytes())));
-  fields.emplace_back("memory", fmt::format("sink {}, window {}, segment {} tokens", memory.sink_tokens(),
-                                            memory.window_tokens(), memory.segment_tokens()));
+  fields.emplace_back("archive", FormatBytes(session.archive_bytes()));
+  fields.emplace_back("memory", fmt::format("sink {}, window {}, segment {}, region {} tokens", memory.sink_tokens(),
+                                            memory.window_tokens(), memory.segment_tokens(), memory.region_tokens()));
   fields.emplace_back("created", FormatTime(session.create_time()));
   fields.emplace_back("changed", FormatTime(session.update_time()));
   fields.emplace_back("model", session.model_digest().substr(0, 16));

@@ -101,6 +101,104 @@ PromptForm FromProto(v1::PromptForm form) {
   }
 }
 
+AnswerMode FromProto(v1::AnswerMode mode) {
+  return mode == v1::ANSWER_MODE_WINDOW ? AnswerMode::kWindow : AnswerMode::kReread;
+}
+
+v1::AnswerMode ToProto(AnswerMode mode) {
+  return mode == AnswerMode::kWindow ? v1::ANSWER_MODE_WINDOW : v1::ANSWER_MODE_REREAD;
+}
+
+Effort FromProto(v1::Effort effort) {
+  switch (effort) {
+    case v1::EFFORT_FAST:
+      return Effort::kFast;
+    case v1::EFFORT_THOROUGH:
+      return Effort::kThorough;
+    default:
+      return Effort::kBalanced;
+  }
+}
+
+v1::Effort ToProto(Effort effort) {
+  switch (effort) {
+    case Effort::kFast:
+      return v1::EFFORT_FAST;
+    case Effort::kBalanced:
+      return v1::EFFORT_BALANCED;
+    case Effort::kThorough:
+      return v1::EFFORT_THOROUGH;
+  }
+  return v1::EFFORT_UNSPECIFIED;
+}
+
+CitationOptions FromProto(const v1::CitationOptions& proto) {
+  CitationOptions options{.include_text = proto.include_text()};
+  if (proto.max_citations() != 0) options.max_citations = static_cast<int>(proto.max_citations());
+  return options;
+}
+
+v1::ByteRange ToProto(const ByteRange& range) {
+  v1::ByteRange proto;
+  proto.set_document(range.document);
+  proto.set_begin(range.begin);
+  proto.set_end(range.end);
+  return proto;
+}
+
+void SetTimings(const QuestionTimings& timings, v1::Timings* proto) {
+  SetDuration(timings.waiting, proto->mutable_waiting());
+  SetDuration(timings.queued, proto->mutable_queued());
+  SetDuration(timings.reading_question, proto->mutable_reading_question());
+  SetDuration(timings.routing, proto->mutable_routing());
+  SetDuration(timings.reranking, proto->mutable_reranking());
+  SetDuration(timings.reading_text, proto->mutable_reading_text());
+  SetDuration(timings.generating, proto->mutable_generating());
+  // Zero when there was no token.
+  if (timings.time_to_first_token > absl::ZeroDuration()) {
+    SetDuration(timings.time_to_first_token, proto->mutable_time_to_first_token());
+  }
+}
+
+v1::Coverage ToProto(const Coverage& coverage) {
+  v1::Coverage proto;
+  proto.set_durable_bytes(coverage.durable_bytes);
+  proto.set_ingested_bytes(coverage.ingested_bytes);
+  proto.set_ingested_tokens(coverage.ingested_tokens);
+  proto.set_pending_bytes(coverage.pending_bytes);
+  for (const ByteRange& range : coverage.exact) *proto.add_exact() = ToProto(range);
+  proto.set_forgotten_bytes(coverage.forgotten_bytes);
+  proto.set_searchable_bytes(coverage.searchable_bytes);
+  proto.set_archive_only_bytes(coverage.archive_only_bytes);
+  proto.set_reread_bytes(coverage.reread_bytes);
+  proto.set_unread_bytes(coverage.unread_bytes);
+  return proto;
+}
+
+void SetReread(const QuestionResult& result, v1::AskResult* proto) {
+  proto->set_effort(ToProto(result.effort));
+  proto->set_budget_tokens(static_cast<std::uint32_t>(result.budget_tokens));
+  proto->set_regions_scanned(result.regions_scanned);
+  for (const RereadPassage& passage : result.passages) {
+    v1::Passage& added = *proto->add_passages();
+    *added.mutable_range() = ToProto(passage.range);
+    added.set_tokens(static_cast<std::uint32_t>(passage.tokens));
+    added.set_score(passage.score);
+  }
+  for (const RoutedRegion& region : result.citations) {
+    v1::Citation& added = *proto->add_citations();
+    *added.mutable_range() = ToProto(region.range);
+    added.set_score(region.score);
+    added.set_text(ReplaceInvalidUtf8(region.text));
+  }
+}
+
+std::uint32_t NumRetrievalHeads(const ModelProfile& profile) {
+  std::size_t heads = 0;
+  for (const RetrievalHead& head : profile.heads) heads += head.query_heads.size();
+  return static_cast<std::uint32_t>(heads);
+}
+
 // Fields left at zero keep the engine's defaults.
 GenerationOptions FromProto(const v1::GenerationOptions& proto) {
   GenerationOptions options;
@@ -130,7 +228,8 @@ CreateRequest FromProto(const v1::CreateSessionRequest& request) {
           .labels = Labels(session.labels()),
           .options = {.sink_tokens = static_cast<int>(session.options().sink_tokens()),
                       .window_tokens = static_cast<int>(session.options().window_tokens()),
-                      .segment_tokens = static_cast<int>(session.options().segment_tokens())}};
+                      .segment_tokens = static_cast<int>(session.options().segment_tokens()),
+                      .region_tokens = static_cast<int>(session.options().region_tokens())}};
 }
 
 UpdateRequest FromProto(const v1::UpdateSessionRequest& request) {
@@ -150,9 +249,24 @@ QuestionRequest FromProto(const v1::AskRequest& request) {
                            .prompt_form = FromProto(request.prompt_form()),
                            .instruction = request.instruction(),
                            .generation = FromProto(request.generation()),
+                           .mode = FromProto(request.mode()),
+                           .effort = FromProto(request.effort()),
+                           .budget_tokens = static_cast<int>(request.budget_tokens()),
+                           .citations = FromProto(request.citations()),
                            .wait_for_ingested_bytes = request.wait_for_ingested_bytes()};
   for (const v1::Turn& turn : request.turns()) question.turns.push_back({turn.question(), turn.answer()});
   return question;
+}
+
+SearchRequest FromProto(const v1::SearchRequest& request) {
+  const int page_size = request.page_size() == 0 ? kDefaultSearchPageSize : request.page_size();
+  return {.session_id = *ParseSessionName(request.session()),
+          .query = request.query(),
+          .effort = FromProto(request.effort()),
+          .page_size = std::min(page_size, kMaxSearchPageSize),
+          .page_token = request.page_token(),
+          .include_text = request.include_text(),
+          .wait_for_ingested_bytes = request.wait_for_ingested_bytes()};
 }
 
 WriteRequest FromProto(v1::AppendRequest&& request) {
@@ -182,6 +296,7 @@ v1::Session ToProto(const SessionInfo& info) {
   session.set_ingested_tokens(info.ingested_tokens);
   session.set_state_bytes(info.state_bytes);
   session.set_max_state_bytes(info.max_state_bytes);
+  session.set_archive_bytes(info.archive_bytes);
   session.set_problem(ReplaceInvalidUtf8(info.problem));
   session.set_model_digest(info.model_digest);
   session.set_tokenizer_digest(info.tokenizer_digest);
@@ -213,6 +328,15 @@ v1::AskProgress ToProto(const QuestionProgress& progress) {
     case QuestionPhase::kReadingQuestion:
       proto.set_phase(v1::AskProgress::PHASE_READING_QUESTION);
       break;
+    case QuestionPhase::kRouting:
+      proto.set_phase(v1::AskProgress::PHASE_ROUTING);
+      break;
+    case QuestionPhase::kReranking:
+      proto.set_phase(v1::AskProgress::PHASE_RERANKING);
+      break;
+    case QuestionPhase::kReadingText:
+      proto.set_phase(v1::AskProgress::PHASE_READING_TEXT);
+      break;
   }
   proto.set_done(progress.done);
   proto.set_total(progress.total);
@@ -226,23 +350,32 @@ v1::AskResult ToProto(const QuestionResult& result) {
   proto.mutable_usage()->set_prompt_tokens(result.prompt_tokens);
   proto.mutable_usage()->set_generated_tokens(result.generated_tokens);
   proto.mutable_usage()->set_attended_tokens(result.attended_tokens);
-  SetDuration(result.timings.waiting, proto.mutable_timings()->mutable_waiting());
-  SetDuration(result.timings.queued, proto.mutable_timings()->mutable_queued());
-  SetDuration(result.timings.reading_question, proto.mutable_timings()->mutable_reading_question());
-  SetDuration(result.timings.generating, proto.mutable_timings()->mutable_generating());
-  SetDuration(result.timings.time_to_first_token, proto.mutable_timings()->mutable_time_to_first_token());
-  v1::Coverage& coverage = *proto.mutable_coverage();
-  coverage.set_durable_bytes(result.coverage.durable_bytes);
-  coverage.set_ingested_bytes(result.coverage.ingested_bytes);
-  coverage.set_ingested_tokens(result.coverage.ingested_tokens);
-  coverage.set_pending_bytes(result.coverage.pending_bytes);
-  coverage.set_forgotten_bytes(result.coverage.forgotten_bytes);
-  for (const ByteRange& range : result.coverage.exact) {
-    v1::ByteRange& added = *coverage.add_exact();
-    added.set_document(range.document);
-    added.set_begin(range.begin);
-    added.set_end(range.end);
+  SetTimings(result.timings, proto.mutable_timings());
+  *proto.mutable_coverage() = ToProto(result.coverage);
+  proto.set_mode(ToProto(result.mode));
+  if (result.mode == AnswerMode::kReread) SetReread(result, &proto);
+  return proto;
+}
+
+v1::SearchResponse ToProto(const SearchPage& page) {
+  v1::SearchResponse proto;
+  for (const RoutedRegion& region : page.regions) {
+    v1::SearchRegion& added = *proto.add_regions();
+    *added.mutable_range() = ToProto(region.range);
+    added.set_score(region.score);
+    added.mutable_parts()->set_attention_mass(region.attention_mass);
+    added.mutable_parts()->set_stem_score(region.stem_score);
+    added.mutable_parts()->set_token_score(region.token_score);
+    if (region.log_likelihood) added.mutable_parts()->set_log_likelihood(*region.log_likelihood);
+    added.set_text(ReplaceInvalidUtf8(region.text));
   }
+  proto.set_next_page_token(page.next_page_token);
+  proto.set_ingested_bytes(page.ingested_bytes);
+  proto.set_ingested_tokens(page.ingested_tokens);
+  proto.set_pending_bytes(page.pending_bytes);
+  proto.set_regions_scanned(page.regions_scanned);
+  proto.set_effort(ToProto(page.effort));
+  SetTimings(page.timings, proto.mutable_timings());
   return proto;
 }
 
@@ -251,6 +384,7 @@ v1::MemoryOptions ToProto(const MemoryOptions& options) {
   proto.set_sink_tokens(static_cast<std::uint32_t>(options.sink_tokens));
   proto.set_window_tokens(static_cast<std::uint32_t>(options.window_tokens));
   proto.set_segment_tokens(static_cast<std::uint32_t>(options.segment_tokens));
+  proto.set_region_tokens(static_cast<std::uint32_t>(options.region_tokens));
   return proto;
 }
 
@@ -264,7 +398,8 @@ void MergeDelta(const AnswerDelta& delta, const Tokenizer& tokenizer, v1::AskDel
   }
 }
 
-v1::Model ToProto(const ModelInfo& info, const MemoryOptions& default_options, const std::string& server_version) {
+v1::Model ToProto(const ModelInfo& info, const ModelProfile& profile, const MemoryOptions& default_options,
+                  const std::string& server_version) {
   v1::Model model;
   model.set_name(ReplaceInvalidUtf8(info.config.name));
   model.set_format(info.format);
@@ -284,6 +419,8 @@ v1::Model ToProto(const ModelInfo& info, const MemoryOptions& default_options, c
   model.set_cpu_features(CpuFeatures());
   model.set_engine(EngineBuildInfo());
   model.set_compute_threads(static_cast<std::uint32_t>(info.num_threads));
+  model.set_profile_digest(info.profile_digest);
+  model.set_retrieval_heads(NumRetrievalHeads(profile));
   return model;
 }
 

@@ -25,7 +25,8 @@ grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext* co
   return RunUnary<v1::GetModelRequest, v1::Model>(
       "GetModel", environment_, context, request, response,
       [this](SessionManager& sessions, const v1::GetModelRequest&, const ReplyFunction<v1::Model>& reply) {
-        reply(ToProto(sessions.model()->info(), sessions.options().default_memory_options, server_version_));
+        reply(ToProto(sessions.model()->info(), sessions.model()->profile(), sessions.options().default_memory_options,
+                      server_version_));
       });
 }
 

@@ -6,6 +6,7 @@
 #include "server/rpc/append_call.h"
 #include "server/rpc/ask_call.h"
 #include "server/rpc/conversion.h"
+#include "server/rpc/search_call.h"
 #include "server/rpc/validation.h"
 #include "server/rpc/watch_call.h"
 
@@ -83,6 +84,10 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* SessionService::Watch(Context* conte
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* SessionService::Ask(Context* context, const Bytes* request) {
   return AskCall::Start(environment_, context, request);
+}
+
+grpc::ServerUnaryReactor* SessionService::Search(Context* context, const Bytes* request, Bytes* response) {
+  return SearchCall::Start(environment_, context, request, response);
 }
 
 }  // namespace tome::server

@@ -8,11 +8,12 @@
 namespace tome::server {
 
 // All methods with messages as bytes; see call.h.
-using RawSessionService = v1::SessionService::WithRawCallbackMethod_CreateSession<
-    v1::SessionService::WithRawCallbackMethod_GetSession<v1::SessionService::WithRawCallbackMethod_ListSessions<
-        v1::SessionService::WithRawCallbackMethod_UpdateSession<v1::SessionService::WithRawCallbackMethod_DeleteSession<
-            v1::SessionService::WithRawCallbackMethod_Append<v1::SessionService::WithRawCallbackMethod_Watch<
-                v1::SessionService::WithRawCallbackMethod_Ask<v1::SessionService::Service>>>>>>>>;
+using RawSessionService =
+    v1::SessionService::WithRawCallbackMethod_CreateSession<v1::SessionService::WithRawCallbackMethod_GetSession<
+        v1::SessionService::WithRawCallbackMethod_ListSessions<v1::SessionService::WithRawCallbackMethod_UpdateSession<
+            v1::SessionService::WithRawCallbackMethod_DeleteSession<v1::SessionService::WithRawCallbackMethod_Append<
+                v1::SessionService::WithRawCallbackMethod_Watch<v1::SessionService::WithRawCallbackMethod_Ask<
+                    v1::SessionService::WithRawCallbackMethod_Search<v1::SessionService::Service>>>>>>>>>;
 
 // Thread-safe. Nothing blocks a gRPC thread.
 class SessionService final : public RawSessionService {
@@ -30,6 +31,7 @@ class SessionService final : public RawSessionService {
   grpc::ServerBidiReactor<Bytes, Bytes>* Append(Context* context) override;
   grpc::ServerWriteReactor<Bytes>* Watch(Context* context, const Bytes* request) override;
   grpc::ServerWriteReactor<Bytes>* Ask(Context* context, const Bytes* request) override;
+  grpc::ServerUnaryReactor* Search(Context* context, const Bytes* request, Bytes* response) override;
 
  private:
   const CallEnvironment environment_;

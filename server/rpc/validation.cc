@@ -71,6 +71,15 @@ void CheckCount(std::uint32_t count, const std::string& field, FieldViolations* 
   violations->Add(field, fmt::format("expected at most {}, found {}", kMaxCount, count));
 }
 
+void CheckEnum(bool known, int value, const std::string& field, FieldViolations* violations) {
+  if (!known) violations->Add(field, fmt::format("unknown value {}", value));
+}
+
+void CheckPage(std::int32_t page_size, const std::string& page_token, FieldViolations* violations) {
+  if (page_size < 0) violations->Add("page_size", fmt::format("expected 0 or more, found {}", page_size));
+  CheckMaxBytes(page_token, kMaxPageTokenBytes, "page_token", violations);
+}
+
 void CheckNumber(bool allowed, double number, const std::string& field, std::string_view expected,
                  FieldViolations* violations) {
   if (!allowed) violations->Add(field, fmt::format("expected {}, found {}", expected, number));
@@ -166,6 +175,7 @@ absl::Status Validate(const v1::CreateSessionRequest& request) {
   CheckCount(options.sink_tokens(), "session.options.sink_tokens", &violations);
   CheckCount(options.window_tokens(), "session.options.window_tokens", &violations);
   CheckCount(options.segment_tokens(), "session.options.segment_tokens", &violations);
+  CheckCount(options.region_tokens(), "session.options.region_tokens", &violations);
   return violations.ToStatus();
 }
 
@@ -177,10 +187,7 @@ absl::Status Validate(const v1::GetSessionRequest& request) {
 
 absl::Status Validate(const v1::ListSessionsRequest& request) {
   FieldViolations violations;
-  if (request.page_size() < 0) {
-    violations.Add("page_size", fmt::format("expected 0 or more, found {}", request.page_size()));
-  }
-  CheckMaxBytes(request.page_token(), kMaxPageTokenBytes, "page_token", &violations);
+  CheckPage(request.page_size(), request.page_token(), &violations);
   return violations.ToStatus();
 }
 
@@ -214,8 +221,13 @@ absl::Status Validate(const v1::AskRequest& request) {
   FieldViolations violations;
   CheckSession(request.session(), "session", &violations);
   if (request.question().empty()) violations.Add("question", "expected a question, found nothing");
-  if (!v1::PromptForm_IsValid(request.prompt_form())) {
-    violations.Add("prompt_form", fmt::format("unknown value {}", static_cast<int>(request.prompt_form())));
+  CheckEnum(v1::PromptForm_IsValid(request.prompt_form()), request.prompt_form(), "prompt_form", &violations);
+  CheckEnum(v1::AnswerMode_IsValid(request.mode()), request.mode(), "mode", &violations);
+  CheckEnum(v1::Effort_IsValid(request.effort()), request.effort(), "effort", &violations);
+  CheckCount(request.budget_tokens(), "budget_tokens", &violations);
+  if (request.citations().max_citations() > kMaxCitations) {
+    violations.Add("citations.max_citations",
+                   fmt::format("expected at most {}, found {}", kMaxCitations, request.citations().max_citations()));
   }
   for (int i = 0; i < request.turns_size(); ++i) {
     if (request.turns(i).question().empty()) {
@@ -223,6 +235,15 @@ absl::Status Validate(const v1::AskRequest& request) {
     }
   }
   CheckGeneration(request.generation(), &violations);
+  return violations.ToStatus();
+}
+
+absl::Status Validate(const v1::SearchRequest& request) {
+  FieldViolations violations;
+  CheckSession(request.session(), "session", &violations);
+  if (request.query().empty()) violations.Add("query", "expected a text to look for, found nothing");
+  CheckEnum(v1::Effort_IsValid(request.effort()), request.effort(), "effort", &violations);
+  CheckPage(request.page_size(), request.page_token(), &violations);
   return violations.ToStatus();
 }
 

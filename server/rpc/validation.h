@@ -6,6 +6,7 @@
 #define TOME_SERVER_RPC_VALIDATION_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +21,9 @@ inline constexpr std::size_t kMaxAppendBytes = std::size_t{1} << 20;    // of da
 inline constexpr std::size_t kMaxTokenizeBytes = std::size_t{1} << 20;  // of TokenizeRequest.text
 inline constexpr int kMaxPageSize = 1000;
 inline constexpr int kDefaultPageSize = 50;
+inline constexpr int kMaxSearchPageSize = 256;
+inline constexpr int kDefaultSearchPageSize = 10;
+inline constexpr std::uint32_t kMaxCitations = 64;
 
 // The id in "sessions/{id}"; nullopt when the name is not of this form.
 std::optional<SessionId> ParseSessionName(std::string_view name);
@@ -32,6 +36,7 @@ absl::Status Validate(const v1::UpdateSessionRequest& request);
 absl::Status Validate(const v1::DeleteSessionRequest& request);
 absl::Status Validate(const v1::WatchRequest& request);
 absl::Status Validate(const v1::AskRequest& request);
+absl::Status Validate(const v1::SearchRequest& request);
 absl::Status Validate(const v1::GetModelRequest& request);
 absl::Status Validate(const v1::TokenizeRequest& request);
 

@@ -1,24 +1,28 @@
 // Errors of the session layer: absl::Status values that carry a stable reason, metadata and, where waiting helps, a
 // retry delay. The RPC layer turns them into google.rpc.ErrorInfo and RetryInfo; nobody parses messages.
 //
-// Codes and reasons:
-//   NOT_FOUND            SESSION_NOT_FOUND      {session}
-//   ALREADY_EXISTS       SESSION_EXISTS         {session}
-//   ABORTED              OFFSET_MISMATCH        {session, document, committed_offset}
-//   ABORTED              CONTENT_MISMATCH       {session, document, byte_offset, committed_offset}  a repeat that
-//   differs FAILED_PRECONDITION  DOCUMENT_SEALED        {session, document, committed_offset} FAILED_PRECONDITION
-//   DOCUMENT_NOT_LAST      {session, document}  only the last document can be appended to FAILED_PRECONDITION
-//   DOCUMENT_UNFINISHED    {session, document}  the document before is not sealed FAILED_PRECONDITION  ETAG_MISMATCH
-//   {session, etag} FAILED_PRECONDITION  SESSION_EMPTY          {session} FAILED_PRECONDITION  READING_FAILED {session}
-//   see the session's problem FAILED_PRECONDITION  NO_CHAT_TEMPLATE       {} INVALID_ARGUMENT     INVALID_UTF8
-//   {session, document, byte_offset, committed_offset} INVALID_ARGUMENT     UTF8_POLICY_MISMATCH   {session, document}
-//   the document was begun with the other policy INVALID_ARGUMENT     MEMORY_OPTIONS         {field} INVALID_ARGUMENT
-//   PAGE_TOKEN             {field} INVALID_ARGUMENT     QUESTION_TOO_LONG      {field, ...} INVALID_ARGUMENT
-//   GENERATION_OPTIONS     {field} DATA_LOSS            CHECKSUM_MISMATCH      {session, document, write_offset}  of a
-//   message DATA_LOSS            STORED_DATA_DAMAGED    {session[, document, begin, end]} RESOURCE_EXHAUSTED
-//   SESSION_LIMIT, DOCUMENT_LIMIT, DISK_FULL; QUESTION_LIMIT, STATE_MEMORY (retry delay) UNAVAILABLE          DRAINING
-//   (retry delay) UNAVAILABLE          STORAGE_BUSY           (retry delay) CANCELLED            CANCELLED,
-//   SESSION_DELETED {session}
+// Codes and reasons, with the keys of their metadata:
+// - NOT_FOUND: SESSION_NOT_FOUND {session}
+// - ALREADY_EXISTS: SESSION_EXISTS {session}
+// - ABORTED: OFFSET_MISMATCH {session, document, committed_offset}
+// - ABORTED: CONTENT_MISMATCH {session, document, byte_offset, committed_offset}, a repeat that differs
+// - ABORTED: SEARCH_CHANGED {field}, more was read since the first page
+// - FAILED_PRECONDITION: DOCUMENT_SEALED {session, document, committed_offset}
+// - FAILED_PRECONDITION: DOCUMENT_NOT_LAST {session, document}, only the last document can be appended to
+// - FAILED_PRECONDITION: DOCUMENT_UNFINISHED {session, document}, the document before is not sealed
+// - FAILED_PRECONDITION: ETAG_MISMATCH {session, etag}
+// - FAILED_PRECONDITION: SESSION_EMPTY {session}
+// - FAILED_PRECONDITION: READING_FAILED {session}, see the session's problem
+// - FAILED_PRECONDITION: NO_CHAT_TEMPLATE {}
+// - INVALID_ARGUMENT: INVALID_UTF8 {session, document, byte_offset, committed_offset}
+// - INVALID_ARGUMENT: UTF8_POLICY_MISMATCH {session, document}, the document was begun with the other policy
+// - INVALID_ARGUMENT: MEMORY_OPTIONS, PAGE_TOKEN, GENERATION_OPTIONS, ANSWER_BUDGET {field}
+// - INVALID_ARGUMENT: QUESTION_TOO_LONG {field, ...}
+// - DATA_LOSS: CHECKSUM_MISMATCH {session, document, write_offset}, of a message
+// - DATA_LOSS: STORED_DATA_DAMAGED {session[, document, begin, end]}
+// - RESOURCE_EXHAUSTED: SESSION_LIMIT, DOCUMENT_LIMIT, DISK_FULL; QUESTION_LIMIT, STATE_MEMORY (retry delay)
+// - UNAVAILABLE: DRAINING, STORAGE_BUSY (retry delay)
+// - CANCELLED: CANCELLED, SESSION_DELETED {session}
 #ifndef TOME_SERVER_SESSION_ERRORS_H_
 #define TOME_SERVER_SESSION_ERRORS_H_
 

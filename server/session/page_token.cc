@@ -3,11 +3,25 @@
 #include <charconv>
 #include <cstdint>
 
+#include "engine/base/crc32c.h"
 #include "engine/base/status.h"
 #include "server/session/data_folder.h"
 #include "server/session/errors.h"
 
 namespace tome::server {
+namespace {
+
+absl::Status PageTokenError() {
+  return MakeError(absl::StatusCode::kInvalidArgument, "page_token is not one that this server gave",
+                   {.reason = "PAGE_TOKEN", .metadata = {{"field", "page_token"}}});
+}
+
+// Tells searches apart, so that a token is not used with another one by mistake.
+std::uint32_t Fingerprint(const SearchRequest& request) {
+  return Crc32c(fmt::format("{} {} {}", request.session_id, static_cast<int>(request.effort), request.query));
+}
+
+}  // namespace
 
 std::string MakePageToken(const PagePosition& last) {
   return fmt::format("{:x}.{}", absl::ToUnixMicros(last.create_time), last.id);
@@ -22,7 +36,24 @@ absl::StatusOr<PagePosition> ParsePageToken(const std::string& token) {
     const bool good = error == std::errc() && end == token.data() + dot && IsSessionId(position.id);
     if (good && MakePageToken(position) == token) return position;
   }
-  return MakeError(absl::StatusCode::kInvalidArgument, "page_token is not one that this server gave",
+  return PageTokenError();
+}
+
+std::string MakeSearchToken(const SearchRequest& request, const SearchPosition& position) {
+  return fmt::format("{:x}.{:x}.{:08x}", position.next_region, position.read_bytes, Fingerprint(request));
+}
+
+absl::StatusOr<SearchPosition> ParseSearchToken(const SearchRequest& request) {
+  const std::string& token = request.page_token;
+  SearchPosition position;
+  const char* const end = token.data() + token.size();
+  auto parsed = std::from_chars(token.data(), end, position.next_region, 16);
+  if (parsed.ec == std::errc() && parsed.ptr != end && *parsed.ptr == '.') {
+    parsed = std::from_chars(parsed.ptr + 1, end, position.read_bytes, 16);
+    if (parsed.ec == std::errc() && MakeSearchToken(request, position) == token) return position;
+  }
+  return MakeError(absl::StatusCode::kInvalidArgument,
+                   "page_token is not one that this server gave for the same session, query and effort",
                    {.reason = "PAGE_TOKEN", .metadata = {{"field", "page_token"}}});
 }
 

@@ -70,11 +70,7 @@ absl::StatusOr<Prompt> BuildPrompt(const Tokenizer& tokenizer, ChatTemplate chat
       if (!has_template) return TextPrompt(tokenizer, RawText(request), at_start);
       return ChatPrompt(tokenizer, chat_template, request, at_start);
     case PromptForm::kChat:
-      if (!has_template) {
-        return MakeError(absl::StatusCode::kFailedPrecondition,
-                         "the model has no chat template; ask with the raw or the question-answer form",
-                         {.reason = "NO_CHAT_TEMPLATE"});
-      }
+      if (!has_template) return NoChatTemplateError();
       return ChatPrompt(tokenizer, chat_template, request, at_start);
     case PromptForm::kRaw:
       return TextPrompt(tokenizer, RawText(request), at_start);
@@ -85,6 +81,12 @@ absl::StatusOr<Prompt> BuildPrompt(const Tokenizer& tokenizer, ChatTemplate chat
     }
   }
   return Internal("unknown prompt form {}", static_cast<int>(request.prompt_form));
+}
+
+absl::Status NoChatTemplateError() {
+  return MakeError(absl::StatusCode::kFailedPrecondition,
+                   "the model has no chat template; ask with the raw or the question-answer form",
+                   {.reason = "NO_CHAT_TEMPLATE"});
 }
 
 absl::Status CheckQuestionSize(const QuestionRequest& request, std::size_t max_bytes) {

@@ -27,6 +27,9 @@ struct Prompt {
 absl::StatusOr<Prompt> BuildPrompt(const Tokenizer& tokenizer, ChatTemplate chat_template,
                                    const QuestionRequest& request, bool at_start);
 
+// FAILED_PRECONDITION/NO_CHAT_TEMPLATE.
+absl::Status NoChatTemplateError();
+
 // INVALID_ARGUMENT/QUESTION_TOO_LONG when question, instruction and turns have more bytes than `max_bytes`.
 absl::Status CheckQuestionSize(const QuestionRequest& request, std::size_t max_bytes);
 

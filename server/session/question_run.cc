@@ -7,30 +7,64 @@
 namespace tome::server {
 namespace {
 
-Coverage MakeCoverage(const ReadingFork& fork, const Segment& tail, const std::vector<StoredDocument>& documents) {
-  Coverage coverage{.ingested_bytes = fork.ingested_bytes,
-                    .ingested_tokens = fork.ingested_tokens,
-                    .pending_bytes = tail.num_bytes()};
-  for (const StoredDocument& document : documents) coverage.durable_bytes += document.size;
-  std::uint64_t exact_bytes = 0;
-  for (const SpanRange& range : fork.attended.Ranges(tail.spans)) {
-    exact_bytes += range.end - range.begin;
-    coverage.exact.push_back({.document = documents[range.document].name, .begin = range.begin, .end = range.end});
+QuestionPhase PhaseOf(const StepResult& step, AnswerMode mode) {
+  switch (step.phase) {
+    case TaskPhase::kReading:
+      return QuestionPhase::kReadingQuestion;
+    case TaskPhase::kRouting:
+      return QuestionPhase::kRouting;
+    case TaskPhase::kReranking:
+      return QuestionPhase::kReranking;
+    case TaskPhase::kPrompt:
+    case TaskPhase::kGenerating:
+      break;
   }
-  coverage.forgotten_bytes = fork.ingested_bytes + coverage.pending_bytes - exact_bytes;
-  return coverage;
+  return mode == AnswerMode::kWindow ? QuestionPhase::kReadingQuestion : QuestionPhase::kReadingText;
 }
 
 }  // namespace
 
+// --- QuestionTimer ---
+
+bool QuestionTimer::NoteStep(const StepResult& step, absl::Duration step_time) {
+  const absl::Duration now = clock_.Elapsed();
+  if (!steps_at_) {
+    steps_at_ = now - step_time;
+    last_step_end_ = *steps_at_;
+  }
+  phases_[static_cast<std::size_t>(step.phase)] += now - std::exchange(last_step_end_, now);
+  if (first_token_at_ || step.tokens.empty()) return false;
+  first_token_at_ = now;
+  return true;
+}
+
+QuestionTimings QuestionTimer::Timings(AnswerMode mode) const {
+  const auto phase = [this](TaskPhase of) { return phases_[static_cast<std::size_t>(of)]; };
+  const absl::Duration now = clock_.Elapsed();
+  const absl::Duration queued_at = queued_at_.value_or(now);
+  const bool window = mode == AnswerMode::kWindow;
+  const absl::Duration prompt = phase(TaskPhase::kPrompt);
+  return {.waiting = queued_at - begin_,
+          .queued = steps_at_.value_or(now) - queued_at,
+          .reading_question = phase(TaskPhase::kReading) + (window ? prompt : absl::ZeroDuration()),
+          .routing = phase(TaskPhase::kRouting),
+          .reranking = phase(TaskPhase::kReranking),
+          .reading_text = window ? absl::ZeroDuration() : prompt,
+          .generating = phase(TaskPhase::kGenerating),
+          .time_to_first_token = first_token_at_ ? *first_token_at_ - begin_ : absl::ZeroDuration()};
+}
+
+// --- QuestionRun ---
+
 QuestionRun::QuestionRun(std::shared_ptr<SessionContext> context, QuestionRequest request,
-                         std::shared_ptr<QuestionObserver> observer)
+                         std::optional<RegionSlice> search, std::shared_ptr<QuestionObserver> observer)
     : context_(std::move(context)),
       request_(std::move(request)),
+      search_(search),
       callbacks_(context_->callbacks),
       activity_(context_->activity.Begin()),
       observer_(std::move(observer)),
-      begin_(context_->clock.Elapsed()) {}
+      timer_(context_->clock) {}
 
 bool QuestionRun::done() const {
   std::lock_guard lock(mutex_);
@@ -40,6 +74,11 @@ bool QuestionRun::done() const {
 void QuestionRun::SetEnded(std::function<void()> ended) {
   std::lock_guard lock(mutex_);
   ended_ = std::move(ended);
+}
+
+void QuestionRun::SetTextReader(TextReader read_texts) {
+  std::lock_guard lock(mutex_);
+  read_texts_ = std::move(read_texts);
 }
 
 absl::Status QuestionRun::Enter() {
@@ -61,19 +100,24 @@ void QuestionRun::Cancel() {
 
 void QuestionRun::Finish(absl::StatusOr<QuestionResult> result) {
   std::function<void()> ended;
+  TextReader read_texts;  // like `ended` it may own the session
   std::shared_ptr<QuestionGate::Ticket> ticket;
   QuestionRecord record{.session_id = request_.session_id, .status = result.status()};
   {
     std::lock_guard lock(mutex_);
     if (!observer_) return;
-    const QuestionTimings timings = TimingsLocked();
+    const QuestionTimings timings = timer_.Timings(result_.mode);
     record.prompt_tokens = static_cast<std::int64_t>(result_.prompt_tokens);
     record.generated_tokens = static_cast<std::int64_t>(result_.generated_tokens);
     record.waiting = timings.waiting;
     record.queued = timings.queued;
     record.reading_question = timings.reading_question;
+    record.routing = timings.routing;
+    record.reranking = timings.reranking;
+    record.reading_text = timings.reading_text;
     record.generating = timings.generating;
     ended = std::exchange(ended_, nullptr);
+    read_texts = std::exchange(read_texts_, nullptr);
     ticket = std::exchange(ticket_, nullptr);
     callbacks_.Post([observer = std::exchange(observer_, nullptr), result = std::move(result),
                      activity = std::exchange(activity_, nullptr)] { observer->OnDone(result); });
@@ -101,7 +145,7 @@ void QuestionRun::RequestSlot(std::function<void()> granted) {
   {
     std::lock_guard lock(mutex_);
     if (!observer_) return;
-    queued_at_ = context_->clock.Elapsed();
+    timer_.NoteQueued();
     ReportLocked(QuestionPhase::kQueued, 0, 0);
     ticket = ticket_;
   }
@@ -109,111 +153,94 @@ void QuestionRun::RequestSlot(std::function<void()> granted) {
 }
 
 void QuestionRun::Launch(ReadingFork fork, const std::vector<StoredDocument>& documents) {
-  absl::Status status = MakeTask(std::move(fork), documents);
-  if (!status.ok()) {
-    Finish(std::move(status));
+  absl::StatusOr<QuestionWork> work = MakeQuestionWork(request_, search_, std::move(fork), documents);
+  if (!work.ok()) {
+    Finish(work.status());
     return;
   }
+  {
+    std::lock_guard lock(mutex_);
+    documents_ = documents;
+    result_ = std::move(work->result);
+    task_.emplace(std::move(work->task));
+  }
   context_->compute.Submit(Lane::kQuestions, shared_from_this());
-}
-
-absl::Status QuestionRun::MakeTask(ReadingFork fork, const std::vector<StoredDocument>& documents) {
-  std::uint64_t prompt_tokens = 0;
-  absl::StatusOr<Task> task = Generate(fork, fork.tail, &prompt_tokens);
-  if (task.status().code() == absl::StatusCode::kInvalidArgument && fork.ingested_tokens > 0 &&
-      !fork.tail.tokens.empty()) {
-    // The question may fit beside what was read, without what is pending; the coverage tells.
-    fork.tail = Segment();
-    task = Generate(fork, fork.tail, &prompt_tokens);
-  }
-  if (task.status().code() == absl::StatusCode::kInvalidArgument) {
-    return WithDetails(task.status(), {.reason = "QUESTION_TOO_LONG", .metadata = {{"field", "question"}}});
-  }
-  TOME_RETURN_IF_ERROR(task.status());
-
-  std::lock_guard lock(mutex_);
-  result_.prompt_tokens = prompt_tokens;
-  result_.attended_tokens = fork.memory.tokens_kept() + fork.tail.tokens.size();
-  result_.coverage = MakeCoverage(fork, fork.tail, documents);
-  tokens_to_read_ = static_cast<std::uint64_t>(task->tokens_left_to_read());
-  task_.emplace(*std::move(task));
-  return absl::OkStatus();
-}
-
-absl::StatusOr<Task> QuestionRun::Generate(const ReadingFork& fork, const Segment& tail,
-                                           std::uint64_t* prompt_tokens) const {
-  const bool at_start = fork.memory.tokens_read() == 0 && tail.tokens.empty();
-  TOME_ASSIGN_OR_RETURN(const Prompt prompt, BuildPrompt(*context_->model->tokenizer(),
-                                                         context_->model->info().chat_template, request_, at_start));
-  *prompt_tokens = prompt.tokens.size();
-  GenerationOptions options = request_.generation;
-  options.stop.insert(options.stop.end(), prompt.stop.begin(), prompt.stop.end());
-  options.stop_tokens.insert(options.stop_tokens.end(), prompt.stop_tokens.begin(), prompt.stop_tokens.end());
-  std::vector<TokenId> tokens = tail.tokens;
-  tokens.insert(tokens.end(), prompt.tokens.begin(), prompt.tokens.end());
-  return Task::Generate(fork.memory, std::move(tokens), std::move(options));
 }
 
 Task* QuestionRun::NextTask() {
   std::optional<Task> dropped;
   std::lock_guard lock(mutex_);
-  if (observer_ && task_) return &*task_;
+  if (observer_ && task_ && !task_->finished()) return &*task_;
   dropped.swap(task_);
   return nullptr;
 }
 
 void QuestionRun::OnStep(StepResult step, absl::Duration step_time) {
   std::optional<absl::Duration> first_token_after;
-  bool finished = false;
   {
     std::lock_guard lock(mutex_);
     if (!observer_) return;
-    const bool had_token = first_token_at_.has_value();
-    NoteTimesLocked(step, step_time);
-    if (!had_token && first_token_at_) first_token_after = *first_token_at_ - begin_;
-    if (step.tokens_read > 0) {
-      const auto left = static_cast<std::uint64_t>(task_->tokens_left_to_read());
-      ReportLocked(QuestionPhase::kReadingQuestion, tokens_to_read_ - left, tokens_to_read_);
-    }
-    result_.generated_tokens += step.tokens.size();
-    result_.answer += step.text;
-    AnswerDelta delta{.text = step.text};
-    if (request_.generation.log_probabilities) delta.tokens = step.tokens;
-    if (!delta.text.empty() || !delta.tokens.empty()) {
-      callbacks_.Post([observer = observer_, delta = std::move(delta)] { observer->OnDelta(delta); });
-    }
-    finished = step.finished && step.status.ok();
-    if (finished) {
-      result_.finish_reason = step.finish_reason;
-      result_.timings = TimingsLocked();
-    }
+    if (timer_.NoteStep(step, step_time)) first_token_after = timer_.Timings(result_.mode).time_to_first_token;
+    TakeStepLocked(step);
+    ReportStepLocked(step);
+    if (step.finished) result_.timings = timer_.Timings(result_.mode);
   }
   if (step.tokens_read > 0) context_->observer.OnPromptRead(step.tokens_read);
   if (!step.tokens.empty()) context_->observer.OnTokensGenerated(static_cast<std::int64_t>(step.tokens.size()));
   if (first_token_after) context_->observer.OnFirstToken(*first_token_after);
   if (!step.status.ok()) {
-    Finish(Annotate(step.status, "answering"));
-  } else if (finished) {
-    Finish(result_);
+    Finish(Annotate(WithQuestionDetails(step.status), search_ ? "searching" : "answering"));
+  } else if (step.finished) {
+    Complete();
   }
 }
 
-void QuestionRun::NoteTimesLocked(const StepResult& step, absl::Duration step_time) {
-  const absl::Duration now = context_->clock.Elapsed();
-  if (!reading_at_) reading_at_ = now - step_time;
-  if (!first_token_at_ && !step.tokens.empty()) first_token_at_ = now;
+void QuestionRun::TakeStepLocked(const StepResult& step) {
+  tokens_read_ += static_cast<std::uint64_t>(step.tokens_read);
+  if (step.phase == TaskPhase::kPrompt) prompt_tokens_read_ += static_cast<std::uint64_t>(step.tokens_read);
+  if (step.evidence) AddEvidence(*step.evidence, request_, search_, documents_, &result_);
+  if (result_.mode == AnswerMode::kReread && prompt_tokens_read_ > result_.attended_tokens) {
+    result_.prompt_tokens = prompt_tokens_read_ - result_.attended_tokens;
+  }
+  result_.generated_tokens += step.tokens.size();
+  result_.answer += step.text;
+  if (step.finished) result_.finish_reason = step.finish_reason;
 }
 
-QuestionTimings QuestionRun::TimingsLocked() const {
-  const absl::Duration now = context_->clock.Elapsed();
-  const absl::Duration queued_at = queued_at_.value_or(now);
-  const absl::Duration reading_at = reading_at_.value_or(queued_at_ ? now : queued_at);
-  const absl::Duration first_token_at = first_token_at_.value_or(reading_at_ ? now : reading_at);
-  return {.waiting = queued_at - begin_,
-          .queued = reading_at - queued_at,
-          .reading_question = first_token_at - reading_at,
-          .generating = first_token_at_ ? now - first_token_at : absl::ZeroDuration(),
-          .time_to_first_token = first_token_at_ ? first_token_at - begin_ : absl::ZeroDuration()};
+void QuestionRun::ReportStepLocked(const StepResult& step) {
+  if (step.phase != TaskPhase::kGenerating && step.status.ok()) {
+    const auto left = static_cast<std::uint64_t>(task_->tokens_left_to_read());
+    ReportLocked(PhaseOf(step, result_.mode), tokens_read_, tokens_read_ + left);
+  }
+  AnswerDelta delta{.text = step.text};
+  if (request_.generation.log_probabilities) delta.tokens = step.tokens;
+  if (delta.text.empty() && delta.tokens.empty()) return;
+  callbacks_.Post([observer = observer_, delta = std::move(delta)] { observer->OnDelta(delta); });
+}
+
+void QuestionRun::Complete() {
+  std::unique_lock lock(mutex_);
+  if (!request_.citations.include_text || result_.citations.empty() || !read_texts_) {
+    const QuestionResult result = result_;
+    lock.unlock();
+    return Finish(result);
+  }
+  std::vector<ByteRange> ranges;
+  for (const RoutedRegion& region : result_.citations) ranges.push_back(region.range);
+  const TextReader read_texts = std::exchange(read_texts_, nullptr);
+  lock.unlock();
+  read_texts(std::move(ranges), [self = shared_from_this()](absl::StatusOr<std::vector<std::string>> texts) {
+    self->TakeTexts(std::move(texts));
+  });
+}
+
+void QuestionRun::TakeTexts(absl::StatusOr<std::vector<std::string>> texts) {
+  if (!texts.ok()) return Finish(texts.status());
+  std::unique_lock lock(mutex_);
+  for (std::size_t i = 0; i < texts->size(); ++i) result_.citations[i].text = std::move((*texts)[i]);
+  const QuestionResult result = result_;
+  lock.unlock();
+  Finish(result);
 }
 
 }  // namespace tome::server

@@ -81,6 +81,7 @@ SessionInfo Session::Info() const {
                    .ingested_tokens = reading.ingested_tokens,
                    .state_bytes = reading.state_bytes,
                    .max_state_bytes = problem_.ok() ? reader_.max_state_bytes() : 0,
+                   .archive_bytes = reading.archive_bytes,
                    .problem = std::string(reading.failure.message()),
                    .model_digest = stored_.model_digest,
                    .tokenizer_digest = stored_.tokenizer_digest};
@@ -294,6 +295,9 @@ void Session::Publish(absl::Time now) {
 void Session::Ask(const std::shared_ptr<QuestionRun>& run) {
   reader_.Hold();
   run->SetEnded([self = shared_from_this(), run] { self->OnQuestionEnded(run); });
+  run->SetTextReader([self = shared_from_this()](std::vector<ByteRange> ranges, const auto& done) {
+    self->strand_.Post([self, ranges = std::move(ranges), done] { done(self->ReadTexts(ranges)); });
+  });
   {
     std::lock_guard lock(mutex_);
     questions_.insert(run);
@@ -368,6 +372,21 @@ void Session::LaunchQuestion(const std::shared_ptr<QuestionRun>& run) {
     return;
   }
   run->Launch(*std::move(fork), appender_.documents());
+}
+
+absl::StatusOr<std::vector<std::string>> Session::ReadTexts(const std::vector<ByteRange>& ranges) {
+  if (deleted_) return DeletedError(id_);
+  TOME_ASSIGN_OR_RETURN(SessionStore* const store, Store());
+  const std::vector<StoredDocument>& documents = appender_.documents();
+  std::vector<std::string> texts;
+  for (const ByteRange& range : ranges) {
+    const auto document = std::find_if(documents.begin(), documents.end(),
+                                       [&](const StoredDocument& stored) { return stored.name == range.document; });
+    if (document == documents.end()) return Internal("session {}: no document '{}' to cite", id_, range.document);
+    TOME_ASSIGN_OR_RETURN(texts.emplace_back(),
+                          store->ReadBytes(document - documents.begin(), *document, range.begin, range.end));
+  }
+  return texts;
 }
 
 // --- Watching ---

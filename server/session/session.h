@@ -74,6 +74,7 @@ class Session final : public std::enable_shared_from_this<Session>, private Read
   // Whether enough is read for the question.
   absl::StatusOr<bool> MayRun(QuestionRun& run);
   void LaunchQuestion(const std::shared_ptr<QuestionRun>& run);
+  absl::StatusOr<std::vector<std::string>> ReadTexts(const std::vector<ByteRange>& ranges);
 
   // --- From any thread ---
   void OnQuestionEnded(const std::shared_ptr<QuestionRun>& run);

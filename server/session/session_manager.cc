@@ -13,7 +13,9 @@
 #include "engine/base/status.h"
 #include "server/session/data_folder.h"
 #include "server/session/page_token.h"
+#include "server/session/prompt.h"
 #include "server/session/question_run.h"
+#include "server/session/search.h"
 #include "server/session/session.h"
 #include "server/session/session_context.h"
 
@@ -103,6 +105,8 @@ class SessionManagerImpl final : public SessionManager {
   absl::StatusOr<Subscription> Subscribe(const SessionId& id,
                                          std::function<void(const SessionProgress&)> on_progress) override;
   std::shared_ptr<Question> StartQuestion(QuestionRequest request, std::shared_ptr<QuestionObserver> observer) override;
+  std::shared_ptr<Question> StartSearch(SearchRequest request,
+                                        std::function<void(absl::StatusOr<SearchPage>)> done) override;
 
   void BeginDrain() override;
   bool WaitUntilDrained(absl::Duration grace) override { return context_->activity.Wait(grace); }
@@ -118,6 +122,7 @@ class SessionManagerImpl final : public SessionManager {
   };
 
   absl::StatusOr<std::shared_ptr<Session>> Find(const SessionId& id) const;
+  absl::Status Start(const std::shared_ptr<QuestionRun>& run);
   absl::StatusOr<StoredSession> NewSession(const CreateRequest& request) const;
   absl::Status CheckCreateLocked(const SessionId& id) const;
   void Make(const StoredSession& stored);
@@ -185,6 +190,7 @@ absl::StatusOr<StoredSession> SessionManagerImpl::NewSession(const CreateRequest
   if (options.sink_tokens == 0) options.sink_tokens = limits.default_memory_options.sink_tokens;
   if (options.window_tokens == 0) options.window_tokens = limits.default_memory_options.window_tokens;
   if (options.segment_tokens == 0) options.segment_tokens = limits.default_memory_options.segment_tokens;
+  if (options.region_tokens == 0) options.region_tokens = limits.default_memory_options.region_tokens;
   const ErrorDetails details = {.reason = "MEMORY_OPTIONS", .metadata = {{"field", "session.options"}}};
   TOME_RETURN_IF_ERROR(WithDetails(ValidateMemoryOptions(options, model.config), details));
   const std::size_t needed = Memory::MaxStateBytes(model.config, options, model.precision);
@@ -341,21 +347,33 @@ absl::StatusOr<Subscription> SessionManagerImpl::Subscribe(const SessionId& id,
 
 std::shared_ptr<Question> SessionManagerImpl::StartQuestion(QuestionRequest request,
                                                             std::shared_ptr<QuestionObserver> observer) {
-  auto run = std::make_shared<QuestionRun>(context_, std::move(request), std::move(observer));
-  const auto start = [&]() -> absl::Status {
-    TOME_RETURN_IF_ERROR(WithDetails(ValidateGenerationOptions(run->request().generation),
-                                     {.reason = "GENERATION_OPTIONS", .metadata = {{"field", "generation"}}}));
-    TOME_RETURN_IF_ERROR(CheckQuestionSize(run->request(), context_->options.max_question_bytes));
-    std::lock_guard lock(mutex_);  // so that none starts after BeginDrain
-    if (context_->draining) return context_->DrainingError();
-    const auto session = sessions_.find(run->request().session_id);
-    if (session == sessions_.end()) return NotFoundError(run->request().session_id);
-    TOME_RETURN_IF_ERROR(run->Enter());
-    session->second->Ask(run);
-    return absl::OkStatus();
-  };
-  if (absl::Status status = start(); !status.ok()) run->Finish(std::move(status));
+  auto run = std::make_shared<QuestionRun>(context_, std::move(request), std::nullopt, std::move(observer));
+  absl::Status status = WithDetails(ValidateGenerationOptions(run->request().generation),
+                                    {.reason = "GENERATION_OPTIONS", .metadata = {{"field", "generation"}}});
+  if (status.ok()) status = Start(run);
+  if (!status.ok()) run->Finish(std::move(status));
   return run;
+}
+
+std::shared_ptr<Question> SessionManagerImpl::StartSearch(SearchRequest request,
+                                                          std::function<void(absl::StatusOr<SearchPage>)> done) {
+  const absl::StatusOr<RegionSlice> slice = ToSlice(request);
+  auto run = std::make_shared<QuestionRun>(context_, ToQuestion(request), slice.value_or(RegionSlice()),
+                                           MakeSearchObserver(request, slice.value_or(RegionSlice()), std::move(done)));
+  absl::Status status = slice.ok() ? Start(run) : slice.status();
+  if (!status.ok()) run->Finish(std::move(status));
+  return run;
+}
+
+absl::Status SessionManagerImpl::Start(const std::shared_ptr<QuestionRun>& run) {
+  TOME_RETURN_IF_ERROR(CheckQuestionSize(run->request(), context_->options.max_question_bytes));
+  std::lock_guard lock(mutex_);  // so that none starts after BeginDrain
+  if (context_->draining) return context_->DrainingError();
+  const auto session = sessions_.find(run->request().session_id);
+  if (session == sessions_.end()) return NotFoundError(run->request().session_id);
+  TOME_RETURN_IF_ERROR(run->Enter());
+  session->second->Ask(run);
+  return absl::OkStatus();
 }
 
 // --- The end ---

@@ -172,6 +172,11 @@ class SessionManager {
   virtual std::shared_ptr<Question> StartQuestion(QuestionRequest request,
                                                   std::shared_ptr<QuestionObserver> observer) = 0;
 
+  // Finds the regions of text that `query` asks for: a question without an answer. `done` is called once, with the
+  // errors of a question, PAGE_TOKEN or SEARCH_CHANGED.
+  virtual std::shared_ptr<Question> StartSearch(SearchRequest request,
+                                                std::function<void(absl::StatusOr<SearchPage>)> done) = 0;
+
   // --- The end ---
 
   // From now on new work is refused with DRAINING; what runs goes on. Get and List still work.

@@ -310,6 +310,7 @@ ReadingStatus SessionReader::status() const {
           .bytes_per_second = rate_.bytes_per_second(),
           .resident = memory_.has_value(),
           .state_bytes = memory_ ? memory_->state_bytes() : 0,
+          .archive_bytes = memory_ ? memory_->archive_bytes() : 0,
           .by_this_model = by_this_model_,
           .failure = failure_};
 }

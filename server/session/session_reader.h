@@ -37,6 +37,7 @@ struct ReadingStatus {
   double bytes_per_second = 0;
   bool resident = false;
   std::size_t state_bytes = 0;
+  std::size_t archive_bytes = 0;
   bool by_this_model = false;  // the state was, or is being, made by the server's model
   absl::Status failure;        // why reading stopped for good
 };

@@ -12,18 +12,20 @@ namespace tome::server {
 namespace {
 
 constexpr std::int64_t kApplicationId = 0x546F6D65;  // "Tome"
-constexpr std::int64_t kFormatVersion = 1;
+// Version 1 had no region_tokens; its sessions have 64 and stay as they are.
+constexpr std::int64_t kFormatVersion = 2;
+constexpr std::int64_t kFirstFormatVersion = 1;
 
 // Times are microseconds since 1970. A chunk's crc32c is that of its data.
 constexpr char kSchema[] = R"sql(
   PRAGMA application_id = 1416588645;
-  PRAGMA user_version = 1;
+  PRAGMA user_version = 2;
   CREATE TABLE session (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
     id TEXT NOT NULL, request_id TEXT NOT NULL, display_name TEXT NOT NULL, version INTEGER NOT NULL,
     create_time INTEGER NOT NULL, update_time INTEGER NOT NULL,
     sink_tokens INTEGER NOT NULL, window_tokens INTEGER NOT NULL, segment_tokens INTEGER NOT NULL,
-    model_digest TEXT NOT NULL, tokenizer_digest TEXT NOT NULL) STRICT;
+    model_digest TEXT NOT NULL, tokenizer_digest TEXT NOT NULL, region_tokens INTEGER NOT NULL) STRICT;
   CREATE TABLE labels (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
   CREATE TABLE documents (
     ordinal INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, sealed INTEGER NOT NULL,
@@ -33,7 +35,13 @@ constexpr char kSchema[] = R"sql(
     data BLOB NOT NULL) STRICT;
   CREATE UNIQUE INDEX chunks_by_offset ON chunks (document, offset);
 )sql";
-static_assert(kApplicationId == 1416588645 && kFormatVersion == 1, "as in the schema");
+constexpr char kSelectSession[] =
+    "SELECT id, request_id, display_name, version, create_time, update_time, sink_tokens, window_tokens, "
+    "segment_tokens, model_digest, tokenizer_digest, region_tokens FROM session";
+constexpr char kSelectSessionV1[] =
+    "SELECT id, request_id, display_name, version, create_time, update_time, sink_tokens, window_tokens, "
+    "segment_tokens, model_digest, tokenizer_digest, 64 FROM session";
+static_assert(kApplicationId == 1416588645 && kFormatVersion == 2, "as in the schema");
 
 std::int64_t ToMicros(absl::Time time) { return absl::ToUnixMicros(time); }
 
@@ -61,7 +69,7 @@ absl::Status SessionStore::Create(const std::string& path, const StoredSession& 
   TOME_RETURN_IF_ERROR(database.Execute(kSchema));
   {
     TOME_ASSIGN_OR_RETURN(Statement insert,
-                          database.Prepare("INSERT INTO session VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+                          database.Prepare("INSERT INTO session VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
     TOME_RETURN_IF_ERROR(insert.BindText(0, session.id)
                              .BindText(1, session.request_id)
                              .BindText(2, session.display_name)
@@ -73,6 +81,7 @@ absl::Status SessionStore::Create(const std::string& path, const StoredSession& 
                              .BindInt(8, session.options.segment_tokens)
                              .BindText(9, session.model_digest)
                              .BindText(10, session.tokenizer_digest)
+                             .BindInt(11, session.options.region_tokens)
                              .Run());
   }
   TOME_RETURN_IF_ERROR(InsertLabels(database, session.labels));
@@ -88,14 +97,14 @@ absl::StatusOr<SessionStore> SessionStore::Open(const std::string& path, Session
 
 absl::Status SessionStore::CheckFormat() {
   TOME_ASSIGN_OR_RETURN(const std::int64_t application, ReadPragma(database_, "PRAGMA application_id"));
-  TOME_ASSIGN_OR_RETURN(const std::int64_t version, ReadPragma(database_, "PRAGMA user_version"));
+  TOME_ASSIGN_OR_RETURN(format_, ReadPragma(database_, "PRAGMA user_version"));
   if (application != kApplicationId) {
     return MakeError(absl::StatusCode::kDataLoss, fmt::format("session {}: session.db is not a session's file", id_),
                      {.reason = "STORED_DATA_DAMAGED", .metadata = {{"session", id_}}});
   }
-  if (version != kFormatVersion) {
-    return FailedPrecondition("session {}: session.db has format {}, this server reads format {}", id_, version,
-                              kFormatVersion);
+  if (format_ < kFirstFormatVersion || format_ > kFormatVersion) {
+    return FailedPrecondition("session {}: session.db has format {}, this server reads formats {} to {}", id_, format_,
+                              kFirstFormatVersion, kFormatVersion);
   }
   return absl::OkStatus();
 }
@@ -113,16 +122,14 @@ absl::StatusOr<StoredSession> SessionStore::Load() {
 }
 
 absl::Status SessionStore::LoadSession(StoredSession* session) {
-  TOME_ASSIGN_OR_RETURN(
-      Statement select,
-      database_.Prepare("SELECT id, request_id, display_name, version, create_time, update_time, sink_tokens, "
-                        "window_tokens, segment_tokens, model_digest, tokenizer_digest FROM session"));
+  TOME_ASSIGN_OR_RETURN(Statement select, database_.Prepare(format_ == 1 ? kSelectSessionV1 : kSelectSession));
   TOME_ASSIGN_OR_RETURN(const bool row, select.Step());
   if (row && select.Text(0) != id_) {
     return FailedPrecondition("session {}: its folder holds session '{}'; give the folder that name back", id_,
                               std::string(select.Text(0)));
   }
-  const bool good = row && IsPositiveInt(select.Int(6)) && IsPositiveInt(select.Int(7)) && IsPositiveInt(select.Int(8));
+  const bool good = row && IsPositiveInt(select.Int(6)) && IsPositiveInt(select.Int(7)) &&
+                    IsPositiveInt(select.Int(8)) && IsPositiveInt(select.Int(11));
   if (!good) {
     return MakeError(absl::StatusCode::kDataLoss, fmt::format("session {}: the stored metadata is damaged", id_),
                      {.reason = "STORED_DATA_DAMAGED", .metadata = {{"session", id_}}});
@@ -135,7 +142,8 @@ absl::Status SessionStore::LoadSession(StoredSession* session) {
   session->update_time = absl::FromUnixMicros(select.Int(5));
   session->options = {.sink_tokens = static_cast<int>(select.Int(6)),
                       .window_tokens = static_cast<int>(select.Int(7)),
-                      .segment_tokens = static_cast<int>(select.Int(8))};
+                      .segment_tokens = static_cast<int>(select.Int(8)),
+                      .region_tokens = static_cast<int>(select.Int(11))};
   session->model_digest = select.Text(9);
   session->tokenizer_digest = select.Text(10);
   return absl::OkStatus();
@@ -242,6 +250,17 @@ absl::StatusOr<std::string> SessionStore::ReadChunk(std::int64_t ordinal, const 
     return Damaged(document, offset, offset + data.size(), "their checksum does not match");
   }
   return std::string(data.substr(begin - offset));
+}
+
+absl::StatusOr<std::string> SessionStore::ReadBytes(std::int64_t ordinal, const StoredDocument& document,
+                                                    ByteOffset begin, ByteOffset end) {
+  std::string bytes;
+  while (begin + bytes.size() < end) {
+    TOME_ASSIGN_OR_RETURN(const std::string chunk, ReadChunk(ordinal, document, begin + bytes.size()));
+    bytes += chunk;
+  }
+  bytes.resize(end - begin);
+  return bytes;
 }
 
 absl::Status SessionStore::Damaged(const StoredDocument& document, ByteOffset begin, ByteOffset end,

@@ -66,6 +66,9 @@ class SessionStore {
 
   // The document's bytes from `begin` to the end of the chunk that holds it, at least one; 0 <= begin < document.size.
   absl::StatusOr<std::string> ReadChunk(std::int64_t ordinal, const StoredDocument& document, ByteOffset begin);
+  // The document's bytes begin <= i < end, end <= document.size.
+  absl::StatusOr<std::string> ReadBytes(std::int64_t ordinal, const StoredDocument& document, ByteOffset begin,
+                                        ByteOffset end);
 
  private:
   SessionStore(Database database, SessionId id) : database_(std::move(database)), id_(std::move(id)) {}
@@ -77,6 +80,7 @@ class SessionStore {
 
   Database database_;
   SessionId id_;
+  std::int64_t format_ = 0;  // of the database
 };
 
 }  // namespace tome::server

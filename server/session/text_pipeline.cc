@@ -3,6 +3,11 @@
 #include <utility>
 
 namespace tome::server {
+namespace {
+
+bool IsContinuationByte(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
+
+}  // namespace
 
 std::uint64_t Segment::num_bytes() const {
   std::uint64_t sum = 0;
@@ -21,10 +26,6 @@ ByteOffset SourceMap::ToSource(ByteOffset text_offset) {
     source_base_ = passed.source_offset + passed.source_bytes;
     replacements_.pop_front();
   }
-  // A token may end within a U+FFFD: the bytes that it stands for belong to the token that ends it.
-  if (!replacements_.empty() && replacements_.front().output_offset < text_offset) {
-    return replacements_.front().source_offset;
-  }
   return source_base_ + (text_offset - text_base_);
 }
 
@@ -41,12 +42,21 @@ void TextPipeline::Take(const std::vector<TextToken>& tokens) {
   }
   for (const TextToken& token : tokens) {
     text_end_ += token.num_bytes;
-    const ByteOffset end = source_map_.ToSource(text_end_);
+    const ByteOffset end = source_map_.ToSource(CharacterEnd());
     tokens_.push_back(token.id);
     spans_.push_back(
         {.document = document_, .num_bytes = static_cast<std::uint32_t>(end - source_end_), .begin = source_end_});
     source_end_ = end;
   }
+  const ByteOffset end = CharacterEnd();
+  text_.erase(0, end - text_begin_);
+  text_begin_ = end;
+}
+
+ByteOffset TextPipeline::CharacterEnd() const {
+  std::size_t size = text_end_ - text_begin_;
+  while (size < text_.size() && IsContinuationByte(text_[size])) --size;
+  return text_begin_ + size;
 }
 
 void TextPipeline::Cut(std::size_t size, std::deque<Segment>* segments) {
@@ -62,6 +72,7 @@ void TextPipeline::Cut(std::size_t size, std::deque<Segment>* segments) {
 void TextPipeline::AddText(std::string_view text, const std::vector<Utf8Replacement>& replacements,
                            std::deque<Segment>* segments) {
   source_map_.Add(replacements);
+  text_ += text;
   std::vector<TextToken> tokens;
   stream_->Append(text, &tokens);
   Take(tokens);
@@ -90,7 +101,8 @@ void TextPipeline::FinishDocument(std::deque<Segment>* segments) {
   if (!tokens_.empty()) Cut(tokens_.size(), segments);
 
   ++document_;
-  offset_ = text_end_ = source_end_ = 0;
+  offset_ = text_end_ = text_begin_ = source_end_ = 0;
+  text_.clear();
   replacer_ = Utf8Replacer();
   source_map_ = SourceMap();
   stream_ = tokenizer_->NewStream();
@@ -115,6 +127,8 @@ TextPipeline::TextPipeline(const TextPipeline& other, std::unique_ptr<TokenStrea
       replacer_(other.replacer_),
       source_map_(other.source_map_),
       stream_(std::move(stream)),
+      text_(other.text_),
+      text_begin_(other.text_begin_),
       text_end_(other.text_end_),
       source_end_(other.source_end_),
       tokens_(other.tokens_),

@@ -1,4 +1,5 @@
-// Stored bytes to segments of tokens: UTF-8 repair, incremental tokenization, and where each token's bytes are.
+// Stored bytes to segments of tokens: UTF-8 repair, incremental tokenization, and where each token's bytes are. Spans
+// begin and end at characters: where tokens share one, all its bytes belong to the last of them.
 #ifndef TOME_SERVER_SESSION_TEXT_PIPELINE_H_
 #define TOME_SERVER_SESSION_TEXT_PIPELINE_H_
 
@@ -28,7 +29,7 @@ struct Segment {
 class SourceMap {
  public:
   void Add(const std::vector<Utf8Replacement>& replacements);
-  // The source offset at which the text before `text_offset` ends.
+  // The source offset at which the text before `text_offset`, the end of a character, ends.
   ByteOffset ToSource(ByteOffset text_offset);
 
  private:
@@ -62,6 +63,8 @@ class TextPipeline {
   TextPipeline(const TextPipeline& other, std::unique_ptr<TokenStream> stream);
 
   void Take(const std::vector<TextToken>& tokens);
+  // Where the last whole character before text_end_ ends.
+  ByteOffset CharacterEnd() const;
   void AddText(std::string_view text, const std::vector<Utf8Replacement>& replacements, std::deque<Segment>* segments);
   void Cut(std::size_t size, std::deque<Segment>* segments);
 
@@ -75,8 +78,10 @@ class TextPipeline {
   Utf8Replacer replacer_;
   SourceMap source_map_;
   std::unique_ptr<TokenStream> stream_;
+  std::string text_;           // repaired text from text_begin_ on
+  ByteOffset text_begin_ = 0;  // CharacterEnd() when tokens were last taken
   ByteOffset text_end_ = 0;    // repaired text that has become tokens
-  ByteOffset source_end_ = 0;  // and the source bytes that it stands for
+  ByteOffset source_end_ = 0;  // and the source bytes that its whole characters stand for
   std::vector<TokenId> tokens_;
   std::vector<TokenSpan> spans_;
 };

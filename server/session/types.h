@@ -57,7 +57,8 @@ struct SessionInfo {
   std::uint64_t ingested_tokens = 0;
   std::size_t state_bytes = 0;  // held now; 0 when evicted
   std::size_t max_state_bytes = 0;
-  std::string problem;  // kFailed: why
+  std::size_t archive_bytes = 0;  // held now, beside the state
+  std::string problem;            // kFailed: why
   std::string model_digest;
   std::string tokenizer_digest;
 };
@@ -86,7 +87,7 @@ struct CreateRequest {
   std::string display_name;
   std::map<std::string, std::string> labels;
   // Fields at 0 take the server's defaults.
-  MemoryOptions options = {.sink_tokens = 0, .window_tokens = 0, .segment_tokens = 0};
+  MemoryOptions options = {.sink_tokens = 0, .window_tokens = 0, .segment_tokens = 0, .region_tokens = 0};
 };
 
 struct UpdateRequest {
@@ -130,6 +131,11 @@ struct Turn {
   std::string answer;
 };
 
+struct CitationOptions {
+  bool include_text = false;
+  int max_citations = 8;
+};
+
 struct QuestionRequest {
   SessionId session_id;
   std::string question;
@@ -137,6 +143,11 @@ struct QuestionRequest {
   std::string instruction;
   std::vector<Turn> turns;  // oldest first
   GenerationOptions generation;
+  AnswerMode mode = AnswerMode::kReread;
+  // kReread only, like all up to the citations.
+  Effort effort = Effort::kBalanced;
+  int budget_tokens = 0;  // of text that is read again; 0: 512, or half of the model's context if that is less
+  CitationOptions citations;
   // Wait until this many bytes of the session are read. A last part that is too short for a segment counts as read
   // once everything before it is, because the question reads it. More bytes than are stored: wait for them to come.
   std::uint64_t wait_for_ingested_bytes = 0;
@@ -145,7 +156,11 @@ struct QuestionRequest {
 enum class QuestionPhase {
   kWaitingForReading,  // for wait_for_ingested_bytes, or for the state to be rebuilt; counts bytes of the session
   kQueued,             // for the model
-  kReadingQuestion,    // counts tokens
+  // The following count tokens, over all of them; the total is an estimate until the text is found.
+  kReadingQuestion,  // pending bytes, and with kWindow the question
+  kRouting,          // the question is read for what it asks of the text, all regions are ranked
+  kReranking,        // the best regions are ranked by the model
+  kReadingText,      // the text that was found, with the question
 };
 
 struct QuestionProgress {
@@ -174,16 +189,45 @@ struct Coverage {
   std::uint64_t ingested_bytes = 0;  // read when the question began, without pending_bytes
   std::uint64_t ingested_tokens = 0;
   std::uint64_t pending_bytes = 0;  // after the last whole segment, read together with the question
-  std::vector<ByteRange> exact;     // attended exactly, in reading order, pending bytes included
+  std::vector<ByteRange> exact;     // in sink and window, in reading order, pending bytes included
+  // kWindow: read, but neither in sink nor window.
   std::uint64_t forgotten_bytes = 0;
+  // kReread: all that was read, pending bytes included; of that, neither in sink nor window; of that which was read
+  // again.
+  std::uint64_t searchable_bytes = 0;
+  std::uint64_t archive_only_bytes = 0;
+  std::uint64_t reread_bytes = 0;
+  std::uint64_t unread_bytes = 0;  // stored, neither read nor pending
 };
 
+// All but the last follow each other.
 struct QuestionTimings {
   absl::Duration waiting;
   absl::Duration queued;
   absl::Duration reading_question;
+  absl::Duration routing;
+  absl::Duration reranking;
+  absl::Duration reading_text;
   absl::Duration generating;
   absl::Duration time_to_first_token;
+};
+
+// A run of neighbouring regions that was read again.
+struct RereadPassage {
+  ByteRange range;
+  int tokens = 0;
+  double score = 0;
+};
+
+// A region that a question was routed to.
+struct RoutedRegion {
+  ByteRange range;
+  double score = 0;  // see FoundRegion, also for what follows
+  double attention_mass = 0;
+  double stem_score = 0;
+  double token_score = 0;
+  std::optional<double> log_likelihood;  // absent where not reranked
+  std::string text;                      // the range's bytes, when asked for
 };
 
 struct QuestionResult {
@@ -191,9 +235,40 @@ struct QuestionResult {
   FinishReason finish_reason = FinishReason::kNone;
   std::uint64_t prompt_tokens = 0;  // of instruction, turns and question; without pending bytes
   std::uint64_t generated_tokens = 0;
-  std::uint64_t attended_tokens = 0;  // of the session: kept and pending
+  std::uint64_t attended_tokens = 0;  // of the session: kept and pending, or of the passages
   QuestionTimings timings;
   Coverage coverage;
+  AnswerMode mode = AnswerMode::kReread;
+  // kReread only.
+  Effort effort = Effort::kBalanced;
+  int budget_tokens = 0;
+  std::uint64_t regions_scanned = 0;
+  std::uint64_t regions_found = 0;      // of which the citations are some
+  std::vector<RereadPassage> passages;  // in the order of the prompt
+  std::vector<RoutedRegion> citations;  // best first
+};
+
+// --- Search ---
+
+struct SearchRequest {
+  SessionId session_id;
+  std::string query;
+  Effort effort = Effort::kBalanced;
+  int page_size = 10;
+  std::string page_token;  // empty: the first page
+  bool include_text = false;
+  std::uint64_t wait_for_ingested_bytes = 0;  // as of a question
+};
+
+struct SearchPage {
+  std::vector<RoutedRegion> regions;  // best first
+  std::string next_page_token;        // empty on the last page
+  std::uint64_t ingested_bytes = 0;
+  std::uint64_t ingested_tokens = 0;
+  std::uint64_t pending_bytes = 0;
+  std::uint64_t regions_scanned = 0;
+  Effort effort = Effort::kBalanced;
+  QuestionTimings timings;
 };
 
 }  // namespace tome::server

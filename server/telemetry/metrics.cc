@@ -21,6 +21,18 @@ auto& Family(Builder builder, prometheus::Registry& registry, const char* name, 
   return builder.Name(name).Help(help).Register(registry);
 }
 
+struct Phase {
+  const char* name;
+  absl::Duration QuestionRecord::* duration;
+};
+constexpr Phase kPhases[] = {{"waiting", &QuestionRecord::waiting},
+                             {"queued", &QuestionRecord::queued},
+                             {"reading_question", &QuestionRecord::reading_question},
+                             {"routing", &QuestionRecord::routing},
+                             {"reranking", &QuestionRecord::reranking},
+                             {"reading_text", &QuestionRecord::reading_text},
+                             {"generating", &QuestionRecord::generating}};
+
 }  // namespace
 
 Metrics::Metrics(const Build& build)
@@ -46,6 +58,8 @@ Metrics::Metrics(const Build& build)
       question_ok_(question_duration_.Add({{"outcome", "ok"}}, QuestionBuckets())),
       question_cancelled_(question_duration_.Add({{"outcome", "cancelled"}}, QuestionBuckets())),
       question_error_(question_duration_.Add({{"outcome", "error"}}, QuestionBuckets())),
+      question_phases_(Family(BuildCounter(), *registry_, "tome_question_phase_seconds_total",
+                              "Time of questions and searches that ended, by what it went into.")),
       bytes_appended_(
           Family(BuildCounter(), *registry_, "tome_bytes_appended_total", "Bytes of documents made durable.").Add({})),
       commit_seconds_(Family(BuildHistogram(), *registry_, "tome_commit_seconds", "One commit of documents to disk.")
@@ -63,6 +77,7 @@ Metrics::Metrics(const Build& build)
   Family(BuildGauge(), *registry_, "tome_build_info", "What this server was built from.")
       .Add({{"version", build.version}, {"revision", build.revision}})
       .Set(1);
+  for (const Phase& phase : kPhases) question_phases_.Add({{"phase", phase.name}});
 }
 
 void Metrics::OnCallFinished(const CallRecord& record) {
@@ -88,7 +103,13 @@ void Metrics::OnQuestionFinished(const QuestionRecord& record) {
   prometheus::Histogram& outcome = record.status.ok()                 ? question_ok_
                                    : absl::IsCancelled(record.status) ? question_cancelled_
                                                                       : question_error_;
-  outcome.Observe(absl::ToDoubleSeconds(record.waiting + record.queued + record.reading_question + record.generating));
+  absl::Duration total;
+  for (const Phase& phase : kPhases) {
+    const absl::Duration duration = record.*phase.duration;
+    total += duration;
+    question_phases_.Add({{"phase", phase.name}}).Increment(absl::ToDoubleSeconds(duration));
+  }
+  outcome.Observe(absl::ToDoubleSeconds(total));
 }
 
 void Metrics::OnBytesStored(std::uint64_t bytes, absl::Duration commit_time) {

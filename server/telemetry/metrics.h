@@ -6,7 +6,10 @@
 //   tome_tokens_generated_total               counter    of answers
 //   tome_segment_seconds                      histogram  one forward pass over a segment
 //   tome_time_to_first_token_seconds          histogram  from the question to the first token of its answer
-//   tome_question_duration_seconds{outcome}   histogram  outcome "ok", "cancelled" or "error"
+//   tome_question_duration_seconds{outcome}   histogram  questions and searches, "ok", "cancelled" or "error"
+//   tome_question_phase_seconds_total{phase}  counter    what their time went into: "waiting", "queued",
+//                                                        "reading_question", "routing", "reranking", "reading_text",
+//                                                        "generating"
 //   tome_bytes_appended_total                 counter    bytes of documents made durable
 //   tome_commit_seconds                       histogram  one commit to disk
 //   tome_sessions, tome_sessions_resident     gauge      all; those whose state is in memory
@@ -71,6 +74,7 @@ class Metrics : public Observer, public CallObserver {
   prometheus::Histogram& question_ok_;
   prometheus::Histogram& question_cancelled_;
   prometheus::Histogram& question_error_;
+  prometheus::Family<prometheus::Counter>& question_phases_;
   prometheus::Counter& bytes_appended_;
   prometheus::Histogram& commit_seconds_;
   prometheus::Gauge& sessions_;

@@ -14,7 +14,7 @@
 
 namespace tome::server {
 
-// How a question ended, with its figures. Counts are 0 for what it did not get to.
+// How a question or a search ended, with its figures. Counts are 0 for what it did not get to.
 struct QuestionRecord {
   std::string session_id;
   absl::Status status;
@@ -23,6 +23,9 @@ struct QuestionRecord {
   absl::Duration waiting;
   absl::Duration queued;
   absl::Duration reading_question;
+  absl::Duration routing;
+  absl::Duration reranking;
+  absl::Duration reading_text;
   absl::Duration generating;
 };
 

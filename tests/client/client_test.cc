@@ -77,6 +77,22 @@ TEST_F(ClientTest, DoesNotTryAgainAfterErrorsThatStay) {
   EXPECT_TRUE(delays_.empty());
 }
 
+TEST_F(ClientTest, SearchesAlsoAfterErrorsThatPass) {
+  server_.AddSession("s");
+  server_.AddCallFault({grpc::StatusCode::UNAVAILABLE, "starting"});
+  v1::SearchRequest request;
+  request.set_session("sessions/s");
+  request.set_query("light");
+  request.set_page_size(2);
+  const auto page = client_->Search(request);
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_EQ(page->regions_size(), 2);
+  EXPECT_EQ(delays_.size(), 1);
+  EXPECT_EQ(server_.last_search().query(), "light");
+  request.set_session("sessions/none");
+  EXPECT_EQ(client_->Search(request).status().code(), absl::StatusCode::kNotFound);
+}
+
 TEST_F(ClientTest, GivesUpOnAServerThatIsNotThere) {
   server_.Stop();
   EXPECT_EQ(client_->GetModel().status().code(), absl::StatusCode::kUnavailable);

@@ -146,11 +146,12 @@ class CommandTest : public ::testing::Test {
 TEST_F(CommandTest, ExplainsItself) {
   const Outcome help = Run({"--help"});
   EXPECT_EQ(help.exit_code, 0);
-  for (const char* text : {"create", "append", "ask", "list", "show", "watch", "delete", "model", "tokenize",
+  for (const char* text : {"create", "append", "ask", "search", "list", "show", "watch", "delete", "model", "tokenize",
                            "TOME_SERVER", "Exit codes", "tome append bible bible.txt"}) {
     EXPECT_THAT(help.out, HasSubstr(text));
   }
-  for (const char* command : {"create", "append", "ask", "list", "show", "watch", "delete", "model", "tokenize"}) {
+  for (const char* command :
+       {"create", "append", "ask", "search", "list", "show", "watch", "delete", "model", "tokenize"}) {
     const Outcome outcome = Run({command, "--help"});
     EXPECT_EQ(outcome.exit_code, 0);
     EXPECT_THAT(outcome.out, HasSubstr("Examples:\n  ")) << command;
@@ -168,6 +169,17 @@ TEST_F(CommandTest, ExitsWith2WhenCalledWrongly) {
                                                        {"list", "--timeout", "-1"},
                                                        {"ask", "s", "why?", "--form", "verse"},
                                                        {"ask", "s", "why?", "--max-tokens", "many"},
+                                                       {"ask", "s", "why?", "--mode", "attend"},
+                                                       {"ask", "s", "why?", "--effort", "heroic"},
+                                                       {"ask", "s", "why?", "--budget", "-1"},
+                                                       {"ask", "s", "why?", "--cite", "some"},
+                                                       {"ask", "s", "why?", "--mode", "window", "--cite"},
+                                                       {"ask", "s", "why?", "--mode", "window", "--effort", "fast"},
+                                                       {"ask", "s", "why?", "--mode", "window", "--budget", "99"},
+                                                       {"search", "s"},
+                                                       {"search", "s", "light", "--limit", "0"},
+                                                       {"search", "s", "light", "--limit", "257"},
+                                                       {"search", "s", "\xff"},
                                                        {"create", "--label", "no-value"},
                                                        {"append", "s", "/no/such/file"},
                                                        {"append", "s", "/"},
@@ -182,14 +194,15 @@ TEST_F(CommandTest, ExitsWith2WhenCalledWrongly) {
 }
 
 TEST_F(CommandTest, CreatesASession) {
-  const Outcome outcome = Run(
-      {"create", "--id", "bible", "--name", "King James", "--label", "a=1", "--label", "b=x=y", "--window", "4096"});
+  const Outcome outcome = Run({"create", "--id", "bible", "--name", "King James", "--label", "a=1", "--label", "b=x=y",
+                               "--window", "4096", "--region", "32"});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_EQ(outcome.out, "sessions/bible\n");
   const v1::CreateSessionRequest request = server_.last_create();
   EXPECT_EQ(request.session().display_name(), "King James");
   EXPECT_EQ(request.session().labels().at("b"), "x=y");
   EXPECT_EQ(request.session().options().window_tokens(), 4096);
+  EXPECT_EQ(request.session().options().region_tokens(), 32);
   const Outcome again = Run({"create", "--id", "bible"});
   EXPECT_EQ(again.exit_code, 5);
   EXPECT_THAT(again.err, HasSubstr("exists"));
@@ -387,6 +400,62 @@ TEST_F(CommandTest, StreamsAnAnswerAndSumsUp) {
   EXPECT_EQ(request.generation().seed(), 7);
   EXPECT_THAT(request.generation().stop(), ElementsAre("a", "b"));
   EXPECT_FALSE(request.generation().log_probabilities());
+  EXPECT_EQ(request.mode(), v1::ANSWER_MODE_UNSPECIFIED);
+  EXPECT_EQ(request.effort(), v1::EFFORT_UNSPECIFIED);
+  EXPECT_FALSE(request.citations().include_text());
+}
+
+TEST_F(CommandTest, CitesWhatAnAnswerRestsOn) {
+  server_.AddSession("s");
+  const Outcome outcome =
+      Run({"ask", "s", "why?", "--mode", "reread", "--effort", "thorough", "--budget", "300", "--cite", "2"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out,
+            "In the beginning\n"
+            "\n"
+            "#  SCORE  BYTES         TEXT\n"
+            "1  0.500  book:0-60     In the beginning God created the heaven and the earth.\n"
+            "2  0.250  book:100-160  And the earth was void.\n");
+  const v1::AskRequest request = server_.last_question();
+  EXPECT_EQ(request.mode(), v1::ANSWER_MODE_REREAD);
+  EXPECT_EQ(request.effort(), v1::EFFORT_THOROUGH);
+  EXPECT_EQ(request.budget_tokens(), 300);
+  EXPECT_EQ(request.citations().max_citations(), 2);
+  EXPECT_TRUE(request.citations().include_text());
+
+  EXPECT_THAT(Run({"ask", "s", "why?", "--cite"}).out, HasSubstr("3  0.167  book:200-260"));
+  EXPECT_EQ(server_.last_question().citations().max_citations(), 8);
+  EXPECT_THAT(Run({"ask", "s", "why?", "--cite-text"}).out,
+              HasSubstr("[1] book:0-60  score 0.500\n    In the beginning God\n    created the heaven"));
+  EXPECT_EQ(Run({"ask", "s", "why?", "--mode", "window"}).out, "In the beginning\n");
+  EXPECT_EQ(server_.last_question().mode(), v1::ANSWER_MODE_WINDOW);
+}
+
+TEST_F(CommandTest, SearchesWithoutAnAnswer) {
+  server_.AddDocument("s", {.name = "book", .bytes = "text"});
+  const Outcome outcome = Run({"search", "s", "light", "--effort", "fast", "--limit", "2", "--wait-for-all"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out,
+            "#  SCORE  BYTES         TEXT\n"
+            "1  0.500  book:0-60     In the beginning God created the heaven and the earth.\n"
+            "2  0.250  book:100-160  And the earth was void.\n");
+  EXPECT_THAT(outcome.err, HasSubstr("1,234 regions of 78,976 tokens"));
+  const v1::SearchRequest request = server_.last_search();
+  EXPECT_EQ(request.session(), "sessions/s");
+  EXPECT_EQ(request.query(), "light");
+  EXPECT_EQ(request.effort(), v1::EFFORT_FAST);
+  EXPECT_EQ(request.page_size(), 2);
+  EXPECT_EQ(request.wait_for_ingested_bytes(), 4);
+  EXPECT_THAT(Run({"search", "s", "light", "--text"}).out,
+              HasSubstr("[3] book:200-260  score 0.167\n    And God said"));
+  EXPECT_EQ(server_.last_search().page_size(), 10);
+  EXPECT_EQ(Run({"search", "none", "light"}).exit_code, 3);
+
+  const Json json = Json::parse(Run({"search", "s", "light", "--output", "json"}).out);
+  EXPECT_EQ(json["regions"].size(), 3);
+  EXPECT_EQ(json["regions"][1]["range"]["begin"], 100);
+  EXPECT_EQ(json["regions"][1]["text"], "And the earth was void.");
+  EXPECT_EQ(json["regions_scanned"], 1234);
 }
 
 TEST_F(CommandTest, AnswersInJsonLines) {
@@ -402,6 +471,8 @@ TEST_F(CommandTest, AnswersInJsonLines) {
   EXPECT_EQ(lines[1]["tokens"][0]["log_probability"], -0.25);
   EXPECT_EQ(lines[3]["event"], "result");
   EXPECT_EQ(lines[3]["answer"], "In the beginning");
+  EXPECT_EQ(lines[3]["mode"], "reread");
+  EXPECT_EQ(lines[3]["citations"][0]["range"]["document"], "book");
   EXPECT_EQ(lines[3]["timings"]["generating_seconds"], 0.5);
   EXPECT_EQ(server_.last_question().wait_for_ingested_bytes(), 4);
 }

@@ -25,6 +25,21 @@ std::map<std::string, std::string> Committed(const FakeDocument& document) {
   return {{"document", document.name}, {"committed_offset", std::to_string(document.bytes.size())}};
 }
 
+// The best of three regions of "book"; 0 means all.
+template <typename Region>
+void SetRegions(int limit, bool include_text, google::protobuf::RepeatedPtrField<Region>* regions) {
+  constexpr const char* kTexts[] = {"In the beginning God\ncreated the heaven and the earth.",
+                                    "And the earth was void.", "And God said, Let there be light."};
+  for (int i = 0; i < 3 && (limit == 0 || i < limit); ++i) {
+    Region& region = *regions->Add();
+    region.mutable_range()->set_document("book");
+    region.mutable_range()->set_begin(100 * i);
+    region.mutable_range()->set_end(100 * i + 60);
+    region.set_score(0.5 / (i + 1));
+    if (include_text) region.set_text(kTexts[i]);
+  }
+}
+
 }  // namespace
 
 grpc::Status MakeError(grpc::StatusCode code, const std::string& message, const std::string& reason,
@@ -142,6 +157,10 @@ int FakeServer::append_calls() {
 v1::AskRequest FakeServer::last_question() {
   std::lock_guard lock(mutex_);
   return last_question_;
+}
+v1::SearchRequest FakeServer::last_search() {
+  std::lock_guard lock(mutex_);
+  return last_search_;
 }
 v1::CreateSessionRequest FakeServer::last_create() {
   std::lock_guard lock(mutex_);
@@ -442,11 +461,28 @@ grpc::Status FakeServer::Ask(grpc::ServerContext* context, const v1::AskRequest*
   if (context->IsCancelled()) return grpc::Status::CANCELLED;
   if (!answer_end_.ok()) return answer_end_;
   result.set_finish_reason(v1::AskResult::FINISH_REASON_STOP_TOKEN);
+  result.set_mode(request->mode() == v1::ANSWER_MODE_WINDOW ? v1::ANSWER_MODE_WINDOW : v1::ANSWER_MODE_REREAD);
+  if (result.mode() == v1::ANSWER_MODE_REREAD) {
+    SetRegions(static_cast<int>(request->citations().max_citations()), request->citations().include_text(),
+               result.mutable_citations());
+  }
   result.mutable_usage()->set_prompt_tokens(7);
   result.mutable_usage()->set_generated_tokens(deltas_.size());
   result.mutable_timings()->mutable_generating()->set_nanos(500'000'000);
   *response.mutable_result() = result;
   writer->Write(response);
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeServer::Search(grpc::ServerContext*, const v1::SearchRequest* request, v1::SearchResponse* response) {
+  std::lock_guard lock(mutex_);
+  last_search_ = *request;
+  if (const grpc::Status fault = NextCallFault(); !fault.ok()) return fault;
+  const std::string id = IdOf(request->session());
+  if (!sessions_.contains(id)) return NoSession(id);
+  SetRegions(request->page_size(), request->include_text(), response->mutable_regions());
+  response->set_regions_scanned(1234);
+  response->set_ingested_tokens(78'976);
   return grpc::Status::OK;
 }
 

@@ -77,6 +77,7 @@ class FakeServer : public v1::SessionService::Service, public v1::ModelService::
   int messages_stored();
   int append_calls();
   v1::AskRequest last_question();
+  v1::SearchRequest last_search();
   v1::CreateSessionRequest last_create();
   std::vector<v1::InvalidUtf8Policy> policies();
   // Waits (at most a minute) until the condition, called under the server's lock, holds.
@@ -95,6 +96,8 @@ class FakeServer : public v1::SessionService::Service, public v1::ModelService::
                       grpc::ServerReaderWriter<v1::AppendResponse, v1::AppendRequest>* stream) override;
   grpc::Status Watch(grpc::ServerContext*, const v1::WatchRequest*, grpc::ServerWriter<v1::WatchResponse>*) override;
   grpc::Status Ask(grpc::ServerContext*, const v1::AskRequest*, grpc::ServerWriter<v1::AskResponse>*) override;
+  // Finds the same three regions of "book" whatever is asked.
+  grpc::Status Search(grpc::ServerContext*, const v1::SearchRequest*, v1::SearchResponse*) override;
   grpc::Status GetModel(grpc::ServerContext*, const v1::GetModelRequest*, v1::Model*) override;
   grpc::Status Tokenize(grpc::ServerContext*, const v1::TokenizeRequest*, v1::TokenizeResponse*) override;
 
@@ -131,6 +134,7 @@ class FakeServer : public v1::SessionService::Service, public v1::ModelService::
   int messages_stored_ = 0;
   int append_calls_ = 0;
   v1::AskRequest last_question_;
+  v1::SearchRequest last_search_;
   v1::CreateSessionRequest last_create_;
   std::vector<v1::InvalidUtf8Policy> policies_;
 };

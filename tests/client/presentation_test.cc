@@ -11,6 +11,7 @@
 #include "client/command/format.h"
 #include "client/command/json.h"
 #include "client/command/progress.h"
+#include "client/command/regions.h"
 #include "client/command/table.h"
 #include "client/errors.h"
 #include "tests/client/fake_server.h"
@@ -54,6 +55,17 @@ TEST(FormatTest, MakesTextOfOthersHarmless) {
   EXPECT_EQ(Printable("a\nb\tc"), "a\\nb\\tc");
   EXPECT_EQ(Printable("a\nb\tc\r", /*keep_lines=*/true), "a\nb\tc\\x0d");
   EXPECT_EQ(Printable("bad \xff."), "bad \ufffd.");
+}
+
+TEST(FormatTest, CutsTextToALine) {
+  EXPECT_EQ(Excerpt(" two\n\twords\r\n ", 9), "two words");
+  EXPECT_EQ(Excerpt("two words", 8), "two w...");
+  EXPECT_EQ(Excerpt("two words", 3), "...");
+  EXPECT_EQ(Excerpt("", 9), "");
+  EXPECT_EQ(Excerpt("\u6f22\u5b57\u6f22\u5b57", 8), "\u6f22\u5b57\u6f22\u5b57");
+  EXPECT_EQ(Excerpt("\u6f22\u5b57\u6f22\u5b57", 7), "\u6f22\u5b57...");
+  EXPECT_EQ(Excerpt("a\x1b[2J", 80), "a\\x1b[2J");
+  EXPECT_EQ(DisplayWidth(Excerpt(std::string(100'000, 'x'), 72)), 72);
 }
 
 TEST(FormatTest, QuotesWordsForAShell) {
@@ -223,8 +235,9 @@ TEST(JsonTest, ShowsAnErrorWithItsDetails) {
   EXPECT_EQ(Json::parse(Dump(ErrorToJson(absl::InternalError("\xff"))))["error"]["message"], "\ufffd");
 }
 
-TEST(AskSummaryTest, TellsUsageTimesAndCoverageInOneLine) {
+v1::AskResult SomeResult(v1::AnswerMode mode) {
   v1::AskResult result;
+  result.set_mode(mode);
   result.set_finish_reason(v1::AskResult::FINISH_REASON_MAX_TOKENS);
   result.mutable_usage()->set_prompt_tokens(45);
   result.mutable_usage()->set_generated_tokens(120);
@@ -232,21 +245,54 @@ TEST(AskSummaryTest, TellsUsageTimesAndCoverageInOneLine) {
   result.mutable_timings()->mutable_generating()->set_seconds(4);
   result.mutable_timings()->mutable_queued()->set_seconds(1);
   result.mutable_timings()->mutable_time_to_first_token()->set_seconds(2);
-  v1::Coverage& coverage = *result.mutable_coverage();
-  coverage.set_durable_bytes(5'000'000);
-  coverage.set_ingested_bytes(4'000'000);
-  coverage.set_ingested_tokens(1'000'000);
-  coverage.set_pending_bytes(1000);
-  coverage.set_forgotten_bytes(3'900'000);
-  v1::ByteRange& range = *coverage.add_exact();
+  result.mutable_coverage()->set_durable_bytes(5'000'000);
+  result.mutable_coverage()->set_ingested_tokens(1'000'000);
+  result.mutable_coverage()->set_unread_bytes(999'000);
+  return result;
+}
+
+TEST(AskSummaryTest, TellsUsageTimesAndCoverageInOneLine) {
+  v1::AskResult result = SomeResult(v1::ANSWER_MODE_WINDOW);
+  result.mutable_coverage()->set_forgotten_bytes(3'900'000);
+  v1::ByteRange& range = *result.mutable_coverage()->add_exact();
   range.set_document("bible");
   range.set_end(300);
   EXPECT_EQ(
       FormatAskSummary(result),
       "cut at --max-tokens | 45 prompt + 120 generated tokens at 30.0 tokens/s | first token after 2.0 s (queued "
-      "1.0 s) | saw 2,112 of 1,000,000 tokens read (bytes bible 0-300), 3.9 MB have left the window, 999.0 KB are "
+      "1.0 s) | saw 2,112 of 1,000,000 tokens read (bytes bible:0-300), 3.9 MB have left the window, 999.0 KB are "
       "not read yet");
   EXPECT_THAT(FormatAskSummary({}), Not(HasSubstr("\n")));
+}
+
+TEST(AskSummaryTest, TellsWhatWasReadAgain) {
+  v1::AskResult result = SomeResult(v1::ANSWER_MODE_REREAD);
+  result.set_regions_scanned(15'625);
+  result.add_passages();
+  result.add_passages();
+  result.mutable_timings()->mutable_routing()->set_nanos(60'000'000);
+  result.mutable_timings()->mutable_reranking()->set_nanos(500'000'000);
+  result.mutable_timings()->mutable_reading_text()->set_nanos(440'000'000);
+  EXPECT_EQ(FormatAskSummary(result),
+            "cut at --max-tokens | 45 prompt + 120 generated tokens at 30.0 tokens/s | first token after 2.0 s (queued "
+            "1.0 s, finding text 0.1 s, ranking it 0.5 s, reading it 0.4 s) | read 2,112 tokens again in 2 passages, "
+            "found in 15,625 regions of 1,000,000 tokens, 999.0 KB are not read yet");
+}
+
+TEST(RegionsTest, AreATableOrTheirWholeText) {
+  google::protobuf::RepeatedPtrField<v1::SearchRegion> regions;
+  EXPECT_EQ(RenderRegions(regions, /*whole_text=*/true), "");
+  v1::SearchRegion& region = *regions.Add();
+  region.mutable_range()->set_document("evil\x1b[2J");
+  region.mutable_range()->set_begin(1200);
+  region.mutable_range()->set_end(1475);
+  region.set_score(0.98765);
+  region.set_text("One \x1b[2Jline.\nAnother.");
+  EXPECT_EQ(RenderRegions(regions, /*whole_text=*/false),
+            "#  SCORE  BYTES                  TEXT\n"
+            "1  0.988  evil\\x1b[2J:1200-1475  One \\x1b[2Jline. Another.\n");
+  EXPECT_EQ(RenderRegions(regions, /*whole_text=*/true),
+            "[1] evil\\x1b[2J:1200-1475  score 0.988\n    One \\x1b[2Jline.\n    Another.\n\n");
 }
 
 TEST(ErrorTextTest, SaysWhatHappenedAndWhatToDo) {

@@ -11,6 +11,7 @@
 #include "engine/generation/prompt_form.h"
 #include "engine/generation/search_task.h"
 #include "engine/model/llama_model.h"
+#include "tests/support/engine_models.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/tiny_profile.h"
 

@@ -14,15 +14,19 @@ class AskTest : public ServerFixture {
   AskTest() {
     Start();
     session_ = CreateSession("book");
-    AppendDocument(session_, "doc", SomeText(10'000));
+    AppendDocument(session_, "doc", text_);
     WatchToTheEnd(session_);
   }
 
+  // Far more than the window, with something early in it that is nowhere else.
+  const std::string sentence_ = "A zebra from Zanzibar paints violins.\n";
+  const std::string text_ = SomeText(1000, 1) + sentence_ + SomeText(9000 - sentence_.size(), 2);
   std::string session_;
 };
 
 TEST_F(AskTest, ResultTellsUsageTimingsAndCoverage) {
   v1::AskRequest request = Question(session_, "What is it about?", 5);
+  request.set_mode(v1::ANSWER_MODE_WINDOW);
   request.mutable_generation()->set_log_probabilities(true);
   grpc::ClientContext context;
   const auto stream = stub_->Ask(&context, request);
@@ -43,6 +47,38 @@ TEST_F(AskTest, ResultTellsUsageTimingsAndCoverage) {
   for (const v1::ByteRange& range : coverage.exact()) exact += range.end() - range.begin();
   EXPECT_EQ(exact + coverage.forgotten_bytes(), 10'000u);
   EXPECT_GT(coverage.forgotten_bytes(), 0u);
+}
+
+TEST_F(AskTest, TextThatHasLeftTheWindowIsFoundAndCited) {
+  const auto holds_sentence = [this](const v1::ByteRange& range) {
+    return range.document() == "doc" && range.begin() < 1000 + sentence_.size() && range.end() > 1000;
+  };
+  v1::SearchRequest search;
+  search.set_session(session_);
+  search.set_query("Which zebra paints violins?");
+  search.set_effort(v1::EFFORT_FAST);  // by words: the tiny model's weights are random
+  search.set_include_text(true);
+  grpc::ClientContext context;
+  v1::SearchResponse page;
+  ASSERT_TRUE(stub_->Search(&context, search, &page).ok());
+  ASSERT_GT(page.regions_size(), 0);
+  const v1::ByteRange& found = page.regions(0).range();
+  EXPECT_TRUE(holds_sentence(found)) << found.DebugString();
+  EXPECT_EQ(page.regions(0).text(), text_.substr(found.begin(), found.end() - found.begin()));
+  EXPECT_FALSE(page.next_page_token().empty());
+
+  v1::AskRequest request = Question(session_, search.query());
+  request.set_effort(v1::EFFORT_FAST);
+  request.mutable_citations()->set_include_text(true);
+  v1::AskResult result;
+  ASSERT_TRUE(Ask(request, &result).ok());
+  EXPECT_EQ(result.mode(), v1::ANSWER_MODE_REREAD);
+  ASSERT_GT(result.citations_size(), 0);
+  EXPECT_EQ(result.citations(0).range().SerializeAsString(), found.SerializeAsString());
+  EXPECT_EQ(result.citations(0).text(), page.regions(0).text());
+  for (const v1::ByteRange& range : result.coverage().exact()) EXPECT_FALSE(holds_sentence(range));
+  // The best passage comes last in the prompt.
+  EXPECT_TRUE(holds_sentence(result.passages(result.passages_size() - 1).range()));
 }
 
 TEST_F(AskTest, SameSeedSameAnswer) {

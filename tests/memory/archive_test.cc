@@ -7,6 +7,7 @@
 #include <random>
 
 #include "engine/text/word_stems.h"
+#include "tests/support/engine_models.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/tiny_profile.h"
 

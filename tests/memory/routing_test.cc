@@ -11,6 +11,7 @@
 #include <set>
 
 #include "engine/text/word_stems.h"
+#include "tests/support/engine_models.h"
 #include "tests/support/tiny_profile.h"
 
 namespace tome {

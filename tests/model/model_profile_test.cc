@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tests/support/engine_models.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/tiny_profile.h"
 

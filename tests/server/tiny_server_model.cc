@@ -4,34 +4,19 @@
 #include <random>
 #include <utility>
 
+#include "engine/base/utf8.h"
 #include "gtest/gtest.h"
-#include "tests/support/temp_dir.h"
-#include "tests/support/tiny_model.h"
+#include "tests/support/tiny_profile.h"
 
 namespace tome::testing {
-namespace {
-
-std::shared_ptr<const Model> LoadTinyModel(std::uint64_t seed) {
-  const TempDir folder;
-  WriteTinyModel(folder.path(), {.context_length = 1024, .seed = seed});
-  absl::StatusOr<std::shared_ptr<const Model>> model =
-      Model::Load({.path = folder.path().string(), .precision = Precision::kFp32, .num_threads = 1});
-  if (!model.ok()) {
-    ADD_FAILURE() << model.status();
-    std::abort();
-  }
-  return *std::move(model);
-}
-
-}  // namespace
 
 std::shared_ptr<const Model> TinyServerModel() {
-  static const auto& model = *new std::shared_ptr<const Model>(LoadTinyModel(1));
+  static const auto& model = *new auto(LoadTinyModelWithProfile(8, {.context_length = 1024, .seed = 1}, 1));
   return model;
 }
 
 std::shared_ptr<const Model> OtherTinyServerModel() {
-  static const auto& model = *new std::shared_ptr<const Model>(LoadTinyModel(2));
+  static const auto& model = *new auto(LoadTinyModelWithProfile(8, {.context_length = 1024, .seed = 2}, 1));
   return model;
 }
 
@@ -67,13 +52,16 @@ TokensOfText Tokenize(const Tokenizer& tokenizer, std::uint32_t document, const 
     result.tokens.push_back(*tokenizer.bos());
     result.spans.push_back({});
   }
-  ByteOffset end = 0;
+  ByteOffset text_end = 0, begin = 0;
   for (const TextToken& token : tokenizer.Encode(text)) {
-    const ByteOffset begin = to_stored(end);
-    end += token.num_bytes;
+    text_end += token.num_bytes;
+    ByteOffset character_end = text_end;
+    while (!IsValidUtf8(text.substr(character_end))) --character_end;
+    const ByteOffset end = to_stored(character_end);
     result.tokens.push_back(token.id);
     result.spans.push_back(
-        {.document = document, .num_bytes = static_cast<std::uint32_t>(to_stored(end) - begin), .begin = begin});
+        {.document = document, .num_bytes = static_cast<std::uint32_t>(end - begin), .begin = begin});
+    begin = end;
   }
   return result;
 }

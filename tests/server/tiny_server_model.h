@@ -1,4 +1,4 @@
-// A small random model, loaded once for all tests of a program.
+// A small random model with a random profile, loaded once for all tests of a program.
 #ifndef TOME_TESTS_SERVER_TINY_SERVER_MODEL_H_
 #define TOME_TESTS_SERVER_TINY_SERVER_MODEL_H_
 

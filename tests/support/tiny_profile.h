@@ -3,9 +3,16 @@
 #define TOME_TESTS_SUPPORT_TINY_PROFILE_H_
 
 #include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
 #include <random>
+#include <string>
+#include <utility>
 
-#include "tests/support/engine_models.h"
+#include "engine/engine.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/tiny_model.h"
 
 namespace tome::testing {
 
@@ -25,11 +32,13 @@ inline ModelProfile RandomProfile(const ModelInfo& info, int code_bits, int code
   return profile;
 }
 
-inline std::shared_ptr<const Model> LoadTinyModelWithProfile(int code_bits = 8) {
+// Ends the test program when that fails.
+inline std::shared_ptr<const Model> LoadTinyModelWithProfile(int code_bits = 8, const TinyModelOptions& tiny = {},
+                                                             int num_threads = 2) {
   const TempDir folder;
-  WriteTinyModel(folder.path() / "model");
+  WriteTinyModel(folder.path() / "model", tiny);
   const std::string path = (folder.path() / "model").string();
-  const ModelOptions options = {.path = path, .precision = Precision::kFp32, .num_threads = 2};
+  const ModelOptions options = {.path = path, .precision = Precision::kFp32, .num_threads = num_threads};
   absl::StatusOr<std::shared_ptr<const Model>> model = Model::Load(options);
   if (model.ok()) {
     folder.Write("model.profile.json", FormatModelProfile(RandomProfile((*model)->info(), code_bits)));

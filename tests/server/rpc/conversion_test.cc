@@ -4,6 +4,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/rpc/validation.h"
 #include "tests/server/tiny_server_model.h"
 
 namespace tome::server {
@@ -30,6 +31,11 @@ TEST(ConversionTest, AskCarriesEverything) {
   request.set_instruction("Be brief.");
   request.set_prompt_form(v1::PROMPT_FORM_QUESTION_ANSWER);
   request.set_wait_for_ingested_bytes(77);
+  request.set_mode(v1::ANSWER_MODE_WINDOW);
+  request.set_effort(v1::EFFORT_THOROUGH);
+  request.set_budget_tokens(300);
+  request.mutable_citations()->set_include_text(true);
+  request.mutable_citations()->set_max_citations(3);
   auto* turn = request.add_turns();
   turn->set_question("Who?");
   turn->set_answer("He.");
@@ -50,6 +56,11 @@ TEST(ConversionTest, AskCarriesEverything) {
   EXPECT_EQ(question.instruction, "Be brief.");
   EXPECT_EQ(question.prompt_form, PromptForm::kQuestionAnswer);
   EXPECT_EQ(question.wait_for_ingested_bytes, 77u);
+  EXPECT_EQ(question.mode, AnswerMode::kWindow);
+  EXPECT_EQ(question.effort, Effort::kThorough);
+  EXPECT_EQ(question.budget_tokens, 300);
+  EXPECT_TRUE(question.citations.include_text);
+  EXPECT_EQ(question.citations.max_citations, 3);
   ASSERT_EQ(question.turns.size(), 1u);
   EXPECT_EQ(question.turns[0].answer, "He.");
   EXPECT_EQ(question.generation.max_tokens, 5);
@@ -61,6 +72,158 @@ TEST(ConversionTest, AskCarriesEverything) {
   EXPECT_EQ(question.generation.sampling.seed, 8u);
   EXPECT_THAT(question.generation.stop, ElementsAre("end"));
   EXPECT_TRUE(question.generation.log_probabilities);
+}
+
+TEST(ConversionTest, UnsetQuestionOptionsAreTheDefaults) {
+  v1::AskRequest request;
+  request.set_session("sessions/abcd");
+  const QuestionRequest question = FromProto(request), defaults;
+  EXPECT_EQ(question.mode, AnswerMode::kReread);
+  EXPECT_EQ(question.effort, Effort::kBalanced);
+  EXPECT_EQ(question.budget_tokens, 0);
+  EXPECT_FALSE(question.citations.include_text);
+  EXPECT_EQ(question.citations.max_citations, defaults.citations.max_citations);
+}
+
+// Every field with a value of its own.
+constexpr QuestionTimings kTimings = {.waiting = absl::Seconds(1),
+                                      .queued = absl::Seconds(2),
+                                      .reading_question = absl::Seconds(3),
+                                      .routing = absl::Seconds(4),
+                                      .reranking = absl::Seconds(5),
+                                      .reading_text = absl::Seconds(6),
+                                      .generating = absl::Seconds(7),
+                                      .time_to_first_token = absl::Seconds(8)};
+
+void ExpectTimings(const v1::Timings& timings) {
+  EXPECT_EQ(timings.waiting().seconds(), 1);
+  EXPECT_EQ(timings.queued().seconds(), 2);
+  EXPECT_EQ(timings.reading_question().seconds(), 3);
+  EXPECT_EQ(timings.routing().seconds(), 4);
+  EXPECT_EQ(timings.reranking().seconds(), 5);
+  EXPECT_EQ(timings.reading_text().seconds(), 6);
+  EXPECT_EQ(timings.generating().seconds(), 7);
+}
+
+TEST(ConversionTest, ResultCarriesEverything) {
+  const QuestionResult result = {.answer = "Yes.",
+                                 .finish_reason = FinishReason::kMaxTokens,
+                                 .prompt_tokens = 1,
+                                 .generated_tokens = 2,
+                                 .attended_tokens = 3,
+                                 .timings = kTimings,
+                                 .coverage = {.durable_bytes = 11,
+                                              .ingested_bytes = 12,
+                                              .ingested_tokens = 13,
+                                              .pending_bytes = 14,
+                                              .exact = {{"a", 1, 2}},
+                                              .forgotten_bytes = 15,
+                                              .searchable_bytes = 16,
+                                              .archive_only_bytes = 17,
+                                              .reread_bytes = 18,
+                                              .unread_bytes = 19},
+                                 .mode = AnswerMode::kReread,
+                                 .effort = Effort::kFast,
+                                 .budget_tokens = 21,
+                                 .regions_scanned = 22,
+                                 .passages = {{.range = {"b", 3, 4}, .tokens = 23, .score = 0.5}},
+                                 .citations = {{.range = {"c", 5, 6}, .score = 0.25, .text = "bad \xFF byte"}}};
+  v1::AskResult proto = ToProto(result);
+  EXPECT_EQ(proto.answer(), "Yes.");
+  EXPECT_EQ(proto.finish_reason(), v1::AskResult::FINISH_REASON_MAX_TOKENS);
+  EXPECT_EQ(proto.usage().prompt_tokens(), 1u);
+  EXPECT_EQ(proto.usage().generated_tokens(), 2u);
+  EXPECT_EQ(proto.usage().attended_tokens(), 3u);
+  ExpectTimings(proto.timings());
+  EXPECT_EQ(proto.timings().time_to_first_token().seconds(), 8);
+  EXPECT_EQ(proto.coverage().durable_bytes(), 11u);
+  EXPECT_EQ(proto.coverage().ingested_bytes(), 12u);
+  EXPECT_EQ(proto.coverage().ingested_tokens(), 13u);
+  EXPECT_EQ(proto.coverage().pending_bytes(), 14u);
+  EXPECT_EQ(proto.coverage().exact(0).document(), "a");
+  EXPECT_EQ(proto.coverage().forgotten_bytes(), 15u);
+  EXPECT_EQ(proto.coverage().searchable_bytes(), 16u);
+  EXPECT_EQ(proto.coverage().archive_only_bytes(), 17u);
+  EXPECT_EQ(proto.coverage().reread_bytes(), 18u);
+  EXPECT_EQ(proto.coverage().unread_bytes(), 19u);
+  EXPECT_EQ(proto.mode(), v1::ANSWER_MODE_REREAD);
+  EXPECT_EQ(proto.effort(), v1::EFFORT_FAST);
+  EXPECT_EQ(proto.budget_tokens(), 21u);
+  EXPECT_EQ(proto.regions_scanned(), 22u);
+  ASSERT_EQ(proto.passages_size(), 1);
+  EXPECT_EQ(proto.passages(0).range().document(), "b");
+  EXPECT_EQ(proto.passages(0).range().begin(), 3u);
+  EXPECT_EQ(proto.passages(0).range().end(), 4u);
+  EXPECT_EQ(proto.passages(0).tokens(), 23u);
+  EXPECT_EQ(proto.passages(0).score(), 0.5);
+  ASSERT_EQ(proto.citations_size(), 1);
+  EXPECT_EQ(proto.citations(0).range().document(), "c");
+  EXPECT_EQ(proto.citations(0).score(), 0.25);
+  EXPECT_EQ(proto.citations(0).text(), "bad \xEF\xBF\xBD byte");
+}
+
+TEST(ConversionTest, ResultOverTheWindowLeavesOutWhatDoesNotApply) {
+  const v1::AskResult proto = ToProto(QuestionResult{.mode = AnswerMode::kWindow});
+  EXPECT_EQ(proto.mode(), v1::ANSWER_MODE_WINDOW);
+  EXPECT_EQ(proto.effort(), v1::EFFORT_UNSPECIFIED);
+  EXPECT_FALSE(proto.timings().has_time_to_first_token());
+}
+
+TEST(ConversionTest, SearchCarriesEverything) {
+  v1::SearchRequest request;
+  request.set_session("sessions/abcd");
+  EXPECT_EQ(FromProto(request).page_size, kDefaultSearchPageSize);
+  EXPECT_EQ(FromProto(request).effort, Effort::kBalanced);
+  request.set_query("cat");
+  request.set_effort(v1::EFFORT_FAST);
+  request.set_page_size(1000);
+  request.set_page_token("token");
+  request.set_include_text(true);
+  request.set_wait_for_ingested_bytes(77);
+  const SearchRequest search = FromProto(request);
+  EXPECT_EQ(search.session_id, "abcd");
+  EXPECT_EQ(search.query, "cat");
+  EXPECT_EQ(search.effort, Effort::kFast);
+  EXPECT_EQ(search.page_size, kMaxSearchPageSize);
+  EXPECT_EQ(search.page_token, "token");
+  EXPECT_TRUE(search.include_text);
+  EXPECT_EQ(search.wait_for_ingested_bytes, 77u);
+
+  RoutedRegion region = {.range = {"c", 5, 6},
+                         .score = 0.25,
+                         .attention_mass = 0.5,
+                         .stem_score = 1.5,
+                         .token_score = 2.5,
+                         .log_likelihood = -9,
+                         .text = "x"};
+  SearchPage page = {.regions = {region},
+                     .next_page_token = "more",
+                     .ingested_bytes = 1,
+                     .ingested_tokens = 2,
+                     .pending_bytes = 3,
+                     .regions_scanned = 4,
+                     .effort = Effort::kThorough,
+                     .timings = kTimings};
+  const v1::SearchResponse proto = ToProto(page);
+  ASSERT_EQ(proto.regions_size(), 1);
+  EXPECT_EQ(proto.regions(0).range().document(), "c");
+  EXPECT_EQ(proto.regions(0).range().begin(), 5u);
+  EXPECT_EQ(proto.regions(0).range().end(), 6u);
+  EXPECT_EQ(proto.regions(0).score(), 0.25);
+  EXPECT_EQ(proto.regions(0).parts().attention_mass(), 0.5);
+  EXPECT_EQ(proto.regions(0).parts().stem_score(), 1.5);
+  EXPECT_EQ(proto.regions(0).parts().token_score(), 2.5);
+  EXPECT_EQ(proto.regions(0).parts().log_likelihood(), -9);
+  EXPECT_EQ(proto.regions(0).text(), "x");
+  EXPECT_EQ(proto.next_page_token(), "more");
+  EXPECT_EQ(proto.ingested_bytes(), 1u);
+  EXPECT_EQ(proto.ingested_tokens(), 2u);
+  EXPECT_EQ(proto.pending_bytes(), 3u);
+  EXPECT_EQ(proto.regions_scanned(), 4u);
+  EXPECT_EQ(proto.effort(), v1::EFFORT_THOROUGH);
+  ExpectTimings(proto.timings());
+  page.regions[0].log_likelihood.reset();
+  EXPECT_FALSE(ToProto(page).regions(0).parts().has_log_likelihood());
 }
 
 TEST(ConversionTest, UpdateMaskChoosesFields) {
@@ -82,7 +245,7 @@ TEST(ConversionTest, SessionCarriesEverything) {
       .etag = "7",
       .create_time = absl::FromUnixNanos(1'500'000'000'250'000'000),
       .update_time = absl::FromUnixSeconds(-1) + absl::Milliseconds(250),
-      .options = {.sink_tokens = 1, .window_tokens = 2, .segment_tokens = 3},
+      .options = {.sink_tokens = 1, .window_tokens = 2, .segment_tokens = 3, .region_tokens = 4},
       .documents = {{.name = "d", .durable_bytes = 9, .ingested_bytes = 8, .ingested_tokens = 7, .sealed = true}},
       .phase = SessionPhase::kFailed,
       .durable_bytes = 9,
@@ -90,6 +253,7 @@ TEST(ConversionTest, SessionCarriesEverything) {
       .ingested_tokens = 7,
       .state_bytes = 100,
       .max_state_bytes = 200,
+      .archive_bytes = 300,
       .problem = "bad \xFF byte",
       .model_digest = "m",
       .tokenizer_digest = "t"};
@@ -101,6 +265,8 @@ TEST(ConversionTest, SessionCarriesEverything) {
   EXPECT_EQ(session.update_time().seconds(), -1);
   EXPECT_EQ(session.update_time().nanos(), 250'000'000);
   EXPECT_EQ(session.options().window_tokens(), 2u);
+  EXPECT_EQ(session.options().region_tokens(), 4u);
+  EXPECT_EQ(session.archive_bytes(), 300u);
   ASSERT_EQ(session.documents_size(), 1);
   EXPECT_TRUE(session.documents(0).sealed());
   EXPECT_EQ(session.phase(), v1::Session::PHASE_FAILED);
@@ -133,7 +299,7 @@ TEST(ConversionTest, DeltasMergeInOrder) {
 TEST(ConversionTest, ModelTellsItsConfigAndStateSize) {
   const auto model = tome::testing::TinyServerModel();
   const MemoryOptions options = tome::testing::kTinyMemoryOptions;
-  const v1::Model proto = ToProto(model->info(), options, "1.2 (abc)");
+  const v1::Model proto = ToProto(model->info(), model->profile(), options, "1.2 (abc)");
   EXPECT_EQ(proto.config().context_length(), static_cast<std::uint64_t>(model->info().config.context_length));
   EXPECT_EQ(proto.config().rope_scaling(), "none");
   EXPECT_EQ(proto.max_state_bytes(), Memory::MaxStateBytes(model->info().config, options, model->info().precision));
@@ -141,6 +307,8 @@ TEST(ConversionTest, ModelTellsItsConfigAndStateSize) {
   EXPECT_FALSE(proto.cpu_features().empty());
   EXPECT_FALSE(proto.engine().empty());
   EXPECT_EQ(proto.device(), "cpu");
+  EXPECT_EQ(proto.profile_digest(), model->info().profile_digest);
+  EXPECT_EQ(proto.retrieval_heads(), 4u);  // two key-value heads with two query heads each
 }
 
 }  // namespace

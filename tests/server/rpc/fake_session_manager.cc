@@ -65,6 +65,13 @@ std::shared_ptr<server::QuestionObserver> FakeSessionManager::AwaitQuestion() {
   return observer;
 }
 
+void FakeSessionManager::FinishSearch(absl::StatusOr<server::SearchPage> page) {
+  std::function<void(absl::StatusOr<server::SearchPage>)> done;
+  calls->WaitUntil([](const Calls& c) { return c.unfinished_search != nullptr; });
+  calls->Update([&](Calls& c) { done = std::exchange(c.unfinished_search, nullptr); });
+  done(std::move(page));
+}
+
 void FakeSessionManager::Create(server::CreateRequest request,
                                 std::function<void(absl::StatusOr<server::SessionInfo>)> done) {
   calls->Update([&](Calls& c) { c.creates.push_back(std::move(request)); });
@@ -114,6 +121,15 @@ std::shared_ptr<server::Question> FakeSessionManager::StartQuestion(
   calls->Update([&](Calls& c) {
     c.questions.push_back(std::move(request));
     c.observer = std::move(observer);
+  });
+  return std::make_shared<FakeQuestion>(calls);
+}
+
+std::shared_ptr<server::Question> FakeSessionManager::StartSearch(
+    server::SearchRequest request, std::function<void(absl::StatusOr<server::SearchPage>)> done) {
+  calls->Update([&](Calls& c) {
+    c.searches.push_back(std::move(request));
+    c.unfinished_search = std::move(done);
   });
   return std::make_shared<FakeQuestion>(calls);
 }

@@ -31,6 +31,8 @@ class FakeSessionManager final : public server::SessionManager {
     std::function<void(const server::SessionProgress&)> on_progress;
     std::vector<server::QuestionRequest> questions;
     std::shared_ptr<server::QuestionObserver> observer;
+    std::vector<server::SearchRequest> searches;
+    std::function<void(absl::StatusOr<server::SearchPage>)> unfinished_search;
     int cancels = 0;
   };
   const std::shared_ptr<Watched<Calls>> calls = std::make_shared<Watched<Calls>>();
@@ -44,6 +46,7 @@ class FakeSessionManager final : public server::SessionManager {
   void GiveRoom();
   void Progress(const server::SessionProgress& progress);
   std::shared_ptr<server::QuestionObserver> AwaitQuestion();
+  void FinishSearch(absl::StatusOr<server::SearchPage> page);
 
   const server::SessionManagerOptions& options() const override { return options_; }
   const std::shared_ptr<const Model>& model() const override { return model_; }
@@ -59,6 +62,8 @@ class FakeSessionManager final : public server::SessionManager {
       const server::SessionId& id, std::function<void(const server::SessionProgress&)> on_progress) override;
   std::shared_ptr<server::Question> StartQuestion(server::QuestionRequest request,
                                                   std::shared_ptr<server::QuestionObserver> observer) override;
+  std::shared_ptr<server::Question> StartSearch(server::SearchRequest request,
+                                                std::function<void(absl::StatusOr<server::SearchPage>)> done) override;
   void BeginDrain() override {}
   bool WaitUntilDrained(absl::Duration) override { return true; }
   void Shutdown() override {}

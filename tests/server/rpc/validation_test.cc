@@ -183,6 +183,17 @@ TEST(ValidationTest, Ask) {
           {"no session", [](R& r) { r.clear_session(); }, {"session"}},
           {"no question", [](R& r) { r.clear_question(); }, {"question"}},
           {"unknown form", [](R& r) { r.set_prompt_form(static_cast<v1::PromptForm>(17)); }, {"prompt_form"}},
+          {"unknown mode", [](R& r) { r.set_mode(static_cast<v1::AnswerMode>(17)); }, {"mode"}},
+          {"unknown effort", [](R& r) { r.set_effort(static_cast<v1::Effort>(-1)); }, {"effort"}},
+          {"known ones",
+           [](R& r) {
+             r.set_mode(v1::ANSWER_MODE_WINDOW);
+             r.set_effort(v1::EFFORT_THOROUGH);
+           },
+           {}},
+          {"budget", [](R& r) { r.set_budget_tokens(0x80000000u); }, {"budget_tokens"}},
+          {"64 citations", [](R& r) { r.mutable_citations()->set_max_citations(64); }, {}},
+          {"65 citations", [](R& r) { r.mutable_citations()->set_max_citations(65); }, {"citations.max_citations"}},
           {"empty turn", [](R& r) { r.add_turns(); }, {"turns[0].question"}},
           {"max_tokens", [](R& r) { r.mutable_generation()->set_max_tokens(0x80000000u); }, {"generation.max_tokens"}},
           {"top_k", [](R& r) { r.mutable_generation()->set_top_k(0xFFFFFFFFu); }, {"generation.top_k"}},
@@ -219,6 +230,27 @@ TEST(ValidationTest, Ask) {
            [](R& r) { r.mutable_generation()->add_stop(std::string(257, 's')); },
            {"generation.stop[0]"}},
       });
+}
+
+TEST(ValidationTest, Search) {
+  using R = v1::SearchRequest;
+  R base;
+  base.set_session(kName);
+  base.set_query("Why?");
+  Check<R>(base, {
+                     {"no session", [](R& r) { r.clear_session(); }, {"session"}},
+                     {"no query", [](R& r) { r.clear_query(); }, {"query"}},
+                     {"unknown effort", [](R& r) { r.set_effort(static_cast<v1::Effort>(17)); }, {"effort"}},
+                     {"many", [](R& r) { r.set_page_size(1'000'000); }, {}},
+                     {"negative page", [](R& r) { r.set_page_size(-1); }, {"page_size"}},
+                     {"long token", [](R& r) { r.set_page_token(std::string(1025, 't')); }, {"page_token"}},
+                     {"all at once",
+                      [](R& r) {
+                        r.Clear();
+                        r.set_page_size(-1);
+                      },
+                      {"session", "query", "page_size"}},
+                 });
 }
 
 TEST(ValidationTest, Tokenize) {

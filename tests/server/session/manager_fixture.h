@@ -137,8 +137,9 @@ class ManagerFixture : public ::testing::Test {
 
   // Appends a whole document in one message.
   absl::StatusOr<server::WriteResult> Append(const std::string& session, const std::string& document,
-                                             const std::string& text, bool finish = true, ByteOffset offset = 0) {
-    auto writer = manager_->OpenDocument(session, document, server::Utf8Policy::kRefuse);
+                                             const std::string& text, bool finish = true, ByteOffset offset = 0,
+                                             server::Utf8Policy policy = server::Utf8Policy::kRefuse) {
+    auto writer = manager_->OpenDocument(session, document, policy);
     if (!writer.ok()) return writer.status();
     return Write(**writer, {.offset = offset, .data = text, .crc32c = Crc32c(text), .finish = finish});
   }
@@ -160,8 +161,8 @@ class ManagerFixture : public ::testing::Test {
     });
   }
 
-  server::QuestionRequest QuestionTo(const std::string& session) const {
-    server::QuestionRequest request{.session_id = session, .question = "What did the lord say?"};
+  server::QuestionRequest QuestionTo(const std::string& session, AnswerMode mode = AnswerMode::kReread) const {
+    server::QuestionRequest request{.session_id = session, .question = "What did the lord say?", .mode = mode};
     request.prompt_form = server::PromptForm::kRaw;
     request.generation.max_tokens = 8;
     request.generation.log_probabilities = true;
@@ -171,6 +172,11 @@ class ManagerFixture : public ::testing::Test {
     auto recorder = std::make_shared<AnswerRecorder>();
     manager_->StartQuestion(std::move(request), recorder);
     return recorder->WaitUntilDone();
+  }
+  absl::StatusOr<server::SearchPage> Search(server::SearchRequest request) {
+    Awaited<absl::StatusOr<server::SearchPage>> page;
+    manager_->StartSearch(std::move(request), page.callback());
+    return page.Get();
   }
 
   TempDir folder_;

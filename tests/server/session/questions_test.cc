@@ -25,7 +25,7 @@ class QuestionsTest : public tome::testing::ManagerFixture {
 TEST_F(QuestionsTest, StreamsAnAnswerThatAddsUpToTheResult) {
   ASSERT_THAT(Append("session", "book", SomeText(4000)), IsOk());
   WaitUntilRead("session");
-  const auto heard = Ask(QuestionTo("session"));
+  const auto heard = Ask(QuestionTo("session", AnswerMode::kWindow));
   ASSERT_EQ(heard.results.size(), 1u);
   const QuestionResult& result = heard.results[0].value();
   EXPECT_FALSE(heard.after_the_end);
@@ -46,7 +46,7 @@ TEST_F(QuestionsTest, CoverageNamesTheExactBytesOfSinkAndWindow) {
   ASSERT_THAT(Append("session", "first", first), IsOk());
   ASSERT_THAT(Append("session", "second", second), IsOk());
   WaitUntilRead("session");
-  const QuestionResult result = Ask(QuestionTo("session")).results[0].value();
+  const QuestionResult result = Ask(QuestionTo("session", AnswerMode::kWindow)).results[0].value();
   const Coverage& coverage = result.coverage;
   EXPECT_EQ(coverage.durable_bytes, 1560u);
   EXPECT_EQ(coverage.ingested_bytes, 1560u);
@@ -68,7 +68,7 @@ TEST_F(QuestionsTest, CoverageNamesTheExactBytesOfSinkAndWindow) {
 TEST_F(QuestionsTest, ShortUnfinishedDocumentIsReadTogetherWithTheQuestion) {
   const std::string text = "The answer is 42. caf\xC3";  // within a character
   ASSERT_THAT(Append("session", "note", text, /*finish=*/false), IsOk());
-  const QuestionResult result = Ask(QuestionTo("session")).results[0].value();
+  const QuestionResult result = Ask(QuestionTo("session", AnswerMode::kWindow)).results[0].value();
   EXPECT_EQ(result.coverage.durable_bytes, text.size());
   EXPECT_EQ(result.coverage.ingested_bytes, 0u);
   EXPECT_EQ(result.coverage.pending_bytes, text.size() - 1);
@@ -185,13 +185,13 @@ TEST_F(QuestionsTest, CancelEndsAQuestionInEveryStage) {
     SCOPED_TRACE("answering");
     auto recorder = std::make_shared<AnswerRecorder>();
     QuestionRequest request = QuestionTo("session");
-    request.generation.max_tokens = 800;
+    request.generation.max_tokens = 450;
     const auto question = manager_->StartQuestion(request, recorder);
     recorder->heard.WaitUntil([](const auto& heard) { return !heard.tokens.empty() || heard.done(); });
     question->Cancel();
     const auto heard = recorder->WaitUntilDone();
     EXPECT_THAT(heard.results[0], HasReason("CANCELLED"));
-    EXPECT_LT(heard.tokens.size(), 800u);
+    EXPECT_LT(heard.tokens.size(), 450u);
   }
   events_.counts.WaitUntil([](const auto& counts) { return counts.running_questions == 0; });
   EXPECT_THAT(Ask(QuestionTo("session")).results[0], IsOk());
@@ -240,7 +240,7 @@ TEST_F(QuestionsTest, QuestionsThatCannotBeAnsweredSayWhy) {
 TEST_F(QuestionsTest, RecordsWhatTelemetryNeeds) {
   ASSERT_THAT(Append("session", "book", SomeText(2000)), IsOk());
   WaitUntilRead("session");
-  const QuestionResult result = Ask(QuestionTo("session")).results[0].value();
+  const QuestionResult result = Ask(QuestionTo("session", AnswerMode::kWindow)).results[0].value();
   const auto counts = events_.counts.WaitUntil([](const auto& counts) { return !counts.questions.empty(); });
   EXPECT_EQ(counts.stored_bytes, 2000u);
   EXPECT_GT(counts.segments, 10);

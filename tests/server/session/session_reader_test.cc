@@ -179,7 +179,7 @@ TEST_F(SessionReaderTest, InvalidBytesAreReadAsReplacementCharacters) {
   const auto session = NewSession();
   session->Append("doc", {.data = "caf\xC3 and \xFF\xFE more" + SomeText(500), .finish = true}, Utf8Policy::kReplace);
   const std::string text = "caf\xEF\xBF\xBD and \xEF\xBF\xBD\xEF\xBF\xBD more" + SomeText(500);
-  // Each replacement stands for one byte, which counts for the token that ends it.
+  // Each replacement stands for one byte.
   std::vector<ByteOffset> stored_offsets;
   for (ByteOffset stored = 0; stored_offsets.size() < text.size(); ++stored) {
     const bool replaced = text.compare(stored_offsets.size(), 3, "\xEF\xBF\xBD") == 0;
@@ -192,24 +192,50 @@ TEST_F(SessionReaderTest, InvalidBytesAreReadAsReplacementCharacters) {
   EXPECT_EQ(session->reader().status().ingested_bytes, 516u);
 }
 
-TEST_F(SessionReaderTest, QuestionsAlsoCancelledOnesLeaveTheStateAsItWas) {
+TEST_F(SessionReaderTest, QuestionsAndSearchesLeaveTheStateAsItWasAlsoWhenCancelledInAnyPhase) {
   const auto session = NewSession();
-  session->Append("doc", {.data = SomeText(3000)});
+  session->Append("doc", {.data = SomeText(6000)});
   const std::string digest = session->MemoryWhenRead().Digest();
-  for (const bool cancel : {false, true}) {
-    SCOPED_TRACE(cancel);
+  using Condition = std::function<bool(const AnswerRecorder::Heard&)>;
+  const auto phase_reached = [](QuestionPhase phase) -> Condition {
+    return [phase](const auto& heard) { return !heard.progress.empty() && heard.progress.back().phase >= phase; };
+  };
+  const struct {
+    const char* name;
+    AnswerMode mode;
+    bool search;
+    Condition cancel_when;  // none: it runs to its end
+  } cases[] = {
+      {"question", AnswerMode::kReread, false, nullptr},
+      {"search", AnswerMode::kReread, true, nullptr},
+      {"window question", AnswerMode::kWindow, false, nullptr},
+      {"queued", AnswerMode::kReread, false, [](const auto&) { return true; }},
+      {"pending bytes", AnswerMode::kReread, false, phase_reached(QuestionPhase::kReadingQuestion)},
+      {"routing", AnswerMode::kReread, false, phase_reached(QuestionPhase::kRouting)},
+      {"reranking", AnswerMode::kReread, false, phase_reached(QuestionPhase::kReranking)},
+      {"search reranking", AnswerMode::kReread, true, phase_reached(QuestionPhase::kReranking)},
+      {"reading text", AnswerMode::kReread, false, phase_reached(QuestionPhase::kReadingText)},
+      {"generating", AnswerMode::kReread, false, [](const auto& heard) { return heard.tokens.size() > 3; }},
+      {"generating over the window", AnswerMode::kWindow, false,
+       [](const auto& heard) { return heard.tokens.size() > 3; }},
+  };
+  for (const auto& test : cases) {
+    SCOPED_TRACE(test.name);
     auto recorder = std::make_shared<AnswerRecorder>();
     QuestionRequest request{.session_id = "session", .question = "Why?", .prompt_form = PromptForm::kRaw};
-    request.generation.max_tokens = cancel ? 500 : 20;
+    request.mode = test.mode;
+    request.effort = Effort::kThorough;
+    request.generation.max_tokens = test.cancel_when ? 450 : 20;
     request.generation.log_probabilities = true;
-    const auto run = std::make_shared<QuestionRun>(context_, request, recorder);
+    const std::optional<RegionSlice> slice = test.search ? std::optional(RegionSlice{.count = 10}) : std::nullopt;
+    const auto run = std::make_shared<QuestionRun>(context_, request, slice, recorder);
     run->Launch(session->OnStrand([&] { return session->reader().Fork(); }).value(), session->Documents());
-    if (cancel) {
-      recorder->heard.WaitUntil([](const auto& heard) { return heard.tokens.size() > 3 || heard.done(); });
+    if (test.cancel_when) {
+      recorder->heard.WaitUntil([&](const auto& heard) { return test.cancel_when(heard) || heard.done(); });
       run->Cancel();
     }
     const auto heard = recorder->WaitUntilDone();
-    EXPECT_EQ(heard.results[0].ok(), !cancel);
+    EXPECT_EQ(heard.results[0].ok(), !test.cancel_when) << heard.results[0].status();
     EXPECT_EQ(session->MemoryWhenRead().Digest(), digest);
   }
 }

@@ -26,7 +26,7 @@ class SessionStoreTest : public ::testing::Test {
     session_.labels = {{"team", "red"}, {"empty", ""}};
     session_.create_time = absl::FromUnixMicros(1234567890123456);
     session_.update_time = session_.create_time + absl::Seconds(1);
-    session_.options = {.sink_tokens = 1, .window_tokens = 2, .segment_tokens = 3};
+    session_.options = {.sink_tokens = 1, .window_tokens = 2, .segment_tokens = 3, .region_tokens = 4};
     session_.model_digest = "m";
     session_.tokenizer_digest = "t";
     ASSERT_THAT(SessionStore::Create(path_, session_), IsOk());
@@ -62,6 +62,7 @@ TEST_F(SessionStoreTest, KeepsWhatItWasGiven) {
   EXPECT_EQ(loaded.create_time, session_.create_time);
   EXPECT_EQ(loaded.update_time, session_.update_time);
   EXPECT_EQ(loaded.options.window_tokens, 2);
+  EXPECT_EQ(loaded.options.region_tokens, 4);
   EXPECT_EQ(loaded.model_digest, "m");
   EXPECT_TRUE(loaded.documents.empty());
 
@@ -89,6 +90,64 @@ TEST_F(SessionStoreTest, ReadsBytesFromAnyOffset) {
     EXPECT_EQ(chunk, text.substr(begin, chunk.size())) << begin;
     EXPECT_FALSE(chunk.empty());
   }
+}
+
+TEST_F(SessionStoreTest, ReadsRangesAcrossChunks) {
+  SessionStore store = Open();
+  const std::string text = SomeText(3 * kMaxChunkBytes + 17);
+  const StoredDocument document = Add(store, text);
+  const std::pair<ByteOffset, ByteOffset> ranges[] = {{0, 0},
+                                                      {0, 10},
+                                                      {kMaxChunkBytes - 5, kMaxChunkBytes + 5},
+                                                      {kMaxChunkBytes, 2 * kMaxChunkBytes},
+                                                      {1, text.size()}};
+  for (const auto& [begin, end] : ranges) {
+    EXPECT_EQ(store.ReadBytes(0, document, begin, end).value(), text.substr(begin, end - begin)) << begin;
+  }
+}
+
+TEST_F(SessionStoreTest, ReadsAndWritesTheFormatWithoutRegions) {
+  std::filesystem::remove(path_);
+  ASSERT_THAT(Database::Open(path_, Database::Mode::kCreate)->Execute(R"sql(
+    PRAGMA application_id = 1416588645;
+    PRAGMA user_version = 1;
+    CREATE TABLE session (
+      only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+      id TEXT NOT NULL, request_id TEXT NOT NULL, display_name TEXT NOT NULL, version INTEGER NOT NULL,
+      create_time INTEGER NOT NULL, update_time INTEGER NOT NULL,
+      sink_tokens INTEGER NOT NULL, window_tokens INTEGER NOT NULL, segment_tokens INTEGER NOT NULL,
+      model_digest TEXT NOT NULL, tokenizer_digest TEXT NOT NULL) STRICT;
+    CREATE TABLE labels (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+    CREATE TABLE documents (
+      ordinal INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, sealed INTEGER NOT NULL,
+      invalid_utf8 INTEGER NOT NULL, create_time INTEGER NOT NULL) STRICT;
+    CREATE TABLE chunks (
+      chunk INTEGER PRIMARY KEY, document INTEGER NOT NULL, offset INTEGER NOT NULL, crc32c INTEGER NOT NULL,
+      data BLOB NOT NULL) STRICT;
+    CREATE UNIQUE INDEX chunks_by_offset ON chunks (document, offset);
+    INSERT INTO session VALUES (1, 'session', 'request', 'An old one', 3, 1, 2, 8, 64, 32, 'm', 't');
+    INSERT INTO labels VALUES ('team', 'red');
+  )sql"),
+              IsOk());
+  {
+    SessionStore store = Open();
+    Add(store, "text");
+  }
+  StoredSession loaded = Open().Load().value();
+  EXPECT_EQ(loaded.display_name, "An old one");
+  EXPECT_EQ(loaded.options.sink_tokens, 8);
+  EXPECT_EQ(loaded.options.segment_tokens, 32);
+  EXPECT_EQ(loaded.options.region_tokens, 64);
+  EXPECT_EQ(loaded.model_digest + loaded.tokenizer_digest, "mt");
+  EXPECT_EQ(loaded.labels, (std::map<std::string, std::string>{{"team", "red"}}));
+  ASSERT_EQ(loaded.documents.size(), 1u);
+
+  loaded.display_name = "Renamed";
+  ASSERT_THAT(Open().SaveMetadata(loaded), IsOk());
+  ASSERT_THAT(Open().SaveDigests("m2", "t2"), IsOk());
+  const StoredSession again = Open().Load().value();
+  EXPECT_EQ(again.display_name + again.model_digest, "Renamedm2");
+  EXPECT_EQ(again.options.region_tokens, 64);
 }
 
 TEST_F(SessionStoreTest, WhatWasNotCommittedIsNotThere) {
@@ -139,8 +198,9 @@ TEST_F(SessionStoreTest, DamagedChunksAreDataLossWithDocumentAndRange) {
 TEST_F(SessionStoreTest, DamagedMetadataIsDataLoss) {
   for (const char* sql :
        {"DELETE FROM session", "UPDATE session SET sink_tokens = 0", "UPDATE session SET window_tokens = -1",
-        "UPDATE session SET segment_tokens = 1 << 40", "INSERT INTO documents VALUES (1, 'x', 0, 0, 1, 0)",
-        "INSERT INTO documents VALUES (0, 'x', -1, 0, 1, 0)", "INSERT INTO documents VALUES (0, 'x', 0, 0, 9, 0)"}) {
+        "UPDATE session SET segment_tokens = 1 << 40", "UPDATE session SET region_tokens = 0",
+        "INSERT INTO documents VALUES (1, 'x', 0, 0, 1, 0)", "INSERT INTO documents VALUES (0, 'x', -1, 0, 1, 0)",
+        "INSERT INTO documents VALUES (0, 'x', 0, 0, 9, 0)"}) {
     SCOPED_TRACE(sql);
     std::filesystem::remove(path_);
     SetUp();

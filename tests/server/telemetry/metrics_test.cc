@@ -27,7 +27,8 @@ TEST(MetricsTest, AllFamiliesAreThereBeforeAnythingHappened) {
        {"tome_tokens_read_total{kind=\"document\"} 0", "tome_tokens_read_total{kind=\"restore\"} 0",
         "tome_tokens_read_total{kind=\"question\"} 0", "tome_tokens_generated_total 0", "tome_segment_seconds_count 0",
         "tome_time_to_first_token_seconds_count 0", "tome_question_duration_seconds_count{outcome=\"ok\"} 0",
-        "tome_bytes_appended_total 0", "tome_commit_seconds_count 0", "tome_sessions 0", "tome_sessions_resident 0",
+        "tome_question_phase_seconds_total{phase=\"routing\"} 0", "tome_bytes_appended_total 0",
+        "tome_commit_seconds_count 0", "tome_sessions 0", "tome_sessions_resident 0",
         "tome_state_bytes{kind=\"reserved\"} 0", "tome_state_bytes{kind=\"held\"} 0",
         "tome_queue_depth{kind=\"waiting\"} 0", "tome_queue_depth{kind=\"running\"} 0"}) {
     EXPECT_THAT(text, HasSubstr(line));
@@ -47,7 +48,14 @@ TEST(MetricsTest, CountsWhatIsReported) {
   metrics.OnFirstToken(absl::Milliseconds(700));
   metrics.OnQuestionFinished({.status = absl::CancelledError("")});
   metrics.OnQuestionFinished({.status = absl::InternalError("")});
-  metrics.OnQuestionFinished({.status = absl::OkStatus(), .queued = absl::Seconds(1), .generating = absl::Seconds(3)});
+  metrics.OnQuestionFinished({.status = absl::OkStatus(),
+                              .waiting = absl::Seconds(1),
+                              .queued = absl::Seconds(2),
+                              .reading_question = absl::Seconds(4),
+                              .routing = absl::Seconds(8),
+                              .reranking = absl::Seconds(16),
+                              .reading_text = absl::Seconds(32),
+                              .generating = absl::Seconds(64)});
   metrics.OnBytesStored(4096, absl::Milliseconds(3));
   metrics.OnSessions(9);
   metrics.OnResidentSessions(2);
@@ -68,7 +76,14 @@ TEST(MetricsTest, CountsWhatIsReported) {
                            "tome_time_to_first_token_seconds_sum 0.7",
                            "tome_question_duration_seconds_count{outcome=\"cancelled\"} 1",
                            "tome_question_duration_seconds_count{outcome=\"error\"} 1",
-                           "tome_question_duration_seconds_sum{outcome=\"ok\"} 4",
+                           "tome_question_duration_seconds_sum{outcome=\"ok\"} 127",
+                           "tome_question_phase_seconds_total{phase=\"waiting\"} 1",
+                           "tome_question_phase_seconds_total{phase=\"queued\"} 2",
+                           "tome_question_phase_seconds_total{phase=\"reading_question\"} 4",
+                           "tome_question_phase_seconds_total{phase=\"routing\"} 8",
+                           "tome_question_phase_seconds_total{phase=\"reranking\"} 16",
+                           "tome_question_phase_seconds_total{phase=\"reading_text\"} 32",
+                           "tome_question_phase_seconds_total{phase=\"generating\"} 64",
                            "tome_bytes_appended_total 4096",
                            "tome_sessions 9",
                            "tome_sessions_resident 2",

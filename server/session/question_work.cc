@@ -1,0 +1,204 @@
+#include "server/session/question_work.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/base/status.h"
+#include "engine/generation/prompt_form.h"
+#include "server/session/errors.h"
+#include "server/session/prompt.h"
+
+namespace tome::server {
+namespace {
+
+constexpr std::int64_t kDefaultBudgetTokens = 512;
+
+ByteRange RangeOf(const TokenSpan& span, const std::vector<StoredDocument>& documents) {
+  return {.document = documents[span.document].name, .begin = span.begin, .end = span.begin + span.num_bytes};
+}
+
+// `exact`: what sink and window hold once the tail is read.
+Coverage MakeCoverage(const ReadingFork& fork, const Segment& tail, const std::vector<SpanRange>& exact,
+                      const std::vector<StoredDocument>& documents, AnswerMode mode) {
+  Coverage coverage{.ingested_bytes = fork.ingested_bytes,
+                    .ingested_tokens = fork.ingested_tokens,
+                    .pending_bytes = tail.num_bytes()};
+  for (const StoredDocument& document : documents) coverage.durable_bytes += document.size;
+  const std::uint64_t read_bytes = fork.ingested_bytes + coverage.pending_bytes;
+  coverage.unread_bytes = coverage.durable_bytes - read_bytes;
+  std::uint64_t exact_bytes = 0;
+  for (const SpanRange& range : exact) {
+    exact_bytes += range.end - range.begin;
+    coverage.exact.push_back({.document = documents[range.document].name, .begin = range.begin, .end = range.end});
+  }
+  if (mode == AnswerMode::kWindow) {
+    coverage.forgotten_bytes = read_bytes - exact_bytes;
+  } else {
+    coverage.searchable_bytes = read_bytes;
+    coverage.archive_only_bytes = read_bytes - exact_bytes;
+  }
+  return coverage;
+}
+
+// --- Over sink and window ---
+
+absl::StatusOr<Task> Generate(const QuestionRequest& request, const ReadingFork& fork, const Segment& tail,
+                              std::uint64_t* prompt_tokens) {
+  const Model& model = *fork.memory.model();
+  const bool at_start = fork.memory.tokens_read() == 0 && tail.tokens.empty();
+  TOME_ASSIGN_OR_RETURN(const Prompt prompt,
+                        BuildPrompt(*model.tokenizer(), model.info().chat_template, request, at_start));
+  *prompt_tokens = prompt.tokens.size();
+  GenerationOptions options = request.generation;
+  options.stop.insert(options.stop.end(), prompt.stop.begin(), prompt.stop.end());
+  options.stop_tokens.insert(options.stop_tokens.end(), prompt.stop_tokens.begin(), prompt.stop_tokens.end());
+  std::vector<TokenId> tokens = tail.tokens;
+  tokens.insert(tokens.end(), prompt.tokens.begin(), prompt.tokens.end());
+  return Task::Generate(fork.memory, std::move(tokens), std::move(options));
+}
+
+absl::StatusOr<QuestionWork> MakeWindowWork(const QuestionRequest& request, ReadingFork fork,
+                                            const std::vector<StoredDocument>& documents) {
+  QuestionResult result{.mode = AnswerMode::kWindow};
+  absl::StatusOr<Task> task = Generate(request, fork, fork.tail, &result.prompt_tokens);
+  if (task.status().code() == absl::StatusCode::kInvalidArgument && fork.ingested_tokens > 0 &&
+      !fork.tail.tokens.empty()) {
+    // The question may fit beside what was read, without what is pending; the coverage tells.
+    fork.tail = Segment();
+    task = Generate(request, fork, fork.tail, &result.prompt_tokens);
+  }
+  if (!task.ok()) return WithQuestionDetails(task.status());
+  result.attended_tokens = fork.memory.tokens_kept() + fork.tail.tokens.size();
+  result.coverage =
+      MakeCoverage(fork, fork.tail, fork.attended.Ranges(fork.tail.spans), documents, AnswerMode::kWindow);
+  return QuestionWork{.task = *std::move(task), .result = std::move(result)};
+}
+
+// --- Over the text that is found ---
+
+absl::StatusOr<tome::PromptForm> EngineForm(PromptForm form, ChatTemplate chat_template) {
+  const bool has_template = chat_template != ChatTemplate::kPlain;
+  switch (form) {
+    case PromptForm::kDefault:
+      return has_template ? ChatPromptForm() : RawPromptForm();
+    case PromptForm::kChat:
+      if (!has_template) return NoChatTemplateError();
+      return ChatPromptForm();
+    case PromptForm::kRaw:
+      return RawPromptForm();
+    case PromptForm::kQuestionAnswer:
+      return QuestionAnswerPromptForm();
+  }
+  return Internal("unknown prompt form {}", static_cast<int>(form));
+}
+
+absl::StatusOr<int> BudgetOf(const QuestionRequest& request, const Memory& memory) {
+  const std::int64_t context = memory.model()->info().config.context_length;
+  const std::int64_t least = memory.options().region_tokens;
+  if (request.budget_tokens == 0) {
+    return static_cast<int>(std::max(least, std::min(kDefaultBudgetTokens, context / 2)));
+  }
+  if (request.budget_tokens >= least && request.budget_tokens <= context) return request.budget_tokens;
+  return MakeError(absl::StatusCode::kInvalidArgument,
+                   fmt::format("budget_tokens: expected {} (a region) to {} (the model's context), found {}", least,
+                               context, request.budget_tokens),
+                   {.reason = "ANSWER_BUDGET", .metadata = {{"field", "budget_tokens"}}});
+}
+
+absl::StatusOr<tome::Question> EngineQuestion(const QuestionRequest& request, const Memory& memory) {
+  tome::Question question{.text = request.question,
+                          .instruction = request.instruction,
+                          .turns = {},
+                          .form = {},
+                          .route = {.effort = request.effort}};
+  for (const Turn& turn : request.turns) question.turns.emplace_back(turn.question, turn.answer);
+  TOME_ASSIGN_OR_RETURN(question.form, EngineForm(request.prompt_form, memory.model()->info().chat_template));
+  TOME_ASSIGN_OR_RETURN(question.budget_tokens, BudgetOf(request, memory));
+  return question;
+}
+
+absl::Status CheckUnchanged(const RegionSlice& search, std::uint64_t read_bytes) {
+  if (!search.read_bytes || *search.read_bytes == read_bytes) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kAborted,
+                   fmt::format("the session had read {} bytes at the first page of this search and has now read {}; "
+                               "search again from the first page",
+                               *search.read_bytes, read_bytes),
+                   {.reason = "SEARCH_CHANGED", .metadata = {{"field", "page_token"}}});
+}
+
+absl::StatusOr<QuestionWork> MakeRoutedWork(const QuestionRequest& request, const std::optional<RegionSlice>& search,
+                                            ReadingFork fork, const std::vector<StoredDocument>& documents) {
+  QuestionResult result{.mode = AnswerMode::kReread, .effort = request.effort};
+  AttendedText attended = std::move(fork.attended);
+  attended.Add(fork.tail.spans);
+  result.coverage = MakeCoverage(fork, fork.tail, attended.Ranges(), documents, AnswerMode::kReread);
+  PendingText pending{.tokens = std::move(fork.tail.tokens), .spans = std::move(fork.tail.spans)};
+  if (search) {
+    TOME_RETURN_IF_ERROR(CheckUnchanged(*search, result.coverage.searchable_bytes));
+    absl::StatusOr<Task> task = Task::Search(std::move(fork.memory), std::move(pending), request.question,
+                                             {.effort = request.effort, .max_regions = kMaxFoundRegions});
+    if (!task.ok()) return WithQuestionDetails(task.status());
+    return QuestionWork{.task = *std::move(task), .result = std::move(result)};
+  }
+  TOME_ASSIGN_OR_RETURN(tome::Question question, EngineQuestion(request, fork.memory));
+  result.budget_tokens = question.budget_tokens;
+  absl::StatusOr<Task> task =
+      Task::Answer(std::move(fork.memory), std::move(pending), std::move(question), request.generation);
+  if (!task.ok()) return WithQuestionDetails(task.status());
+  return QuestionWork{.task = *std::move(task), .result = std::move(result)};
+}
+
+RoutedRegion ToRoutedRegion(const FoundRegion& found, const Evidence& evidence,
+                            const std::vector<StoredDocument>& documents) {
+  RoutedRegion region{.range = RangeOf(found.span, documents),
+                      .score = found.score,
+                      .attention_mass = found.attention_mass,
+                      .stem_score = found.stem_score,
+                      .token_score = found.token_score};
+  // A likelihood of a text is never 1, so that 0 says that it was not computed.
+  if (evidence.effort != Effort::kFast && found.log_likelihood != 0) region.log_likelihood = found.log_likelihood;
+  return region;
+}
+
+}  // namespace
+
+absl::Status WithQuestionDetails(const absl::Status& status) {
+  if (status.code() != absl::StatusCode::kInvalidArgument) return status;
+  return WithDetails(status, {.reason = "QUESTION_TOO_LONG", .metadata = {{"field", "question"}}});
+}
+
+absl::StatusOr<QuestionWork> MakeQuestionWork(const QuestionRequest& request, const std::optional<RegionSlice>& search,
+                                              ReadingFork fork, const std::vector<StoredDocument>& documents) {
+  if (!search && request.mode == AnswerMode::kWindow) return MakeWindowWork(request, std::move(fork), documents);
+  return MakeRoutedWork(request, search, std::move(fork), documents);
+}
+
+void AddEvidence(const Evidence& evidence, const QuestionRequest& request, const std::optional<RegionSlice>& search,
+                 const std::vector<StoredDocument>& documents, QuestionResult* result) {
+  result->regions_scanned = static_cast<std::uint64_t>(evidence.regions_scanned);
+  result->regions_found = evidence.found.size();
+  if (search) {
+    const std::size_t end = std::min(evidence.found.size(), search->first + search->count);
+    for (std::size_t i = search->first; i < end; ++i) {
+      result->citations.push_back(ToRoutedRegion(evidence.found[i], evidence, documents));
+    }
+    return;
+  }
+  result->attended_tokens = static_cast<std::uint64_t>(evidence.text_tokens);
+  for (const Passage& passage : evidence.passages) {
+    result->passages.push_back(
+        {.range = RangeOf(passage.span, documents), .tokens = passage.tokens, .score = passage.score});
+    result->coverage.reread_bytes += passage.span.num_bytes;
+  }
+  const auto was_reread = [&](const FoundRegion& found) {
+    return std::any_of(evidence.passages.begin(), evidence.passages.end(), [&](const Passage& passage) {
+      return passage.first_region <= found.region && found.region < passage.end_region;
+    });
+  };
+  for (const FoundRegion& found : evidence.found) {
+    if (result->citations.size() == static_cast<std::size_t>(request.citations.max_citations)) break;
+    if (was_reread(found)) result->citations.push_back(ToRoutedRegion(found, evidence, documents));
+  }
+}
+
+}  // namespace tome::server
