@@ -109,12 +109,6 @@ enum class RegionCompression {
   kWhole,  // the region with the lowest score
   kMerge,  // the lower half of the tokens of two neighbours
 };
-absl::StatusOr<RegionPrecision> ParseRegionPrecision(std::string_view name);      // "computed", "bf16", "int8"
-absl::StatusOr<RetentionScore> ParseRetentionScore(std::string_view name);        // "selections", "value-norm", ...
-absl::StatusOr<RegionCompression> ParseRegionCompression(std::string_view name);  // "whole", "merge"
-std::string_view RegionPrecisionName(RegionPrecision precision);
-std::string_view RetentionScoreName(RetentionScore score);
-std::string_view RegionCompressionName(RegionCompression compression);
 
 // The region memory: regions that left the window, of which each segment attends to the best. See
 // memory/region_memory.h; docs/results/memory.md tells what each option does to quality and cost.
@@ -128,7 +122,17 @@ struct RegionMemoryOptions {
   RetentionScore retention = RetentionScore::kSelections;
   RegionCompression compression = RegionCompression::kWhole;
   RegionPrecision precision = RegionPrecision::kBf16;
+
+  friend bool operator==(const RegionMemoryOptions&, const RegionMemoryOptions&) = default;
 };
+
+// `base` with settings like "selected=16,pool=64,retention=surprise"; "off" for none. Keys: selected, query-region,
+// merge, route-every, ring, pool, retention (selections, value-norm, surprise, novelty, expected, random), compression
+// (whole, merge), precision (computed, bf16, int8). INVALID_ARGUMENT says what is allowed.
+absl::StatusOr<RegionMemoryOptions> ParseRegionMemoryOptions(std::string_view settings,
+                                                             const RegionMemoryOptions& base = {});
+// All settings in the order above; "off". Parses to the same options.
+std::string FormatRegionMemoryOptions(const RegionMemoryOptions& options);
 
 struct MemoryOptions {
   int sink_tokens = 64;      // first tokens of a session, always attended exactly

@@ -91,6 +91,12 @@ void BindSessions(CLI::App& app, ServerConfig& config) {
   app.add_option("--region-tokens", config.region_tokens, "tokens of a region, which is found and cited; a default")
       ->check(tokens)
       ->group("Sessions");
+  app.add_option("--region-memory", config.region_memory,
+                 "what segments attend to beyond the window: 'off', or settings like selected=8,ring=64; a default")
+      ->check([](const std::string& settings) {
+        return std::string(ParseRegionMemoryOptions(settings).status().message());
+      })
+      ->group("Sessions");
   app.add_option("--max-sessions", config.max_sessions, "sessions that the data folder may hold")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40))
       ->group("Limits");
@@ -263,7 +269,8 @@ SessionManagerOptions ServerConfig::ToSessionManagerOptions() const {
           .default_memory_options = {.sink_tokens = sink_tokens,
                                      .window_tokens = window_tokens,
                                      .segment_tokens = segment_tokens,
-                                     .region_tokens = region_tokens},
+                                     .region_tokens = region_tokens,
+                                     .regions = *ParseRegionMemoryOptions(region_memory)},
           .max_sessions = max_sessions,
           .max_state_bytes = static_cast<std::size_t>(max_resident_bytes),
           .max_running_questions = max_running_questions,

@@ -42,6 +42,7 @@ struct ServerConfig {
   int window_tokens = MemoryOptions{}.window_tokens;
   int segment_tokens = MemoryOptions{}.segment_tokens;
   int region_tokens = MemoryOptions{}.region_tokens;
+  std::string region_memory = FormatRegionMemoryOptions(MemoryOptions{}.regions);
 
   std::int64_t max_sessions = SessionManagerOptions{}.max_sessions;
   std::int64_t max_resident_bytes = static_cast<std::int64_t>(SessionManagerOptions{}.max_state_bytes);

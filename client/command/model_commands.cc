@@ -37,6 +37,7 @@ std::string RenderModel(const v1::Model& model) {
       {"memory", fmt::format("sink {}, window {}, segment {}, region {} tokens by default; state at most {}",
                              memory.sink_tokens(), memory.window_tokens(), memory.segment_tokens(),
                              memory.region_tokens(), FormatBytes(model.max_state_bytes()))},
+      {"region memory", memory.region_memory()},
       {"finds text", FindsText(model)},
       {"model digest", model.model_digest()},
       {"tokenizer digest", model.tokenizer_digest()},

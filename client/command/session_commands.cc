@@ -23,6 +23,7 @@ struct CreateArguments {
   std::uint32_t sink_tokens = 0;
   std::uint32_t segment_tokens = 0;
   std::uint32_t region_tokens = 0;
+  std::string region_memory;
 };
 
 absl::Status Create(const CreateArguments& arguments, Context& context) {
@@ -41,6 +42,7 @@ absl::Status Create(const CreateArguments& arguments, Context& context) {
   memory.set_sink_tokens(arguments.sink_tokens);
   memory.set_segment_tokens(arguments.segment_tokens);
   memory.set_region_tokens(arguments.region_tokens);
+  memory.set_region_memory(arguments.region_memory);
   TOME_ASSIGN_OR_RETURN(const v1::Session session, context.client->CreateSession(request, context.call()));
   if (context.options.json) {
     context.PrintJson(ToJson(session));
@@ -63,6 +65,9 @@ void AddCreate(CLI::App& app, Action* action) {
   command->add_option("--segment", arguments->segment_tokens, "Tokens read in one pass (0: the server's default)");
   command->add_option("--region", arguments->region_tokens,
                       "Tokens of a region, the unit in which text is found and cited (0: the server's default)");
+  command->add_option("--region-memory", arguments->region_memory,
+                      "What is attended beyond the window while reading: off, or settings like selected=16,pool=64 on "
+                      "top of the server's default");
   command->footer(
       "Examples:\n"
       "  tome create --id bible --name \"King James Bible\" --label language=en\n"
@@ -126,6 +131,7 @@ std::string RenderSession(const v1::Session& session) {
   fields.emplace_back("archive", FormatBytes(session.archive_bytes()));
   fields.emplace_back("memory", fmt::format("sink {}, window {}, segment {}, region {} tokens", memory.sink_tokens(),
                                             memory.window_tokens(), memory.segment_tokens(), memory.region_tokens()));
+  fields.emplace_back("region memory", memory.region_memory());
   fields.emplace_back("created", FormatTime(session.create_time()));
   fields.emplace_back("changed", FormatTime(session.update_time()));
   fields.emplace_back("model", session.model_digest().substr(0, 16));

@@ -16,6 +16,7 @@ namespace tome {
 void AddCalibrateCommand(CLI::App& app, int argc, char** argv, std::function<absl::Status()>* run);
 void AddNeedleCommand(CLI::App& app, std::function<absl::Status()>* run);
 void AddQaCommand(CLI::App& app, std::function<absl::Status()>* run);
+void AddStreamCommand(CLI::App& app, std::function<absl::Status()>* run);
 
 }  // namespace tome
 

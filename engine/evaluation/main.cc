@@ -14,6 +14,7 @@ int main(int argc, char** argv) {
   tome::AddCalibrateCommand(app, argc, argv, &run);
   tome::AddNeedleCommand(app, &run);
   tome::AddQaCommand(app, &run);
+  tome::AddStreamCommand(app, &run);
   CLI11_PARSE(app, argc, argv);
   const absl::Status status = run();
   if (status.ok()) return 0;

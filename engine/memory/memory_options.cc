@@ -1,5 +1,6 @@
 // Options of a memory: their names, their limits, and what they cost.
 #include <algorithm>
+#include <charconv>
 #include <string>
 
 #include "engine/base/status.h"
@@ -32,7 +33,7 @@ absl::StatusOr<Value> ParseName(const Named<Value> (&all)[size], std::string_vie
     if (named.name == name) return named.value;
     expected += fmt::format("{}{}", expected.empty() ? "" : ", ", named.name);
   }
-  return InvalidArgument("{}: expected one of {}, found '{}'", field, expected, name);
+  return InvalidArgument("region memory: {}: expected one of {}, found '{}'", field, expected, name);
 }
 
 template <typename Value, std::size_t size>
@@ -43,26 +44,54 @@ std::string_view NameOf(const Named<Value> (&all)[size], Value value) {
   return "unknown";
 }
 
+constexpr Named<int RegionMemoryOptions::*> kNumbers[] = {
+    {"selected", &RegionMemoryOptions::selected}, {"query-region", &RegionMemoryOptions::query_region_tokens},
+    {"merge", &RegionMemoryOptions::merge},       {"route-every", &RegionMemoryOptions::route_every},
+    {"ring", &RegionMemoryOptions::ring_regions}, {"pool", &RegionMemoryOptions::pool_regions}};
+
+absl::Status Set(std::string_view key, std::string_view value, RegionMemoryOptions* options) {
+  for (const auto& [name, number] : kNumbers) {
+    if (name != key) continue;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), options->*number);
+    if (error == std::errc() && end == value.data() + value.size()) return absl::OkStatus();
+    return InvalidArgument("region memory: {}: expected a number, found '{}'", key, value);
+  }
+  if (key == "retention") {
+    TOME_ASSIGN_OR_RETURN(options->retention, ParseName(kScores, key, value));
+  } else if (key == "compression") {
+    TOME_ASSIGN_OR_RETURN(options->compression, ParseName(kCompressions, key, value));
+  } else if (key == "precision") {
+    TOME_ASSIGN_OR_RETURN(options->precision, ParseName(kPrecisions, key, value));
+  } else {
+    return InvalidArgument(
+        "region memory: expected 'off' or settings of selected, query-region, merge, route-every, ring, pool, "
+        "retention, compression, precision as key=value, found '{}'",
+        key);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ValidateRegionMemoryOptions(const RegionMemoryOptions& options) {
   const auto check = [](std::string_view field, int value, int least, int most) {
     return value >= least && value <= most
                ? absl::OkStatus()
-               : InvalidArgument("{}: expected {} to {}, found {}", field, least, most, value);
+               : InvalidArgument("region memory: {}: expected {} to {}, found {}", field, least, most, value);
   };
-  TOME_RETURN_IF_ERROR(check("selected regions", options.selected, 0, 1024));
+  TOME_RETURN_IF_ERROR(check("selected", options.selected, 0, 1024));
   if (options.selected == 0) return absl::OkStatus();
-  TOME_RETURN_IF_ERROR(check("query_region_tokens", options.query_region_tokens, 1, 1 << 20));
+  TOME_RETURN_IF_ERROR(check("query-region", options.query_region_tokens, 1, 1 << 20));
   TOME_RETURN_IF_ERROR(check("merge", options.merge, 1, 64));
-  TOME_RETURN_IF_ERROR(check("route_every", options.route_every, 1, 1024));
-  TOME_RETURN_IF_ERROR(check("ring_regions", options.ring_regions, 1, 1 << 16));
-  TOME_RETURN_IF_ERROR(check("pool_regions", options.pool_regions, 0, 1 << 16));
+  TOME_RETURN_IF_ERROR(check("route-every", options.route_every, 1, 1024));
+  TOME_RETURN_IF_ERROR(check("ring", options.ring_regions, 1, 1 << 16));
+  TOME_RETURN_IF_ERROR(check("pool", options.pool_regions, 0, 1 << 16));
   if (options.compression == RegionCompression::kWhole) return absl::OkStatus();
   if (options.precision == RegionPrecision::kInt8) {
-    return InvalidArgument("merge compression: two regions in int8 have different scales; use bf16, or whole regions");
+    return InvalidArgument(
+        "region memory: compression=merge: two regions in int8 have different scales; use bf16, or whole regions");
   }
   if (options.retention == RetentionScore::kSelections) {
     return InvalidArgument(
-        "merge compression: selections score whole regions, not tokens; use value-norm, surprise, "
+        "region memory: compression=merge: selections score whole regions, not tokens; use value-norm, surprise, "
         "novelty, expected or random");
   }
   return absl::OkStatus();
@@ -74,18 +103,31 @@ std::int64_t MaxRegions(const RegionMemoryOptions& options) {
 
 }  // namespace
 
-absl::StatusOr<RegionPrecision> ParseRegionPrecision(std::string_view name) {
-  return ParseName(kPrecisions, "region precision", name);
+absl::StatusOr<RegionMemoryOptions> ParseRegionMemoryOptions(std::string_view settings,
+                                                             const RegionMemoryOptions& base) {
+  RegionMemoryOptions options = base;
+  if (settings == "off") {
+    options.selected = 0;
+    return options;
+  }
+  while (!settings.empty()) {
+    const std::string_view setting = settings.substr(0, settings.find(','));
+    settings.remove_prefix(std::min(settings.size(), setting.size() + 1));
+    const std::size_t equals = std::min(setting.find('='), setting.size());
+    TOME_RETURN_IF_ERROR(
+        Set(setting.substr(0, equals), setting.substr(std::min(setting.size(), equals + 1)), &options));
+  }
+  TOME_RETURN_IF_ERROR(ValidateRegionMemoryOptions(options));
+  return options;
 }
-absl::StatusOr<RetentionScore> ParseRetentionScore(std::string_view name) {
-  return ParseName(kScores, "retention score", name);
+
+std::string FormatRegionMemoryOptions(const RegionMemoryOptions& options) {
+  if (options.selected == 0) return "off";
+  std::string settings;
+  for (const auto& [key, number] : kNumbers) settings += fmt::format("{}={},", key, options.*number);
+  return settings + fmt::format("retention={},compression={},precision={}", NameOf(kScores, options.retention),
+                                NameOf(kCompressions, options.compression), NameOf(kPrecisions, options.precision));
 }
-absl::StatusOr<RegionCompression> ParseRegionCompression(std::string_view name) {
-  return ParseName(kCompressions, "region compression", name);
-}
-std::string_view RegionPrecisionName(RegionPrecision precision) { return NameOf(kPrecisions, precision); }
-std::string_view RetentionScoreName(RetentionScore score) { return NameOf(kScores, score); }
-std::string_view RegionCompressionName(RegionCompression compression) { return NameOf(kCompressions, compression); }
 
 std::int64_t MaxAttendedTokens(const MemoryOptions& options) {
   std::int64_t tokens = std::int64_t{options.sink_tokens} + options.window_tokens + options.segment_tokens;
@@ -111,7 +153,7 @@ absl::Status ValidateMemoryOptions(const MemoryOptions& options, const LlamaConf
   if (most > config.context_length) {
     return InvalidArgument(
         "sink_tokens {} + window_tokens {} + segment_tokens {} and {} tokens of chosen regions are attended at once, "
-        "{} in all, but the model was trained on {}; make window_tokens or selected regions smaller",
+        "{} in all, but the model was trained on {}; make window_tokens or the selected regions fewer",
         options.sink_tokens, options.window_tokens, options.segment_tokens,
         most - options.sink_tokens - options.window_tokens - options.segment_tokens, most, config.context_length);
   }

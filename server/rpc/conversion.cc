@@ -229,7 +229,8 @@ CreateRequest FromProto(const v1::CreateSessionRequest& request) {
           .options = {.sink_tokens = static_cast<int>(session.options().sink_tokens()),
                       .window_tokens = static_cast<int>(session.options().window_tokens()),
                       .segment_tokens = static_cast<int>(session.options().segment_tokens()),
-                      .region_tokens = static_cast<int>(session.options().region_tokens())}};
+                      .region_tokens = static_cast<int>(session.options().region_tokens())},
+          .region_memory = session.options().region_memory()};
 }
 
 UpdateRequest FromProto(const v1::UpdateSessionRequest& request) {
@@ -385,6 +386,7 @@ v1::MemoryOptions ToProto(const MemoryOptions& options) {
   proto.set_window_tokens(static_cast<std::uint32_t>(options.window_tokens));
   proto.set_segment_tokens(static_cast<std::uint32_t>(options.segment_tokens));
   proto.set_region_tokens(static_cast<std::uint32_t>(options.region_tokens));
+  proto.set_region_memory(FormatRegionMemoryOptions(options.regions));
   return proto;
 }
 

@@ -176,6 +176,8 @@ absl::Status Validate(const v1::CreateSessionRequest& request) {
   CheckCount(options.window_tokens(), "session.options.window_tokens", &violations);
   CheckCount(options.segment_tokens(), "session.options.segment_tokens", &violations);
   CheckCount(options.region_tokens(), "session.options.region_tokens", &violations);
+  const absl::Status regions = ParseRegionMemoryOptions(options.region_memory()).status();
+  if (!regions.ok()) violations.Add("session.options.region_memory", std::string(regions.message()));
   return violations.ToStatus();
 }
 

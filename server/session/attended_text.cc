@@ -2,6 +2,11 @@
 
 namespace tome::server {
 
+AttendedText::AttendedText(const MemoryOptions& options)
+    : sink_tokens_(static_cast<std::size_t>(options.sink_tokens)),
+      window_tokens_(static_cast<std::size_t>(options.window_tokens)),
+      leaving_tokens_(options.regions.selected > 0 ? static_cast<std::size_t>(options.region_tokens) : 1) {}
+
 void AttendedText::Add(const std::vector<TokenSpan>& spans) {
   for (const TokenSpan& span : spans) {
     if (sink_.size() < sink_tokens_) {
@@ -9,7 +14,8 @@ void AttendedText::Add(const std::vector<TokenSpan>& spans) {
       continue;
     }
     window_.push_back(span);
-    if (window_.size() > window_tokens_) window_.pop_front();
+    if (window_.size() < window_tokens_ + leaving_tokens_) continue;
+    window_.erase(window_.begin(), window_.begin() + static_cast<std::ptrdiff_t>(leaving_tokens_));
   }
 }
 

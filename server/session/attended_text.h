@@ -6,6 +6,7 @@
 #include <deque>
 #include <vector>
 
+#include "engine/engine.h"
 #include "server/session/text_pipeline.h"
 
 namespace tome::server {
@@ -23,8 +24,7 @@ struct SpanRange {
 // few bytes for each token that is kept. Not thread-safe; copyable.
 class AttendedText {
  public:
-  AttendedText(std::size_t sink_tokens, std::size_t window_tokens)
-      : sink_tokens_(sink_tokens), window_tokens_(window_tokens) {}
+  explicit AttendedText(const MemoryOptions& options);
 
   void Add(const std::vector<TokenSpan>& spans);
 
@@ -34,6 +34,7 @@ class AttendedText {
  private:
   std::size_t sink_tokens_;
   std::size_t window_tokens_;
+  std::size_t leaving_tokens_;  // that leave the window together
   std::vector<TokenSpan> sink_;
   std::deque<TokenSpan> window_;
 };

@@ -192,6 +192,10 @@ absl::StatusOr<StoredSession> SessionManagerImpl::NewSession(const CreateRequest
   if (options.segment_tokens == 0) options.segment_tokens = limits.default_memory_options.segment_tokens;
   if (options.region_tokens == 0) options.region_tokens = limits.default_memory_options.region_tokens;
   const ErrorDetails details = {.reason = "MEMORY_OPTIONS", .metadata = {{"field", "session.options"}}};
+  absl::StatusOr<RegionMemoryOptions> regions =
+      ParseRegionMemoryOptions(request.region_memory, limits.default_memory_options.regions);
+  if (!regions.ok()) return WithDetails(regions.status(), details);
+  options.regions = *regions;
   TOME_RETURN_IF_ERROR(WithDetails(ValidateMemoryOptions(options, model.config), details));
   const std::size_t needed = Memory::MaxStateBytes(model.config, options, model.precision);
   if (needed > limits.max_state_bytes) {

@@ -27,7 +27,7 @@ SessionReader::SessionReader(std::shared_ptr<SessionContext> context, SessionId 
           Memory::MaxStateBytes(context_->model->info().config, options_, context_->model->info().precision)),
       caught_up_(restore_target_bytes == 0),
       restore_target_bytes_(restore_target_bytes),
-      attended_(options_.sink_tokens, options_.window_tokens) {}
+      attended_(options_) {}
 
 // --- On the strand ---
 
@@ -347,7 +347,7 @@ void SessionReader::DropStateLocked() {
   ++epoch_;
   ingested_bytes_ = ingested_tokens_ = 0;
   documents_.clear();
-  attended_ = AttendedText(options_.sink_tokens, options_.window_tokens);
+  attended_ = AttendedText(options_);
   rate_.Reset();
 }
 

@@ -12,7 +12,7 @@ namespace tome::server {
 namespace {
 
 constexpr std::int64_t kApplicationId = 0x546F6D65;  // "Tome"
-// Version 1 had no region_tokens; its sessions have 64 and stay as they are.
+// Version 1 had neither region_tokens nor region memory; its sessions have 64 and none, and stay as they are.
 constexpr std::int64_t kFormatVersion = 2;
 constexpr std::int64_t kFirstFormatVersion = 1;
 
@@ -25,7 +25,8 @@ constexpr char kSchema[] = R"sql(
     id TEXT NOT NULL, request_id TEXT NOT NULL, display_name TEXT NOT NULL, version INTEGER NOT NULL,
     create_time INTEGER NOT NULL, update_time INTEGER NOT NULL,
     sink_tokens INTEGER NOT NULL, window_tokens INTEGER NOT NULL, segment_tokens INTEGER NOT NULL,
-    model_digest TEXT NOT NULL, tokenizer_digest TEXT NOT NULL, region_tokens INTEGER NOT NULL) STRICT;
+    model_digest TEXT NOT NULL, tokenizer_digest TEXT NOT NULL, region_tokens INTEGER NOT NULL,
+    region_memory TEXT NOT NULL) STRICT;
   CREATE TABLE labels (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
   CREATE TABLE documents (
     ordinal INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, sealed INTEGER NOT NULL,
@@ -37,10 +38,10 @@ constexpr char kSchema[] = R"sql(
 )sql";
 constexpr char kSelectSession[] =
     "SELECT id, request_id, display_name, version, create_time, update_time, sink_tokens, window_tokens, "
-    "segment_tokens, model_digest, tokenizer_digest, region_tokens FROM session";
+    "segment_tokens, model_digest, tokenizer_digest, region_tokens, region_memory FROM session";
 constexpr char kSelectSessionV1[] =
     "SELECT id, request_id, display_name, version, create_time, update_time, sink_tokens, window_tokens, "
-    "segment_tokens, model_digest, tokenizer_digest, 64 FROM session";
+    "segment_tokens, model_digest, tokenizer_digest, 64, 'off' FROM session";
 static_assert(kApplicationId == 1416588645 && kFormatVersion == 2, "as in the schema");
 
 std::int64_t ToMicros(absl::Time time) { return absl::ToUnixMicros(time); }
@@ -69,7 +70,7 @@ absl::Status SessionStore::Create(const std::string& path, const StoredSession& 
   TOME_RETURN_IF_ERROR(database.Execute(kSchema));
   {
     TOME_ASSIGN_OR_RETURN(Statement insert,
-                          database.Prepare("INSERT INTO session VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+                          database.Prepare("INSERT INTO session VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
     TOME_RETURN_IF_ERROR(insert.BindText(0, session.id)
                              .BindText(1, session.request_id)
                              .BindText(2, session.display_name)
@@ -82,6 +83,7 @@ absl::Status SessionStore::Create(const std::string& path, const StoredSession& 
                              .BindText(9, session.model_digest)
                              .BindText(10, session.tokenizer_digest)
                              .BindInt(11, session.options.region_tokens)
+                             .BindText(12, FormatRegionMemoryOptions(session.options.regions))
                              .Run());
   }
   TOME_RETURN_IF_ERROR(InsertLabels(database, session.labels));
@@ -128,8 +130,9 @@ absl::Status SessionStore::LoadSession(StoredSession* session) {
     return FailedPrecondition("session {}: its folder holds session '{}'; give the folder that name back", id_,
                               std::string(select.Text(0)));
   }
+  const absl::StatusOr<RegionMemoryOptions> regions = ParseRegionMemoryOptions(std::string(row ? select.Text(12) : ""));
   const bool good = row && IsPositiveInt(select.Int(6)) && IsPositiveInt(select.Int(7)) &&
-                    IsPositiveInt(select.Int(8)) && IsPositiveInt(select.Int(11));
+                    IsPositiveInt(select.Int(8)) && IsPositiveInt(select.Int(11)) && regions.ok();
   if (!good) {
     return MakeError(absl::StatusCode::kDataLoss, fmt::format("session {}: the stored metadata is damaged", id_),
                      {.reason = "STORED_DATA_DAMAGED", .metadata = {{"session", id_}}});
@@ -143,7 +146,8 @@ absl::Status SessionStore::LoadSession(StoredSession* session) {
   session->options = {.sink_tokens = static_cast<int>(select.Int(6)),
                       .window_tokens = static_cast<int>(select.Int(7)),
                       .segment_tokens = static_cast<int>(select.Int(8)),
-                      .region_tokens = static_cast<int>(select.Int(11))};
+                      .region_tokens = static_cast<int>(select.Int(11)),
+                      .regions = *regions};
   session->model_digest = select.Text(9);
   session->tokenizer_digest = select.Text(10);
   return absl::OkStatus();

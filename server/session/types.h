@@ -88,6 +88,7 @@ struct CreateRequest {
   std::map<std::string, std::string> labels;
   // Fields at 0 take the server's defaults.
   MemoryOptions options = {.sink_tokens = 0, .window_tokens = 0, .segment_tokens = 0, .region_tokens = 0};
+  std::string region_memory;  // in place of options.regions: settings on top of the server's default
 };
 
 struct UpdateRequest {

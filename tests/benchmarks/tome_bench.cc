@@ -79,7 +79,8 @@ json Summary(std::vector<double> tokens_per_second) {
 
 // An empty memory whose questions are read in chunks of `segment` tokens.
 Memory EmptyMemory(const std::shared_ptr<const Model>& model, int segment) {
-  return ValueOrDie(Memory::Create(model, {.sink_tokens = 0, .window_tokens = 1, .segment_tokens = segment}));
+  return ValueOrDie(Memory::Create(
+      model, {.sink_tokens = 0, .window_tokens = 1, .segment_tokens = segment, .regions = {.selected = 0}}));
 }
 
 // Reading a prompt of `length` tokens, dense, to the logits of its last token.

@@ -2,7 +2,6 @@
 #include "engine/memory/region_memory.h"
 
 #include <ATen/ATen.h>
-#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -209,7 +208,7 @@ std::vector<RegionMemoryOptions> Policies() {
 
 TEST(RegionMemory, KeepsTheNewestRegionsAndSelectsAmongOlderTokensBitForBit) {
   for (const RegionMemoryOptions& policy : Policies()) {
-    SCOPED_TRACE(fmt::format("{} {}", RetentionScoreName(policy.retention), RegionCompressionName(policy.compression)));
+    SCOPED_TRACE(FormatRegionMemoryOptions(policy));
     MemoryOptions options = kOptions;
     options.regions = policy;
     Reader reader(options);
@@ -240,32 +239,45 @@ TEST(RegionMemory, KeepsTheNewestRegionsAndSelectsAmongOlderTokensBitForBit) {
   }
 }
 
-TEST(RegionMemory, PoolKeepsTheBestRegions) {
-  for (const RegionMemoryOptions& policy : Policies()) {
-    if (policy.compression != RegionCompression::kWhole || policy.retention == RetentionScore::kSelections) continue;
-    SCOPED_TRACE(RetentionScoreName(policy.retention));
-    MemoryOptions options = kOptions, roomy = kOptions;
-    options.regions = roomy.regions = policy;
-    roomy.regions.pool_regions = 1000;
-    Reader reader(options), all(roomy);
-    // Attention over other regions would change the keys and with them the scores: nothing is chosen by either.
-    const std::vector<TokenId> tokens = RandomTokens(32 * 9, 8);
-    reader.Read(tokens);
-    std::vector<float> kept;
-    for (std::int64_t i = 0; i < 4; ++i) kept.push_back(ScoreRegion(reader.state->regions().region(i).token_scores));
-    EXPECT_EQ(kept.size(), 4u);
-    if (policy.retention != RetentionScore::kRandom) continue;
-    // Random scores do not depend on what was attended to, so that those of all regions are known.
-    all.Read(tokens);
-    std::vector<float> expected;
-    for (std::int64_t i = 0; i < all.state->regions().size() - 3; ++i) {
-      expected.push_back(ScoreRegion(all.state->regions().region(i).token_scores));
-    }
-    std::sort(expected.rbegin(), expected.rend());
-    std::sort(kept.rbegin(), kept.rend());
-    expected.resize(4);
-    EXPECT_EQ(kept, expected);
-  }
+TEST(RegionMemory, PoolKeepsTheRegionsWithTheBestScores) {
+  // Random scores do not depend on what was attended to, so that a memory with room for all has those of all.
+  MemoryOptions options = kOptions;
+  options.regions.retention = RetentionScore::kRandom;
+  options.regions.ring_regions = 3;
+  options.regions.pool_regions = 1000;
+  Reader all(options);
+  options.regions.pool_regions = 4;
+  Reader reader(options);
+  const std::vector<TokenId> tokens = RandomTokens(32 * 9, 8);
+  all.Read(tokens);
+  reader.Read(tokens);
+  const auto scores_of_pool = [](const RegionMemory& regions) {
+    std::vector<float> scores;
+    for (std::int64_t i = 0; i < regions.size() - 3; ++i) scores.push_back(ScoreRegion(regions.region(i).token_scores));
+    std::sort(scores.rbegin(), scores.rend());
+    return scores;
+  };
+  std::vector<float> expected = scores_of_pool(all.state->regions());
+  ASSERT_GT(expected.size(), 20u);
+  expected.resize(4);
+  EXPECT_EQ(scores_of_pool(reader.state->regions()), expected);
+}
+
+TEST(RegionMemory, PoolKeepsWhatIsChosenMost) {
+  MemoryOptions options = kOptions;
+  options.regions.ring_regions = 2;
+  options.regions.pool_regions = 2;
+  RegionMemory regions(options.regions, 8);
+  const auto region = [](std::int64_t first_token) {
+    auto made = std::make_shared<MemoryRegion>();
+    made->first_token = first_token;
+    return made;
+  };
+  regions = regions.Append({region(0), region(8), region(16), region(24)}, {}, {});
+  regions = regions.Append({region(32)}, {5, 1, 3, 0}, {});
+  std::vector<std::int64_t> kept;
+  for (const RegionMemory::Entry& entry : regions.entries()) kept.push_back(entry.region->first_token);
+  EXPECT_THAT(kept, ::testing::ElementsAre(0, 16, 24, 32)) << "the one at 8 was chosen least of those beyond the ring";
 }
 
 TEST(RegionMemory, StateNeverGrowsBeyondTheStatedMaximumAndStaysConstant) {
@@ -312,18 +324,26 @@ TEST(StoredBlock, LosesNoMoreThanItsPrecision) {
   EXPECT_EQ(int8.bytes(), exact.bytes() / 4 + 2 * 2 * 3 * 4 * sizeof(float));
 }
 
-TEST(RegionMemoryOptions, HaveNamesThatParse) {
-  for (const RetentionScore score : {RetentionScore::kSelections, RetentionScore::kValueNorm, RetentionScore::kSurprise,
-                                     RetentionScore::kNovelty, RetentionScore::kExpected, RetentionScore::kRandom}) {
-    EXPECT_EQ(*ParseRetentionScore(RetentionScoreName(score)), score);
+TEST(RegionMemoryOptions, AreWrittenAndReadAsSettings) {
+  for (const RegionMemoryOptions& policy : Policies()) {
+    EXPECT_EQ(*ParseRegionMemoryOptions(FormatRegionMemoryOptions(policy)), policy);
   }
-  for (const RegionPrecision precision : {RegionPrecision::kComputed, RegionPrecision::kBf16, RegionPrecision::kInt8}) {
-    EXPECT_EQ(*ParseRegionPrecision(RegionPrecisionName(precision)), precision);
+  EXPECT_EQ(FormatRegionMemoryOptions({.selected = 0}), "off");
+  EXPECT_EQ(ParseRegionMemoryOptions("off")->selected, 0);
+  EXPECT_EQ(*ParseRegionMemoryOptions(""), RegionMemoryOptions());
+  EXPECT_EQ(*ParseRegionMemoryOptions("pool=9,precision=int8", {.selected = 3}),
+            (RegionMemoryOptions{.selected = 3, .pool_regions = 9, .precision = RegionPrecision::kInt8}));
+  for (const auto& [settings, message] :
+       std::initializer_list<std::pair<const char*, const char*>>{{"pools=9", "'pools'"},
+                                                                  {"pool", "expected a number, found ''"},
+                                                                  {"pool=9x", "'9x'"},
+                                                                  {"pool=-1", "0 to"},
+                                                                  {"retention=luck", "value-norm"},
+                                                                  {"precision=fp8", "int8"},
+                                                                  {"compression=merge", "selections"},
+                                                                  {"=,", "''"}}) {
+    EXPECT_THAT(ParseRegionMemoryOptions(settings), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(message)));
   }
-  for (const RegionCompression compression : {RegionCompression::kWhole, RegionCompression::kMerge}) {
-    EXPECT_EQ(*ParseRegionCompression(RegionCompressionName(compression)), compression);
-  }
-  EXPECT_THAT(ParseRetentionScore("luck"), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("value-norm")));
 }
 
 }  // namespace

@@ -145,7 +145,7 @@ TEST(Stories260K, GreedyTextEqualsTheExpectedOutput) {
   expected << std::ifstream(SharedDataPath("models/stories260K_greedy_expected.txt")).rdbuf();
 
   const absl::StatusOr<Memory> memory =
-      Memory::Create(*model, {.sink_tokens = 4, .window_tokens = 64, .segment_tokens = 64});
+      Memory::Create(*model, {.sink_tokens = 4, .window_tokens = 64, .segment_tokens = 64, .regions = {.selected = 0}});
   ASSERT_THAT(memory, IsOk());
   GenerationOptions options;
   options.max_tokens = 256;

@@ -17,7 +17,11 @@ std::shared_ptr<const Model> TinyServerModel();
 std::shared_ptr<const Model> OtherTinyServerModel();
 
 // Small enough that a page of text fills them many times.
-inline constexpr MemoryOptions kTinyMemoryOptions = {.sink_tokens = 8, .window_tokens = 64, .segment_tokens = 32};
+inline constexpr MemoryOptions kTinyMemoryOptions = {
+    .sink_tokens = 8,
+    .window_tokens = 64,
+    .segment_tokens = 32,
+    .regions = {.selected = 2, .query_region_tokens = 16, .ring_regions = 4, .pool_regions = 2}};
 
 // English-like text of exactly this many bytes, the same for the same seed.
 std::string SomeText(std::size_t num_bytes, std::uint64_t seed = 1);

@@ -266,6 +266,7 @@ TEST(ConversionTest, SessionCarriesEverything) {
   EXPECT_EQ(session.update_time().nanos(), 250'000'000);
   EXPECT_EQ(session.options().window_tokens(), 2u);
   EXPECT_EQ(session.options().region_tokens(), 4u);
+  EXPECT_EQ(session.options().region_memory(), FormatRegionMemoryOptions({}));
   EXPECT_EQ(session.archive_bytes(), 300u);
   ASSERT_EQ(session.documents_size(), 1);
   EXPECT_TRUE(session.documents(0).sealed());

@@ -51,8 +51,9 @@ TEST_F(QuestionsTest, CoverageNamesTheExactBytesOfSinkAndWindow) {
   EXPECT_EQ(coverage.durable_bytes, 1560u);
   EXPECT_EQ(coverage.ingested_bytes, 1560u);
   EXPECT_EQ(coverage.pending_bytes, 0u);
-  EXPECT_EQ(result.attended_tokens,
-            static_cast<std::uint64_t>(kTinyMemoryOptions.sink_tokens + kTinyMemoryOptions.window_tokens));
+  const Memory twin =
+      tome::testing::ReadWithEngine(tome::testing::TinyServerModel(), {first, second}, kTinyMemoryOptions);
+  EXPECT_EQ(result.attended_tokens, static_cast<std::uint64_t>(twin.tokens_kept()));
   ASSERT_EQ(coverage.exact.size(), 3u);
   EXPECT_EQ(coverage.exact[0].document, "first");
   EXPECT_EQ(coverage.exact[0].begin, 0u);

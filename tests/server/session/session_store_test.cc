@@ -26,7 +26,11 @@ class SessionStoreTest : public ::testing::Test {
     session_.labels = {{"team", "red"}, {"empty", ""}};
     session_.create_time = absl::FromUnixMicros(1234567890123456);
     session_.update_time = session_.create_time + absl::Seconds(1);
-    session_.options = {.sink_tokens = 1, .window_tokens = 2, .segment_tokens = 3, .region_tokens = 4};
+    session_.options = {.sink_tokens = 1,
+                        .window_tokens = 2,
+                        .segment_tokens = 3,
+                        .region_tokens = 4,
+                        .regions = {.selected = 5, .pool_regions = 6, .precision = RegionPrecision::kInt8}};
     session_.model_digest = "m";
     session_.tokenizer_digest = "t";
     ASSERT_THAT(SessionStore::Create(path_, session_), IsOk());
@@ -63,6 +67,7 @@ TEST_F(SessionStoreTest, KeepsWhatItWasGiven) {
   EXPECT_EQ(loaded.update_time, session_.update_time);
   EXPECT_EQ(loaded.options.window_tokens, 2);
   EXPECT_EQ(loaded.options.region_tokens, 4);
+  EXPECT_EQ(loaded.options.regions, session_.options.regions);
   EXPECT_EQ(loaded.model_digest, "m");
   EXPECT_TRUE(loaded.documents.empty());
 
@@ -138,6 +143,7 @@ TEST_F(SessionStoreTest, ReadsAndWritesTheFormatWithoutRegions) {
   EXPECT_EQ(loaded.options.sink_tokens, 8);
   EXPECT_EQ(loaded.options.segment_tokens, 32);
   EXPECT_EQ(loaded.options.region_tokens, 64);
+  EXPECT_EQ(loaded.options.regions.selected, 0);
   EXPECT_EQ(loaded.model_digest + loaded.tokenizer_digest, "mt");
   EXPECT_EQ(loaded.labels, (std::map<std::string, std::string>{{"team", "red"}}));
   ASSERT_EQ(loaded.documents.size(), 1u);
@@ -199,8 +205,8 @@ TEST_F(SessionStoreTest, DamagedMetadataIsDataLoss) {
   for (const char* sql :
        {"DELETE FROM session", "UPDATE session SET sink_tokens = 0", "UPDATE session SET window_tokens = -1",
         "UPDATE session SET segment_tokens = 1 << 40", "UPDATE session SET region_tokens = 0",
-        "INSERT INTO documents VALUES (1, 'x', 0, 0, 1, 0)", "INSERT INTO documents VALUES (0, 'x', -1, 0, 1, 0)",
-        "INSERT INTO documents VALUES (0, 'x', 0, 0, 9, 0)"}) {
+        "UPDATE session SET region_memory = 'nonsense'", "INSERT INTO documents VALUES (1, 'x', 0, 0, 1, 0)",
+        "INSERT INTO documents VALUES (0, 'x', -1, 0, 1, 0)", "INSERT INTO documents VALUES (0, 'x', 0, 0, 9, 0)"}) {
     SCOPED_TRACE(sql);
     std::filesystem::remove(path_);
     SetUp();
