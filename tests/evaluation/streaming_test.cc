@@ -1,0 +1,103 @@
+#include "engine/evaluation/streaming.h"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "engine/memory/sequence_cache.h"
+#include "engine/model/forward.h"
+#include "engine/model/llama_model.h"
+#include "tests/support/engine_models.h"
+#include "tests/support/status_matchers.h"
+
+namespace tome {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::IsOk;
+using testing::StatusIs;
+
+const std::shared_ptr<const Model>& TinyModel() {
+  static const std::shared_ptr<const Model> model = testing::LoadTinyModel();
+  return model;
+}
+
+std::vector<TokenId> RandomTokens(std::size_t count) {
+  std::mt19937 random(1);
+  std::vector<TokenId> tokens(count);
+  for (TokenId& token : tokens) token = static_cast<TokenId>(random() % 256);
+  return tokens;
+}
+
+TEST(Stream, LossIsThatOfDenseAttentionWhileEverythingIsKept) {
+  const std::vector<TokenId> tokens = RandomTokens(150);
+  const LlamaWeights& weights = LlamaModel::From(*TinyModel()).weights();
+  SequenceCache dense(weights, MemoryState(MemoryOptions{}), 150);
+  const at::Tensor losses = -at::log_softmax(ComputeLogits(weights, Forward(weights, tokens, dense)), -1);
+  const NamedMemory memory = {.name = "all", .options = {.sink_tokens = 4, .window_tokens = 200, .segment_tokens = 32}};
+  std::vector<std::int64_t> progress;
+  const auto result = MeasureStream(TinyModel(), memory, tokens, [&](std::int64_t done) { progress.push_back(done); });
+  ASSERT_THAT(result, IsOk());
+  ASSERT_EQ(result->segments.size(), 5u);
+  EXPECT_EQ(progress.back(), 150);
+  double all = 0;
+  for (const SegmentLoss& segment : result->segments) {
+    double expected = 0;
+    EXPECT_EQ(segment.predicted, segment.first_token == 128 ? 21 : 32) << "nothing follows the last token";
+    for (std::int64_t t = segment.first_token; t < segment.first_token + segment.predicted; ++t) {
+      expected += losses[t][tokens[t + 1]].item<double>();
+    }
+    EXPECT_NEAR(segment.nats, expected, 1e-3);
+    all += expected;
+  }
+  EXPECT_NEAR(result->Loss(0, 150), all / 149, 1e-5);
+  EXPECT_NEAR(result->Loss(128, 150), result->segments[4].nats / 21, 1e-9);
+  EXPECT_EQ(result->Loss(1, 2), 0) << "no segment begins there";
+}
+
+StreamResult Made(const std::string& name, std::vector<double> nats) {
+  StreamResult result{.memory = name};
+  for (const double loss : nats) {
+    result.segments.push_back(
+        {.first_token = static_cast<std::int64_t>(result.segments.size()) * 1000, .predicted = 10, .nats = loss});
+  }
+  return result;
+}
+
+TEST(Stream, DifferencesArePairedBySegment) {
+  const StreamResult base = Made("window", {90, 20, 40, 30}), better = Made("regions", {0, 18, 36, 27});
+  const PairedDifference paired = CompareLosses(better, base, 1000);
+  EXPECT_DOUBLE_EQ(paired.mean, -0.3);
+  // Of -.2, -.4, -.3: a standard deviation of .1 over three segments.
+  EXPECT_NEAR(paired.standard_error, 0.1 / std::sqrt(3.0), 1e-12);
+  EXPECT_EQ(CompareLosses(better, base, 3000).standard_error, 0) << "one segment has no spread";
+}
+
+TEST(Stream, MemoriesAreNamedBySettings) {
+  const MemoryOptions base = {.window_tokens = 100, .regions = {.selected = 5}};
+  EXPECT_EQ(ParseNamedMemory("window", base)->options.regions.selected, 0);
+  EXPECT_EQ(ParseNamedMemory("regions", base)->options.regions, base.regions);
+  const NamedMemory memory = *ParseNamedMemory("pool=7", base);
+  EXPECT_EQ(memory.name, "pool=7");
+  EXPECT_EQ(memory.options.window_tokens, 100);
+  EXPECT_EQ(memory.options.regions.selected, 5);
+  EXPECT_EQ(memory.options.regions.pool_regions, 7);
+  EXPECT_THAT(ParseNamedMemory("pools=7", base), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("'pools'")));
+}
+
+TEST(Stream, PlotHasALineForEachMemory) {
+  const std::string svg = PlotPerplexity({Made("window", {20, 21, 22}), Made("regions", {20, 20, 20})});
+  std::size_t lines = 0;
+  for (std::size_t at = svg.find("<polyline"); at != std::string::npos; at = svg.find("<polyline", at + 1)) ++lines;
+  EXPECT_EQ(lines, 2u);
+  EXPECT_THAT(svg, HasSubstr(">window</text>"));
+  EXPECT_THAT(svg, ::testing::Not(HasSubstr("nan")));
+  EXPECT_THAT(PlotPerplexity({}), HasSubstr("</svg>"));
+}
+
+}  // namespace
+}  // namespace tome
