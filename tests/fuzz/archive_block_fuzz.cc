@@ -41,8 +41,8 @@ void Run(std::string_view data) {
     for (const std::uint32_t stem : (*block)->Stems(region)) sum += stem;
   }
   for (int i = 0; i < (*block)->num_tokens() * layout.code_bytes; ++i) sum += (*block)->codes()[i];
-  static volatile std::uint32_t sink;
-  sink = sum;
+  volatile std::uint32_t read = sum;  // so that the reads are not left out
+  (void)read;
 }
 
 }  // namespace
