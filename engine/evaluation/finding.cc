@@ -110,16 +110,18 @@ absl::StatusOr<QuestionFigures> Evaluator::Run() && {
     const c10::InferenceMode inference;
     scores = ScoreRegions(memory_, asked_.text);
   }
-  // The order of the lists is the order of turns when they are interleaved.
   std::vector<std::vector<std::int64_t>> lists;
-  for (const char* router : {"stems", "attention", "tokens"}) {
+  for (const char* router : {"stems", "tokens", "attention"}) {
     if (!scores.contains(router)) continue;
     lists.push_back(BestRegions(scores[router], kListed));
     TOME_RETURN_IF_ERROR(AddList(router, lists.back(), RankByScore(scores[router], wanted_)));
   }
   const std::vector<std::int64_t> reciprocal = FuseByReciprocalRank(lists, kListed);
   TOME_RETURN_IF_ERROR(AddList("reciprocal", reciprocal, RankInList(reciprocal, wanted_)));
-  const std::vector<std::int64_t> interleaved = Interleave(lists, kListed);
+  // As the searches that rerank draw their candidates: in turn by words and by attention.
+  std::vector<std::vector<std::int64_t>> turns = {FuseByReciprocalRank({lists[0], lists[1]}, kListed)};
+  if (lists.size() > 2) turns.push_back(lists[2]);
+  const std::vector<std::int64_t> interleaved = Interleave(turns, kListed);
   TOME_RETURN_IF_ERROR(AddList("interleaved", interleaved, RankInList(interleaved, wanted_)));
   if (IsAnswered("gold")) TOME_RETURN_IF_ERROR(AddList("gold", wanted_, 1));
   for (const std::string& search : options_.searches) TOME_RETURN_IF_ERROR(AddSearch(search, scores));

@@ -200,16 +200,16 @@ void SearchTask::Route(StepResult* result) {
   if (!profile.empty()) attention_ = ScoreByAttention(archive, profile, queries_);
   stems_ = ScoreByStems(archive, question_);
   tokens_ = ScoreByTokens(archive, absl::MakeConstSpan(question_tokens_).subspan(1));
-  const std::size_t count = std::max<std::size_t>(options_.max_regions, PlanOf(options_.effort).reranked);
-  std::vector<std::vector<std::int64_t>> lists;
-  for (const std::vector<float>* scores : {&stems_, &attention_, &tokens_}) {
-    if (!scores->empty()) lists.push_back(BestRegions(*scores, count));
-  }
-  const std::vector<std::int64_t> fused = PlanOf(options_.effort).reranked == 0
-                                              ? FuseByReciprocalRank(lists, count)
-                                              : Interleave(lists, PlanOf(options_.effort).reranked);
+  const std::size_t reranked = PlanOf(options_.effort).reranked;
+  const std::size_t count = reranked > 0 ? reranked : options_.max_regions;
+  std::vector<std::vector<std::int64_t>> lists = {BestRegions(stems_, count), BestRegions(tokens_, count)};
+  // Words find the same regions by stems and by tokens. Half of what is reranked is what attention finds, which is all
+  // that there is for a question that shares no word with its answer.
+  if (reranked > 0) lists = {FuseByReciprocalRank(lists, count)};
+  if (!attention_.empty()) lists.push_back(BestRegions(attention_, count));
+  const std::vector<std::int64_t> fused = reranked > 0 ? Interleave(lists, count) : FuseByReciprocalRank(lists, count);
   for (const std::int64_t region : fused) candidates_.push_back(MakeCandidate(region));
-  if (PlanOf(options_.effort).reranked == 0 || candidates_.size() < 2) Finish(result);
+  if (reranked == 0 || candidates_.size() < 2) Finish(result);
 }
 
 void SearchTask::Rerank(StepResult* result) {

@@ -274,14 +274,22 @@ TEST_F(RereadTest, BudgetIsKeptAndChecked) {
 }
 
 TEST_F(RereadTest, SessionsStoredBeforeThereWereRegionsAreAnsweredToo) {
+  manager_.reset();
+  options_.data_folder += "-of-version-1";
+  options_.default_memory_options.regions.selected = 0;
+  Open();
+  CreateSession("session");
   AppendBooks();
   const QuestionResult before = Ask(QuestionTo("session")).results[0].value();
   manager_.reset();
-  ASSERT_THAT(Database::Open(options_.data_folder + "/sessions/session/session.db", Database::Mode::kOpen)
-                  ->Execute("ALTER TABLE session DROP COLUMN region_tokens; PRAGMA user_version = 1"),
-              IsOk());
+  ASSERT_THAT(
+      Database::Open(options_.data_folder + "/sessions/session/session.db", Database::Mode::kOpen)
+          ->Execute("ALTER TABLE session DROP COLUMN region_tokens; ALTER TABLE session DROP COLUMN region_memory; "
+                    "PRAGMA user_version = 1"),
+      IsOk());
   Open();
   EXPECT_EQ(manager_->Get("session")->options.region_tokens, 64);
+  EXPECT_EQ(manager_->Get("session")->options.regions.selected, 0);
   const QuestionResult after = Ask(QuestionTo("session")).results[0].value();
   EXPECT_EQ(after.answer, before.answer);
   EXPECT_EQ(after.citations.front().range, before.citations.front().range);
