@@ -55,16 +55,6 @@ std::map<std::string, std::vector<float>> ScoreRegions(const Memory& memory, con
   return scores;
 }
 
-// As an answer's prompt has them.
-std::string JoinPassages(const Archive& archive, const Tokenizer& tokenizer, const std::vector<Passage>& passages) {
-  std::string text;
-  for (const Passage& passage : passages) {
-    if (!text.empty()) text += "\n...\n";
-    text += PassageText(archive, tokenizer, passage);
-  }
-  return text;
-}
-
 class Evaluator {
  public:
   Evaluator(const Memory& memory, const AskedQuestion& asked, const FindingOptions& options)

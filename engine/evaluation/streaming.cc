@@ -67,18 +67,16 @@ absl::StatusOr<StreamResult> MeasureStream(std::shared_ptr<const Model> model, c
   for (std::size_t first = 0; first < tokens.size(); first += memory.options.segment_tokens) {
     const absl::Span<const TokenId> segment = all.subspan(first, memory.options.segment_tokens);
     const steady_clock::time_point begin = steady_clock::now();
-    SegmentAttention attention(weights, *state, static_cast<std::int64_t>(segment.size()));
-    const at::Tensor hidden = Forward(weights, segment, attention);
-    SegmentRouting routing = attention.TakeRouting();
+    SegmentReading reading = ReadSegment(weights, *state, segment);
     const std::vector<TokenSpan> spans(segment.size());
-    state = state->Append(std::move(attention).TakeBlock(),
-                          ArchiveBlock::Make(layout, segment, spans, "", *model->tokenizer()), std::move(routing));
+    state = state->Append(std::move(reading.block), ArchiveBlock::Make(layout, segment, spans, "", *model->tokenizer()),
+                          std::move(reading.routing));
     result.seconds += std::chrono::duration<double>(steady_clock::now() - begin).count();
 
     const absl::Span<const TokenId> targets = all.subspan(first + 1, segment.size());
     result.segments.push_back({.first_token = static_cast<std::int64_t>(first),
                                .predicted = static_cast<std::int64_t>(targets.size()),
-                               .nats = SumNats(weights, hidden, targets)});
+                               .nats = SumNats(weights, reading.hidden, targets)});
     if (progress) progress(static_cast<std::int64_t>(first + segment.size()));
   }
   result.state_bytes = state->bytes();

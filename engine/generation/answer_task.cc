@@ -86,6 +86,15 @@ std::string PassageText(const Archive& archive, const Tokenizer& tokenizer, cons
   return text;
 }
 
+std::string JoinPassages(const Archive& archive, const Tokenizer& tokenizer, const std::vector<Passage>& passages) {
+  std::string text;
+  for (std::size_t i = 0; i < passages.size(); ++i) {
+    if (i > 0) text += kEllipsis;
+    text += PassageText(archive, tokenizer, passages[i]);
+  }
+  return text;
+}
+
 AnswerTask::AnswerTask(Memory fork, PendingText pending, Question question, GenerationOptions options)
     : search_(std::move(fork), std::move(pending), question.text, question.route),
       question_(std::move(question)),
@@ -122,12 +131,8 @@ absl::Status AnswerTask::BeginGenerating() {
   const Archive& archive = search_.fork().state()->archive();
   evidence.mode = AnswerMode::kReread;
   evidence.passages = ChoosePassages(archive, evidence.found, question_.budget_tokens);
-  std::string text;
-  for (std::size_t i = 0; i < evidence.passages.size(); ++i) {
-    if (i > 0) text += kEllipsis;
-    text += PassageText(archive, *model->tokenizer(), evidence.passages[i]);
-    evidence.text_tokens += evidence.passages[i].tokens;
-  }
+  for (const Passage& passage : evidence.passages) evidence.text_tokens += passage.tokens;
+  const std::string text = JoinPassages(archive, *model->tokenizer(), evidence.passages);
   TOME_ASSIGN_OR_RETURN(FilledPrompt prompt, FillPrompt(*model, question_, text));
   const std::int64_t context = model->info().config.context_length;
   if (static_cast<std::int64_t>(prompt.tokens.size()) + options_.max_tokens > context) {

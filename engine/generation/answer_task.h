@@ -14,6 +14,8 @@ namespace tome {
 // `budget_tokens`. When everything that was read fits, all of it is one passage for each document.
 std::vector<Passage> ChoosePassages(const Archive& archive, const std::vector<FoundRegion>& found, int budget_tokens);
 
+// The text of all passages as a prompt has it, with an ellipsis line between two.
+std::string JoinPassages(const Archive& archive, const Tokenizer& tokenizer, const std::vector<Passage>& passages);
 // The text of a passage: whole characters.
 std::string PassageText(const Archive& archive, const Tokenizer& tokenizer, const Passage& passage);
 

@@ -98,12 +98,10 @@ StepResult ReadTask::Advance() {
   StepResult result;
   result.status = CheckTokens(segment, weights().config);
   if (!result.status.ok()) return result;
-  SegmentAttention attention(weights(), *memory_->state(), static_cast<std::int64_t>(segment.size()));
-  Forward(weights(), segment, attention);
-  SegmentRouting routing = attention.TakeRouting();
-  KeyValueBlock block = std::move(attention).TakeBlock();
-  std::shared_ptr<const ArchiveBlock> archived = Archived(segment, block.keys);
-  memory_->set_state(memory_->state()->Append(std::move(block), std::move(archived), std::move(routing)));
+  SegmentReading reading = ReadSegment(weights(), *memory_->state(), segment);
+  std::shared_ptr<const ArchiveBlock> archived = Archived(segment, reading.block.keys);
+  memory_->set_state(
+      memory_->state()->Append(std::move(reading.block), std::move(archived), std::move(reading.routing)));
   next_ += segment.size();
   finished_ = next_ == tokens_.size();
   result.phase = TaskPhase::kReading;

@@ -49,10 +49,10 @@ void SegmentAttention::Attend(std::int64_t layer, const at::Tensor& qkv, const a
   const std::int64_t run = regions.size() > 0 ? regions.merged_tokens() : tokens_;
   for (std::int64_t first = 0; first < tokens_; first += run) {
     const std::int64_t count = std::min(run, tokens_ - first), seen = first + count;
-    if (regions.size() > 0) chosen_[layer].push_back(Choose(layer, first / regions.query_region_tokens()));
-    const std::vector<std::int64_t> none;
-    const std::int64_t past =
-        state_.Gather(layer, weights_.rope, keys_, values_, regions.size() > 0 ? chosen_[layer].back() : none);
+    std::vector<std::int64_t> chosen;
+    if (regions.size() > 0) chosen = Choose(layer, first / regions.query_region_tokens());
+    const std::int64_t past = state_.Gather(layer, weights_.rope, keys_, values_, chosen);
+    if (regions.size() > 0) chosen_[layer].push_back(std::move(chosen));
     RotateInto(keys.narrow(1, 0, seen), weights_.rope, past, keys_.narrow(1, past, seen));
     values_.narrow(1, past, seen).copy_(values.narrow(1, 0, seen));
     const at::Tensor own = queries_.flatten().narrow(0, 0, queries_.size(0) * count * queries_.size(2));
@@ -105,6 +105,15 @@ SegmentRouting SegmentAttention::TakeRouting() {
   routing.queries.count = pooled_.count - begin;
   routing.queries.values.assign(pooled_.values.begin() + begin * stride, pooled_.values.end());
   return routing;
+}
+
+SegmentReading ReadSegment(const LlamaWeights& weights, const MemoryState& state, absl::Span<const TokenId> segment) {
+  SegmentAttention attention(weights, state, static_cast<std::int64_t>(segment.size()));
+  SegmentReading reading;
+  reading.hidden = Forward(weights, segment, attention);
+  reading.routing = attention.TakeRouting();
+  reading.block = std::move(attention).TakeBlock();
+  return reading;
 }
 
 SequenceCache::SequenceCache(const LlamaWeights& weights, const MemoryState& state, std::int64_t capacity)

@@ -28,7 +28,7 @@ class SegmentAttention final : public SequenceAttention {
 
   void Attend(std::int64_t layer, const at::Tensor& qkv, const at::Tensor& out) override;
 
-  // After the last layer. TakeRouting is for MemoryState::Append, like the block.
+  // After the last layer, for MemoryState::Append.
   KeyValueBlock TakeBlock() && { return std::move(block_); }
   SegmentRouting TakeRouting();
 
@@ -48,6 +48,15 @@ class SegmentAttention final : public SequenceAttention {
   std::vector<std::vector<std::vector<std::int64_t>>> chosen_;  // [layer][run]
   at::Tensor queries_, keys_, values_;                          // of one layer, reused by the next
 };
+
+// One pass over a segment that follows what a state has read.
+struct SegmentReading {
+  at::Tensor hidden;  // fp32 [T, E], see Forward
+  // For MemoryState::Append.
+  KeyValueBlock block;
+  SegmentRouting routing;
+};
+SegmentReading ReadSegment(const LlamaWeights& weights, const MemoryState& state, absl::Span<const TokenId> segment);
 
 // A question's own cache: the kept tokens of a state, then prompt and answer. Positions never shift, so every key is
 // rotated once. One writer.

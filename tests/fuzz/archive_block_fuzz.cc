@@ -2,21 +2,14 @@
 // no checksum of their own, so the fuzzer reaches everything. The first byte picks the layout.
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "engine/memory/archive.h"
+#include "tests/fuzz/require.h"
 
 namespace tome::testing {
 namespace {
-
-void Require(bool holds, const char* what) {
-  if (holds) return;
-  std::fprintf(stderr, "broken: %s\n", what);
-  std::abort();
-}
 
 void Run(std::string_view data) {
   if (data.empty()) return;

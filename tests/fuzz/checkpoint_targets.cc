@@ -1,8 +1,5 @@
 #include "tests/fuzz/checkpoint_targets.h"
 
-#include <cstdlib>
-#include <iostream>
-
 #include "engine/base/byte_reader.h"
 #include "engine/base/byte_writer.h"
 #include "engine/base/utf8.h"
@@ -11,6 +8,7 @@
 #include "engine/checkpoint/llama2c_checkpoint.h"
 #include "engine/checkpoint/safetensors.h"
 #include "engine/checkpoint/tokenizer_json.h"
+#include "tests/fuzz/require.h"
 #include "tests/support/tiny_model_formats.h"
 
 namespace tome::testing {
@@ -18,12 +16,6 @@ namespace {
 
 constexpr char kSource[] = "input";
 constexpr int kVocabSize = 304;
-
-void Require(bool promise, std::string_view what) {
-  if (promise) return;
-  std::cerr << "broken promise: " << what << std::endl;
-  std::abort();
-}
 
 bool CheckStatus(const absl::Status& status) {
   if (status.ok()) return true;

@@ -2,24 +2,17 @@
 // token. The first byte of the input picks the tokenizer, the second how the rest is cut.
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "engine/text/tokenizer.h"
+#include "tests/fuzz/require.h"
 #include "tests/text/small_vocabularies.h"
 
 namespace tome::testing {
 namespace {
-
-void Require(bool holds, const char* what) {
-  if (holds) return;
-  std::fprintf(stderr, "broken: %s\n", what);
-  std::abort();
-}
 
 std::vector<std::shared_ptr<const Tokenizer>> MakeTokenizers() {
   std::vector<TokenizerData> all;
