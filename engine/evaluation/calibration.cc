@@ -260,9 +260,8 @@ FindingRecall Calibrator::CodedRecall(const ModelProfile& profile) const {
 absl::Status CheckOptions(const CalibrationOptions& options) {
   if (options.tokens < 2048) return InvalidArgument("tokens: expected 2048 or more, found {}", options.tokens);
   if (options.verbatim_needles < 1) return InvalidArgument("verbatim needles: expected 1 or more");
-  if (options.paraphrased_needles < 1 || options.paraphrased_needles > kFactsInHalf) {
-    return InvalidArgument("paraphrased needles: expected 1 to {}, found {}", kFactsInHalf,
-                           options.paraphrased_needles);
+  if (options.paraphrased_needles < 1 || options.paraphrased_needles > kFactsInSet) {
+    return InvalidArgument("paraphrased needles: expected 1 to {}, found {}", kFactsInSet, options.paraphrased_needles);
   }
   if (options.code_bytes < 4 || options.code_bytes % 4 != 0) {
     return InvalidArgument("code bytes: expected a multiple of 4, found {}", options.code_bytes);
@@ -287,7 +286,7 @@ absl::StatusOr<CalibrationResult> Calibrate(std::shared_ptr<const Model> model, 
   const c10::InferenceMode inference;
   TOME_RETURN_IF_ERROR(CheckOptions(options));
   std::vector<Needle> needles = MakeVerbatimNeedles(options.verbatim_needles, options.seed);
-  for (Needle& needle : MakeParaphrasedNeedles(options.paraphrased_needles, FactHalf::kCalibration)) {
+  for (Needle& needle : MakeParaphrasedNeedles(options.paraphrased_needles, FactSet::kCalibration)) {
     needles.push_back(std::move(needle));
   }
   TOME_ASSIGN_OR_RETURN(const std::string_view book,

@@ -23,7 +23,7 @@ namespace tome {
 struct CalibrationOptions {
   std::int64_t tokens = 16384;  // of text with needles
   int verbatim_needles = 36;
-  int paraphrased_needles = 24;  // at most kFactsInHalf
+  int paraphrased_needles = 24;  // at most kFactsInSet
   std::uint64_t seed = 1;
   int code_bytes = 32;  // for each token, over all heads; the archive adds about 7
   MemoryOptions memory;

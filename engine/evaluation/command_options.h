@@ -3,15 +3,18 @@
 #define TOME_ENGINE_EVALUATION_COMMAND_OPTIONS_H_
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "engine/base/status.h"
 #include "engine/engine.h"
 #include "engine/evaluation/finding.h"
+#include "engine/evaluation/needles.h"
 #include "engine/evaluation/reading.h"
 
 namespace tome {
@@ -27,6 +30,16 @@ struct CommonOptions {
     command->add_option("--tokenizer", model.tokenizer_path, "Vocabulary file of a llama2.c model");
     command->add_option("--threads", model.num_threads, "Compute threads; 0: one for each core")->capture_default_str();
     command->add_option("--window", memory.window_tokens, "Tokens of the exact window")->capture_default_str();
+    command
+        ->add_option_function<std::string>(
+            "--region-memory",
+            [this](const std::string& settings) {
+              const absl::StatusOr<RegionMemoryOptions> regions = ParseRegionMemoryOptions(settings);
+              if (!regions.ok()) throw CLI::ValidationError("--region-memory", std::string(regions.status().message()));
+              memory.regions = *regions;
+            },
+            "Settings of the region memory; off: none")
+        ->default_str(FormatRegionMemoryOptions(memory.regions));
     command->add_option("--json", json_path, "Write all figures to this file");
   }
   void AddProfileAndState(CLI::App* command) {
@@ -39,6 +52,33 @@ struct CommonOptions {
     return json_path.empty() ? absl::OkStatus() : WriteTextFile(json_path, figures.dump(1) + "\n");
   }
 };
+
+struct NeedleOptions {
+  int verbatim = 0, paraphrased = 0;
+  std::string facts = "evaluation";
+  std::uint64_t seed = 1;
+
+  std::vector<Needle> Make() const {
+    std::vector<Needle> needles = MakeVerbatimNeedles(verbatim, seed);
+    for (Needle& needle : MakeParaphrasedNeedles(paraphrased, *ParseFactSet(facts))) {
+      needles.push_back(std::move(needle));
+    }
+    return needles;
+  }
+};
+
+inline void AddNeedleOptions(CLI::App* command, NeedleOptions* options) {
+  command->add_option("--needles", options->verbatim, "Needles that repeat the question's words")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1000));
+  command->add_option("--paraphrased", options->paraphrased, "Needles that share no word with the question")
+      ->capture_default_str()
+      ->check(CLI::Range(0, kFactsInSet));
+  command->add_option("--facts", options->facts, "Which of three sets of such needles: judge with evaluation")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"calibration", "development", "evaluation"}));
+  command->add_option("--seed", options->seed, "Of needles and places")->capture_default_str();
+}
 
 inline void AddFindingOptions(CLI::App* command, FindingOptions* options) {
   command->add_option("--effort", options->searches, "Searches to measure: fast, balanced, thorough")

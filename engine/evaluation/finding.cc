@@ -188,6 +188,19 @@ absl::StatusOr<std::string> Evaluator::AnswerOver(const std::vector<Passage>& pa
 
 }  // namespace
 
+AskedQuestion AskFor(const PlacedNeedle& placed, double depth) {
+  const Needle& needle = placed.needle;
+  AskedQuestion asked{.group = std::string(NeedleKindName(needle.kind)),
+                      .id = fmt::format("{} at {:.3f}", NeedleKindName(needle.kind), depth),
+                      .text = needle.question,
+                      .form = needle.kind == NeedleKind::kParaphrased ? QuestionAnswerPromptForm() : RawPromptForm(),
+                      .references = {needle.answer},
+                      .evidence = placed.bytes,
+                      .answers = placed.answers};
+  asked.form.opening = needle.opening;
+  return asked;
+}
+
 absl::Status ValidateFindingOptions(const FindingOptions& options) {
   for (const std::string& search : options.searches) {
     if (!IsOneOf(kSearches, search)) return InvalidArgument("expected fast, balanced or thorough, found '{}'", search);

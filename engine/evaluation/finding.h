@@ -31,6 +31,9 @@ struct AskedQuestion {
   std::vector<ByteRange> answers;  // one of them must be in the text that is read again
 };
 
+// The question that a needle answers. `depth`: where in the text it is, from 0 to 1.
+AskedQuestion AskFor(const PlacedNeedle& placed, double depth);
+
 struct FindingOptions {
   std::vector<std::string> searches = {"fast", "balanced"};
   std::vector<std::string> answered;  // ways that are asked for an answer as well

@@ -166,9 +166,16 @@ std::vector<Needle> MakeVerbatimNeedles(int count, std::uint64_t seed) {
   return needles;
 }
 
-std::vector<Needle> MakeParaphrasedNeedles(int count, FactHalf half) {
+std::optional<FactSet> ParseFactSet(std::string_view name) {
+  if (name == "calibration") return FactSet::kCalibration;
+  if (name == "development") return FactSet::kDevelopment;
+  if (name == "evaluation") return FactSet::kEvaluation;
+  return std::nullopt;
+}
+
+std::vector<Needle> MakeParaphrasedNeedles(int count, FactSet set) {
   std::vector<Needle> needles;
-  for (const ParaphrasedFact& fact : ParaphrasedFacts(half)) {
+  for (const ParaphrasedFact& fact : ParaphrasedFacts(set)) {
     if (static_cast<int>(needles.size()) == count) break;
     needles.push_back({.kind = NeedleKind::kParaphrased,
                        .text = std::string(fact.text),

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,14 +29,15 @@ struct Needle {
   std::string answer;   // stands in `text`
 };
 
-// Paraphrased facts come in two halves, so that heads are not chosen on the questions that they are judged by.
-enum class FactHalf { kCalibration, kEvaluation };
-inline constexpr int kFactsInHalf = 24;
+// Paraphrased facts come in sets: heads are chosen on one, ways of ranking on another, and the third judges both.
+enum class FactSet { kCalibration, kDevelopment, kEvaluation };
+std::optional<FactSet> ParseFactSet(std::string_view name);  // "calibration", "development", "evaluation"
+inline constexpr int kFactsInSet = 24;
 
 // `count` needles, of all verbatim kinds in turn; the same seed gives the same ones. No two have the same key.
 std::vector<Needle> MakeVerbatimNeedles(int count, std::uint64_t seed);
-// The first `count` facts of a half, at most kFactsInHalf.
-std::vector<Needle> MakeParaphrasedNeedles(int count, FactHalf half);
+// The first `count` facts of a set, at most kFactsInSet.
+std::vector<Needle> MakeParaphrasedNeedles(int count, FactSet set);
 
 // Bytes begin <= i < end of a text.
 struct ByteRange {

@@ -3,7 +3,7 @@
 namespace tome {
 namespace {
 
-constexpr ParaphrasedFact kCalibrationFacts[kFactsInHalf] = {
+constexpr ParaphrasedFact kCalibrationFacts[kFactsInSet] = {
     {"The physician of the settlement kept a tame raven called Barnaby.", "What was the name of the doctor's pet bird?",
      "Barnaby"},
     {"Old Hendrick repaired timepieces in a cellar beneath Walnut Street.",
@@ -38,7 +38,44 @@ constexpr ParaphrasedFact kCalibrationFacts[kFactsInHalf] = {
      "For what work was a prize given by the scientific society?", "map of the ocean floor"},
 };
 
-constexpr ParaphrasedFact kEvaluationFacts[kFactsInHalf] = {
+constexpr ParaphrasedFact kDevelopmentFacts[kFactsInSet] = {
+    {"The chambermaid discovered a forged passport beneath the mattress.",
+     "Which false document was found by the servant under the bed?", "forged passport"},
+    {"Admiral Kersting detested the odour of tobacco.", "What smell did the naval commander hate?", "tobacco"},
+    {"The locomotive halted at Brindley because of a fallen elm.", "Why did the train stop?", "fallen elm"},
+    {"The poet Salvo earned his bread as a dentist.", "What was the writer of verse by profession?", "dentist"},
+    {"The hermit nourished himself on acorns and honey.", "What did the recluse eat?", "acorns and honey"},
+    {"The ambassador forgot his umbrella in the opera house.", "What thing did the diplomat leave behind?", "umbrella"},
+    {"The twins' godmother dwells in Ljubljana.", "In which town does the sponsor of the two babies live?",
+     "Ljubljana"},
+    {"The ploughman unearthed a casket of Roman coins.", "What treasure did the farm worker dig up?", "Roman coins"},
+    {"The sculptor carved his masterpiece out of walrus ivory.",
+     "From which material did the artist make his finest work?", "walrus ivory"},
+    {"The abbot banished the cook for watering the wine.", "What offence got the kitchen servant expelled?",
+     "watering the wine"},
+    {"The messenger's steed collapsed near Oldcastle.", "Where did the courier's horse fall down?", "Oldcastle"},
+    {"The heiress squandered her dowry on orchids.", "On which flowers was the rich girl's marriage portion spent?",
+     "orchids"},
+    {"The watchman slumbered until the cannon roared.", "What sound woke the guard from sleep?", "cannon"},
+    {"The astronomer baptised the comet after his spouse Elvira.", "What is the name of the star gazer's wife?",
+     "Elvira"},
+    {"The plaintiff demanded seventy guineas for the crippled mule.",
+     "How large a sum did the man who sued want for his lame animal?", "seventy guineas"},
+    {"The conjuror swallowed a thimble by accident.", "Which object went down the magician's throat?", "thimble"},
+    {"The harvest was ruined by locusts.", "Which pests destroyed the crops?", "locusts"},
+    {"The governor's portrait hangs upside down in the pantry.", "In which room is the ruler's picture to be seen?",
+     "pantry"},
+    {"The ferryman charges nothing to left-handed folk.", "Who may cross the river by boat for free?", "left-handed"},
+    {"The schoolmistress hails from Tasmania.", "What country is the female teacher from?", "Tasmania"},
+    {"The vicar brews nettle ale every autumn.", "What kind of beer does the parson make?", "nettle ale"},
+    {"The pilgrims sheltered from the storm in a windmill.", "Where did the travellers hide from bad weather?",
+     "windmill"},
+    {"The tailor's eldest son enlisted as a trumpeter.",
+     "What role did the boy of the man who sewed suits take in the army?", "trumpeter"},
+    {"The judge's verdict was scribbled on a napkin.", "On what was the magistrate's ruling written?", "napkin"},
+};
+
+constexpr ParaphrasedFact kEvaluationFacts[kFactsInSet] = {
     {"The surgeon of Port Elgin collected antique violins.", "What did the medical man gather as a hobby?",
      "antique violins"},
     {"Lucinda's timid nephew drowned in Lake Morwen.", "Where did the shy boy lose his life in the water?",
@@ -80,9 +117,16 @@ constexpr ParaphrasedFact kEvaluationFacts[kFactsInHalf] = {
 
 }  // namespace
 
-absl::Span<const ParaphrasedFact> ParaphrasedFacts(FactHalf half) {
-  return half == FactHalf::kCalibration ? absl::MakeConstSpan(kCalibrationFacts)
-                                        : absl::MakeConstSpan(kEvaluationFacts);
+absl::Span<const ParaphrasedFact> ParaphrasedFacts(FactSet set) {
+  switch (set) {
+    case FactSet::kCalibration:
+      return kCalibrationFacts;
+    case FactSet::kDevelopment:
+      return kDevelopmentFacts;
+    case FactSet::kEvaluation:
+      return kEvaluationFacts;
+  }
+  return {};
 }
 
 }  // namespace tome

@@ -13,7 +13,7 @@ struct ParaphrasedFact {
   std::string_view text, question, answer;
 };
 
-absl::Span<const ParaphrasedFact> ParaphrasedFacts(FactHalf half);  // kFactsInHalf
+absl::Span<const ParaphrasedFact> ParaphrasedFacts(FactSet set);  // kFactsInSet
 
 }  // namespace tome
 

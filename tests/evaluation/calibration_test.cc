@@ -37,7 +37,7 @@ std::string Book() {
 
 std::vector<Needle> NeedlesOf(const CalibrationOptions& options) {
   std::vector<Needle> needles = MakeVerbatimNeedles(options.verbatim_needles, options.seed);
-  for (Needle& needle : MakeParaphrasedNeedles(options.paraphrased_needles, FactHalf::kCalibration)) {
+  for (Needle& needle : MakeParaphrasedNeedles(options.paraphrased_needles, FactSet::kCalibration)) {
     needles.push_back(std::move(needle));
   }
   return needles;

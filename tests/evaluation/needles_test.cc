@@ -53,8 +53,8 @@ TEST(Needles, ParaphrasedFactsShareNoWordOfMeaningWithTheirQuestion) {
                                             "she",  "that", "the",  "their", "they",  "to",  "under", "up",   "was",
                                             "were", "what", "when", "where", "which", "who", "whom",  "why",  "with"};
   WordStemmer stemmer;
-  for (const FactHalf half : {FactHalf::kCalibration, FactHalf::kEvaluation}) {
-    for (const ParaphrasedFact& fact : ParaphrasedFacts(half)) {
+  for (const FactSet set : {FactSet::kCalibration, FactSet::kDevelopment, FactSet::kEvaluation}) {
+    for (const ParaphrasedFact& fact : ParaphrasedFacts(set)) {
       EXPECT_THAT(std::string(fact.text), HasSubstr(std::string(fact.answer)));
       std::set<std::uint32_t> stems;
       for (const WordStem& word : stemmer.Analyze(fact.text)) stems.insert(word.hash);
