@@ -237,9 +237,10 @@ struct RouteOptions {
 struct FoundRegion {
   std::int64_t region = 0;  // number in the archive
   TokenSpan span;           // its bytes
-  // The probability that the question was asked of this region rather than of another one found: with reranking, the
-  // question's likelihood after the region's text, normalised over the candidates; without, the share of attention.
+  // The probability that the question was asked of this region rather than of another one found: of all routers
+  // together and, with reranking, of the question's likelihood after the region's text.
   double score = 0;
+  double routing_score = 0;   // of all routers together, in standard deviations
   double attention_mass = 0;  // share of the question's attention at the retrieval heads
   double stem_score = 0;      // BM25 over word stems
   double token_score = 0;     // BM25 over token ids and pairs of them

@@ -236,7 +236,7 @@ const std::map<std::string, v1::Effort>& Efforts() {
 CLI::Option* AddEffortOption(CLI::App* command, std::string* effort) {
   return command
       ->add_option("--effort", *effort,
-                   "fast: text is found by words and attention; balanced: the model ranks the best 32 regions "
+                   "fast: text is found by words and attention; balanced: the model ranks the best 40 regions "
                    "(default); thorough: 64, each with its neighbours")
       ->check(CLI::IsMember({"fast", "balanced", "thorough"}));
 }

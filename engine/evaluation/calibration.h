@@ -2,7 +2,7 @@
 // keys are stored in few bytes.
 //
 // A text with hidden needles is read with the un-rotated keys of all layers and heads kept. Every query head of every
-// question token attends over all of the text; a region's score is its share of the attention. The heads whose scores
+// question token attends over all of the text; regions are scored as memory/routing.h does. The heads whose scores
 // rank the needles' regions best, over verbatim and paraphrased questions alike, become the retrieval heads. Their keys
 // are centred on the text's mean and projected on its principal components.
 #ifndef TOME_ENGINE_EVALUATION_CALIBRATION_H_
@@ -21,9 +21,9 @@
 namespace tome {
 
 struct CalibrationOptions {
-  std::int64_t tokens = 16384;  // of text with needles
+  std::int64_t tokens = 32768;  // of text with needles
   int verbatim_needles = 36;
-  int paraphrased_needles = 24;  // at most kFactsInSet
+  int paraphrased_needles = 48;  // at most 2 kFactsInSet
   std::uint64_t seed = 1;
   int code_bytes = 32;  // for each token, over all heads; the archive adds about 7
   MemoryOptions memory;

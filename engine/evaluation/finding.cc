@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <chrono>
 #include <iterator>
+#include <limits>
+#include <set>
 #include <utility>
 
 #include "engine/base/status.h"
@@ -14,6 +16,7 @@
 #include "engine/memory/archive.h"
 #include "engine/memory/memory_state.h"
 #include "engine/memory/routing.h"
+#include "engine/model/llama_model.h"
 
 namespace tome {
 namespace {
@@ -22,7 +25,8 @@ using nlohmann::json;
 
 // Regions of a router's list: as many as the deepest recall and any fusion look at.
 constexpr std::size_t kListed = 64;
-constexpr std::string_view kRouters[] = {"attention", "stems", "tokens", "reciprocal", "interleaved", "gold"};
+constexpr std::string_view kRouters[] = {"attention", "stems",      "tokens",      "meaning",
+                                         "routed",    "reciprocal", "interleaved", "gold"};
 constexpr std::string_view kSearches[] = {"fast", "balanced", "thorough"};
 
 bool IsOneOf(absl::Span<const std::string_view> names, std::string_view name) {
@@ -42,8 +46,15 @@ std::map<std::string, std::vector<float>> ScoreRegions(const Memory& memory, con
   std::map<std::string, std::vector<float>> scores;
   scores["stems"] = ScoreByStems(archive, question);
   scores["tokens"] = ScoreByTokens(archive, absl::MakeConstSpan(tokens).subspan(1));
+  const LlamaModel& llama = LlamaModel::From(model);
+  const std::set<TokenId> distinct(tokens.begin() + 1, tokens.end());
+  scores["meaning"] = ScoreByMeaning(
+      archive, llama.meanings().Similarities(llama.weights(), std::vector<TokenId>(distinct.begin(), distinct.end())));
   const ModelProfile& profile = model.profile();
-  if (profile.empty()) return scores;
+  if (profile.empty()) {
+    scores["routed"] = RoutingScores({}, scores["meaning"], scores["stems"]);
+    return scores;
+  }
   const std::vector<at::Tensor> layers = ReadQuestionQueries(memory, tokens, profile.num_layers());
   std::vector<HeadQueries> queries;
   for (const RetrievalHead& head : profile.heads) {
@@ -51,7 +62,8 @@ std::map<std::string, std::vector<float>> ScoreRegions(const Memory& memory, con
     for (const int query_head : head.query_heads) own.push_back(layers[head.layer].select(0, query_head));
     queries.push_back(ProjectQueries(head, at::cat(own, 0)));
   }
-  scores["attention"] = ScoreByAttention(archive, profile, queries);
+  scores["attention"] = ScoreByAttention(archive, profile, queries, TokenWeights(archive, tokens)).scores;
+  scores["routed"] = RoutingScores(scores["attention"], scores["meaning"], scores["stems"]);
   return scores;
 }
 
@@ -101,17 +113,18 @@ absl::StatusOr<QuestionFigures> Evaluator::Run() && {
     scores = ScoreRegions(memory_, asked_.text);
   }
   std::vector<std::vector<std::int64_t>> lists;
-  for (const char* router : {"stems", "tokens", "attention"}) {
+  for (const char* router : {"stems", "tokens", "attention", "meaning", "routed"}) {
     if (!scores.contains(router)) continue;
-    lists.push_back(BestRegions(scores[router], kListed));
+    const bool signed_scores = std::string_view(router) == "attention" || std::string_view(router) == "routed";
+    const float floor = signed_scores ? -std::numeric_limits<float>::infinity() : 0;
+    lists.push_back(BestRegions(scores[router], kListed, floor));
     TOME_RETURN_IF_ERROR(AddList(router, lists.back(), RankByScore(scores[router], wanted_)));
   }
   const std::vector<std::int64_t> reciprocal = FuseByReciprocalRank(lists, kListed);
   TOME_RETURN_IF_ERROR(AddList("reciprocal", reciprocal, RankInList(reciprocal, wanted_)));
-  // As the searches that rerank draw their candidates: in turn by words and by attention.
-  std::vector<std::vector<std::int64_t>> turns = {FuseByReciprocalRank({lists[0], lists[1]}, kListed)};
-  if (lists.size() > 2) turns.push_back(lists[2]);
-  const std::vector<std::int64_t> interleaved = Interleave(turns, kListed);
+  // As the searches draw their candidates: in turn by sense and by words.
+  const std::vector<std::int64_t> interleaved =
+      TakeInTurn(lists.back(), 2, FuseByReciprocalRank({lists[0], lists[1]}, kListed), kListed);
   TOME_RETURN_IF_ERROR(AddList("interleaved", interleaved, RankInList(interleaved, wanted_)));
   if (IsAnswered("gold")) TOME_RETURN_IF_ERROR(AddList("gold", wanted_, 1));
   for (const std::string& search : options_.searches) TOME_RETURN_IF_ERROR(AddSearch(search, scores));
@@ -137,6 +150,7 @@ absl::Status Evaluator::AddList(const std::string& way, const std::vector<std::i
   for (const std::int64_t region : list) found.push_back({.region = region});
   const std::vector<Passage> passages = ChoosePassages(archive_, found, options_.budget_tokens);
   SetText(passages, &figures);
+  figures_.candidates[way] = {{"wanted", wanted_}, {"regions", list}};
   if (IsAnswered(way)) {
     TOME_ASSIGN_OR_RETURN(std::string answer, AnswerOver(passages));
     SetAnswer(std::move(answer), &figures);

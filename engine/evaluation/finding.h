@@ -1,7 +1,8 @@
 // Asks one question of a memory in several ways, and tells for each where the answer's region is ranked, whether the
 // text that would be read again has the answer, and what the model answers.
 //
-// Ways: the routers "attention", "stems" (BM25), "tokens" (BM25), their fusions "reciprocal" and "interleaved"; the
+// Ways: the routers "attention", "stems" (BM25), "tokens" (BM25), "meaning"; "routed", which adds up
+// attention, meaning and a little of stems; the fusions of lists "reciprocal" and "interleaved"; the
 // searches "fast", "balanced" and "thorough" as Task::Search does them; "gold", which knows the answer's regions.
 #ifndef TOME_ENGINE_EVALUATION_FINDING_H_
 #define TOME_ENGINE_EVALUATION_FINDING_H_
@@ -57,7 +58,7 @@ struct WayFigures {
 struct QuestionFigures {
   AskedQuestion asked;
   std::map<std::string, WayFigures> ways;
-  nlohmann::json candidates;  // the regions that the searches reranked, with all their scores
+  nlohmann::json candidates;  // the regions that each way lists; those that the searches reranked with all scores
 };
 
 absl::StatusOr<QuestionFigures> EvaluateQuestion(const Memory& memory, const AskedQuestion& asked,

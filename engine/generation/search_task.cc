@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "engine/attention/causal_attention.h"
@@ -16,6 +17,10 @@ namespace {
 // Tokens of one reranking step: enough to keep the matrix products busy, few enough for a quick cancellation.
 constexpr std::size_t kRerankTokens = 768;
 
+// Chosen on questions of three kinds over one book and eight articles; see docs/results/finding.md.
+constexpr float kAnyScore = -std::numeric_limits<float>::infinity();
+constexpr double kNatsOfRouting = 2.0;  // of a routing score beside log-likelihoods
+
 struct EffortPlan {
   std::size_t reranked = 0;  // regions
   int neighbours = 0;        // on each side, of the text that is reranked
@@ -25,7 +30,7 @@ EffortPlan PlanOf(Effort effort) {
     case Effort::kFast:
       return {};
     case Effort::kBalanced:
-      return {.reranked = 32, .neighbours = 0};
+      return {.reranked = 40, .neighbours = 0};
     case Effort::kThorough:
       return {.reranked = 64, .neighbours = 1};
   }
@@ -88,12 +93,22 @@ std::vector<TokenId> QuestionTokens(const Tokenizer& tokenizer, const std::strin
   return tokens;
 }
 
-// exp(value - maximum), normalised to a sum of 1.
-void SetShares(const std::vector<double>& logarithms, std::vector<FoundRegion*> regions) {
-  double maximum = logarithms.front(), total = 0;
-  for (const double value : logarithms) maximum = std::max(maximum, value);
-  for (const double value : logarithms) total += std::exp(value - maximum);
-  for (std::size_t i = 0; i < regions.size(); ++i) regions[i]->score = std::exp(logarithms[i] - maximum) / total;
+std::vector<TokenId> Distinct(absl::Span<const TokenId> tokens) {
+  std::vector<TokenId> distinct(tokens.begin(), tokens.end());
+  std::sort(distinct.begin(), distinct.end());
+  distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
+  return distinct;
+}
+
+// The probability of each region, given the routers' scores and the question's likelihoods, among these regions.
+void SetScores(std::vector<FoundRegion>* regions) {
+  double maximum = -std::numeric_limits<double>::infinity(), total = 0;
+  for (FoundRegion& region : *regions) {
+    region.score = region.log_likelihood + kNatsOfRouting * region.routing_score;
+    maximum = std::max(maximum, region.score);
+  }
+  for (FoundRegion& region : *regions) total += region.score = std::exp(region.score - maximum);
+  for (FoundRegion& region : *regions) region.score /= total;
 }
 
 }  // namespace
@@ -180,7 +195,8 @@ SearchTask::Candidate SearchTask::MakeCandidate(std::int64_t region) const {
   Candidate candidate;
   candidate.found.region = region;
   candidate.found.span = archive.RegionSpan(region, region + 1);
-  if (!attention_.empty()) candidate.found.attention_mass = attention_[region];
+  if (!attention_.shares.empty()) candidate.found.attention_mass = attention_.shares[region];
+  candidate.found.routing_score = routing_[region];
   candidate.found.stem_score = stems_[region];
   candidate.found.token_score = tokens_[region];
   std::int64_t first = region, end = region + 1;
@@ -197,17 +213,22 @@ void SearchTask::Route(StepResult* result) {
   routed_ = true;
   const Archive& archive = fork_.state()->archive();
   const ModelProfile& profile = fork_.model()->profile();
-  if (!profile.empty()) attention_ = ScoreByAttention(archive, profile, queries_);
+  if (!profile.empty()) {
+    attention_ = ScoreByAttention(archive, profile, queries_, TokenWeights(archive, question_tokens_));
+  }
+  const absl::Span<const TokenId> tokens = absl::MakeConstSpan(question_tokens_).subspan(1);
   stems_ = ScoreByStems(archive, question_);
-  tokens_ = ScoreByTokens(archive, absl::MakeConstSpan(question_tokens_).subspan(1));
+  tokens_ = ScoreByTokens(archive, tokens);
+  const LlamaModel& model = LlamaModel::From(*fork_.model());
+  routing_ =
+      RoutingScores(attention_.scores,
+                    ScoreByMeaning(archive, model.meanings().Similarities(model.weights(), Distinct(tokens))), stems_);
   const std::size_t reranked = PlanOf(options_.effort).reranked;
   const std::size_t count = reranked > 0 ? reranked : options_.max_regions;
-  std::vector<std::vector<std::int64_t>> lists = {BestRegions(stems_, count), BestRegions(tokens_, count)};
-  // Words find the same regions by stems and by tokens. Half of what is reranked is what attention finds, which is all
-  // that there is for a question that shares no word with its answer.
-  if (reranked > 0) lists = {FuseByReciprocalRank(lists, count)};
-  if (!attention_.empty()) lists.push_back(BestRegions(attention_, count));
-  const std::vector<std::int64_t> fused = reranked > 0 ? Interleave(lists, count) : FuseByReciprocalRank(lists, count);
+  // Two by their sense for each one by its words: neither finds all that the other finds.
+  const std::vector<std::int64_t> by_words =
+      FuseByReciprocalRank({BestRegions(stems_, count), BestRegions(tokens_, count)}, count);
+  const std::vector<std::int64_t> fused = TakeInTurn(BestRegions(routing_, count, kAnyScore), 2, by_words, count);
   for (const std::int64_t region : fused) candidates_.push_back(MakeCandidate(region));
   if (reranked == 0 || candidates_.size() < 2) Finish(result);
 }
@@ -239,23 +260,10 @@ void SearchTask::Finish(StepResult* result) {
   evidence_ = std::make_shared<Evidence>();
   evidence_->effort = options_.effort;
   evidence_->regions_scanned = fork_.num_regions();
-  std::vector<FoundRegion*> regions;
-  std::vector<double> logarithms;
-  for (Candidate& candidate : candidates_) {
-    regions.push_back(&candidate.found);
-    if (num_reranked_ > 0) {
-      logarithms.push_back(candidate.found.log_likelihood);
-    } else {
-      const double share = attention_.empty() ? candidate.found.stem_score : candidate.found.attention_mass;
-      logarithms.push_back(std::log(std::max(share, 1e-30)));
-    }
-  }
-  if (!regions.empty()) SetShares(logarithms, regions);
   for (const Candidate& candidate : candidates_) evidence_->found.push_back(candidate.found);
-  if (num_reranked_ > 0) {
-    std::stable_sort(evidence_->found.begin(), evidence_->found.end(),
-                     [](const FoundRegion& a, const FoundRegion& b) { return a.log_likelihood > b.log_likelihood; });
-  }
+  SetScores(&evidence_->found);
+  std::stable_sort(evidence_->found.begin(), evidence_->found.end(),
+                   [](const FoundRegion& a, const FoundRegion& b) { return a.score > b.score; });
   evidence_->found.resize(std::min(evidence_->found.size(), static_cast<std::size_t>(options_.max_regions)));
   candidates_.clear();
   finished_ = true;

@@ -46,7 +46,8 @@ class SearchTask final : public TaskImpl {
   std::optional<ReadTask> read_pending_;
   bool question_read_ = false, routed_ = false;
   std::vector<HeadQueries> queries_;
-  std::vector<float> attention_, stems_, tokens_;  // scores of all regions
+  AttentionScores attention_;                    // of all regions, or empty
+  std::vector<float> stems_, tokens_, routing_;  // scores of all regions
   std::vector<Candidate> candidates_;
   std::size_t num_reranked_ = 0;
   std::shared_ptr<Evidence> evidence_;

@@ -1,8 +1,10 @@
 #include "engine/memory/routing.h"
 
+#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <unordered_map>
@@ -16,6 +18,14 @@ namespace tome {
 namespace {
 
 constexpr double kBm25K1 = 0.9, kBm25B = 0.4;
+constexpr double kMeaningK1 = 0.3;
+// Of a BM25 score beside scores in standard deviations: with attention, and without. Chosen on questions of three kinds
+// over one book and eight articles; see docs/results/finding.md.
+constexpr float kStemWeight = 0.1f, kStemWeightAlone = 1.0f;
+// Tokens less alike than this have nothing to do with each other.
+constexpr float kLeastSimilarity = 0.15f;
+// Tokens of a question whose similarities are scanned for together.
+constexpr std::int64_t kMeaningBatch = 32;
 
 // Calls body(block index) for all blocks, on the compute threads.
 template <typename Body>
@@ -108,54 +118,126 @@ std::vector<ExpSum> RegionExpSums(const Archive& archive, const ModelProfile& pr
   return sums;
 }
 
-// Adds each region's share of every query's attention.
-void AddShares(const std::vector<ExpSum>& sums, int num_queries, std::vector<double>* shares) {
-  std::vector<double> maxima(num_queries, -std::numeric_limits<double>::infinity()), totals(num_queries);
-  const std::size_t regions = shares->size();
-  for (std::size_t i = 0; i < sums.size(); ++i) {
-    maxima[i % num_queries] = std::max(maxima[i % num_queries], static_cast<double>(sums[i].maximum));
+// A head's queries: of the question, then of the background.
+HeadQueries WithBackground(const RetrievalHead& head, const HeadQueries& question) {
+  HeadQueries all = question;
+  if (head.background.empty()) return all;
+  const auto dims = static_cast<std::int64_t>(head.mean.size());
+  const HeadQueries background = ProjectQueries(
+      head, at::tensor(head.background).view({static_cast<std::int64_t>(head.background.size()) / dims, dims}));
+  all.values.insert(all.values.end(), background.values.begin(), background.values.end());
+  all.num_queries += background.num_queries;
+  return all;
+}
+
+// How much each query of a head counts for a score: those of the question's tokens, over all query heads, add up to 1,
+// those of the background to -kBackgroundWeight.
+std::vector<double> QueryWeights(int num_question, int num_all, absl::Span<const float> token_weights) {
+  const std::size_t tokens = token_weights.size();
+  std::vector<double> weights(num_all, num_all == num_question ? 0.0 : -kBackgroundWeight / (num_all - num_question));
+  for (int query = 0; query < num_question; ++query) {
+    weights[query] = token_weights[query % tokens] * static_cast<double>(tokens) / num_question;
   }
-  const auto mass = [&](std::size_t region, int query) {
-    const ExpSum& sum = sums[region * num_queries + query];
+  return weights;
+}
+
+// Adds up shares and scores of one query's attention over all regions.
+class ScoreSums {
+ public:
+  explicit ScoreSums(std::int64_t regions) : shares_(regions), scores_(regions) {}
+
+  void Add(std::size_t region, double share, bool of_question, double weight) {
+    if (of_question) shares_[region] += share;
+    scores_[region] += weight * std::sqrt(share);
+  }
+  AttentionScores Mean(int num_queries, std::size_t num_heads) const {
+    AttentionScores mean{.shares = std::vector<float>(shares_.size()), .scores = std::vector<float>(scores_.size())};
+    for (std::size_t i = 0; i < shares_.size() && num_queries > 0; ++i) {
+      mean.shares[i] = static_cast<float>(shares_[i] / num_queries);
+      mean.scores[i] = static_cast<float>(scores_[i] / static_cast<double>(num_heads));
+    }
+    return mean;
+  }
+
+ private:
+  std::vector<double> shares_, scores_;
+};
+
+// Adds what the queries of one head, `num_question` of them the question's, attend to.
+void AddShares(const std::vector<ExpSum>& sums, int num_question, const std::vector<double>& weights,
+               std::size_t regions, ScoreSums* result) {
+  const std::size_t queries = weights.size();
+  std::vector<double> maxima(queries, -std::numeric_limits<double>::infinity()), totals(queries);
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    maxima[i % queries] = std::max(maxima[i % queries], static_cast<double>(sums[i].maximum));
+  }
+  const auto mass = [&](std::size_t region, std::size_t query) {
+    const ExpSum& sum = sums[region * queries + query];
     return sum.sum * std::exp(sum.maximum - maxima[query]);
   };
   for (std::size_t region = 0; region < regions; ++region) {
-    for (int query = 0; query < num_queries; ++query) totals[query] += mass(region, query);
+    for (std::size_t query = 0; query < queries; ++query) totals[query] += mass(region, query);
   }
   for (std::size_t region = 0; region < regions; ++region) {
-    for (int query = 0; query < num_queries; ++query) (*shares)[region] += mass(region, query) / totals[query];
+    for (std::size_t query = 0; query < queries; ++query) {
+      result->Add(region, mass(region, query) / totals[query], static_cast<int>(query) < num_question, weights[query]);
+    }
   }
-}
-
-std::vector<float> MeanOf(const std::vector<double>& shares, int num_queries) {
-  std::vector<float> scores(shares.size());
-  for (std::size_t i = 0; i < shares.size() && num_queries > 0; ++i) {
-    scores[i] = static_cast<float>(shares[i] / num_queries);
-  }
-  return scores;
 }
 
 }  // namespace
 
-std::vector<float> ScoreByAttention(const Archive& archive, const ModelProfile& profile,
-                                    absl::Span<const HeadQueries> queries) {
-  std::vector<double> shares(static_cast<std::size_t>(archive.num_regions()));
-  if (archive.num_tokens() <= kAttentionSinks) return MeanOf(shares, 0);
-  int num_queries = 0;
-  for (std::size_t head = 0; head < profile.heads.size(); ++head) {
-    AddShares(RegionExpSums(archive, profile, head, queries[head]), queries[head].num_queries, &shares);
-    num_queries += queries[head].num_queries;
+std::vector<float> TokenWeights(const Archive& archive, absl::Span<const TokenId> question) {
+  std::vector<std::atomic<std::int64_t>> counts(static_cast<std::size_t>(archive.layout().vocab_size));
+  std::vector<bool> wanted(counts.size());
+  for (const TokenId token : question) wanted[static_cast<std::size_t>(token)] = true;
+  ForEachBlock(archive, [&](std::int64_t index) {
+    const ArchiveBlock& block = archive.block(index);
+    for (int i = 0; i < block.num_tokens(); ++i) {
+      const auto token = static_cast<std::size_t>(block.token(i));
+      if (wanted[token]) counts[token].fetch_add(1, std::memory_order_relaxed);
+    }
+  });
+  std::vector<float> weights;
+  double total = 0;
+  for (const TokenId token : question) {
+    const auto count = static_cast<double>(counts[static_cast<std::size_t>(token)].load());
+    const double rarity = std::log((static_cast<double>(archive.num_tokens()) + 1) / (count + 1));
+    weights.push_back(static_cast<float>(rarity * rarity));
+    total += weights.back();
   }
-  return MeanOf(shares, num_queries);
+  // A question of the archive's only token says as little with each of its tokens.
+  for (float& weight : weights) {
+    weight = total > 0 ? static_cast<float>(weight / total) : 1.0f / static_cast<float>(weights.size());
+  }
+  return weights;
 }
 
-std::vector<float> ReferenceScoreByAttention(const Archive& archive, const ModelProfile& profile,
-                                             absl::Span<const HeadQueries> queries) {
-  std::vector<double> shares(static_cast<std::size_t>(archive.num_regions()));
+AttentionScores ScoreByAttention(const Archive& archive, const ModelProfile& profile,
+                                 absl::Span<const HeadQueries> queries, absl::Span<const float> weights) {
+  ScoreSums sums(archive.num_regions());
+  if (archive.num_tokens() <= kAttentionSinks) return sums.Mean(0, 1);
   int num_queries = 0;
   for (std::size_t head = 0; head < profile.heads.size(); ++head) {
-    const int dims = profile.heads[head].code_dims();
-    for (int query = 0; query < queries[head].num_queries; ++query, ++num_queries) {
+    const int own = queries[head].num_queries;
+    const HeadQueries all = WithBackground(profile.heads[head], queries[head]);
+    AddShares(RegionExpSums(archive, profile, head, all), own, QueryWeights(own, all.num_queries, weights),
+              static_cast<std::size_t>(archive.num_regions()), &sums);
+    num_queries += own;
+  }
+  return sums.Mean(num_queries, profile.heads.size());
+}
+
+AttentionScores ReferenceScoreByAttention(const Archive& archive, const ModelProfile& profile,
+                                          absl::Span<const HeadQueries> queries, absl::Span<const float> weights) {
+  ScoreSums sums(archive.num_regions());
+  int num_queries = 0;
+  for (std::size_t head = 0; head < profile.heads.size(); ++head) {
+    const int dims = profile.heads[head].code_dims(), own = queries[head].num_queries;
+    const HeadQueries all = WithBackground(profile.heads[head], queries[head]);
+    const std::vector<double> query_weights = QueryWeights(own, all.num_queries, weights);
+    num_queries += own;
+    for (int query = 0; query < all.num_queries; ++query) {
       std::vector<std::pair<std::size_t, double>> scores;  // region, score of a token
       for (std::int64_t index = 0; index < archive.num_blocks(); ++index) {
         const ArchiveBlock& block = archive.block(index);
@@ -163,8 +245,7 @@ std::vector<float> ReferenceScoreByAttention(const Archive& archive, const Model
         UnpackCodes(profile, head, block.codes(), block.num_tokens(), codes.data());
         for (int token = 0; token < block.num_tokens(); ++token) {
           double score = 0;
-          for (int r = 0; r < dims; ++r)
-            score += double{queries[head].values[query * dims + r]} * codes[token * dims + r];
+          for (int r = 0; r < dims; ++r) score += double{all.values[query * dims + r]} * codes[token * dims + r];
           scores.emplace_back(archive.first_region(index) + token / archive.layout().region_tokens, score);
         }
       }
@@ -172,10 +253,14 @@ std::vector<float> ReferenceScoreByAttention(const Archive& archive, const Model
       double maximum = -std::numeric_limits<double>::infinity(), total = 0;
       for (const auto& [region, score] : scores) maximum = std::max(maximum, score);
       for (const auto& [region, score] : scores) total += std::exp(score - maximum);
+      std::vector<double> shares(static_cast<std::size_t>(archive.num_regions()));
       for (const auto& [region, score] : scores) shares[region] += std::exp(score - maximum) / total;
+      for (std::size_t region = 0; region < shares.size(); ++region) {
+        sums.Add(region, shares[region], query < own, query_weights[query]);
+      }
     }
   }
-  return MeanOf(shares, num_queries);
+  return sums.Mean(num_queries, profile.heads.size());
 }
 
 std::vector<float> ScoreByStems(const Archive& archive, std::string_view question) {
@@ -231,10 +316,97 @@ std::vector<float> ScoreByTokens(const Archive& archive, absl::Span<const TokenI
   return Bm25(counts);
 }
 
-std::vector<std::int64_t> BestRegions(absl::Span<const float> scores, std::size_t count) {
+namespace {
+
+double MeaningWeight(double found, double regions) { return std::log(1.0 + (regions - found + 0.5) / (found + 0.5)); }
+
+// The summed similarity of each region's tokens with some of the question's: [regions, batch].
+std::vector<float> RegionSimilarities(const Archive& archive, const at::Tensor& similarities) {
+  const auto batch = static_cast<std::size_t>(similarities.size(1));
+  const float* table = similarities.const_data_ptr<float>();
+  std::vector<float> sums(static_cast<std::size_t>(archive.num_regions()) * batch);
+  ForEachBlock(archive, [&](std::int64_t index) {
+    const ArchiveBlock& block = archive.block(index);
+    for (int i = 0; i < block.num_tokens(); ++i) {
+      const std::int64_t region = archive.first_region(index) + i / archive.layout().region_tokens;
+      const float* row = table + static_cast<std::size_t>(block.token(i)) * batch;
+      float* sum = sums.data() + static_cast<std::size_t>(region) * batch;
+      for (std::size_t k = 0; k < batch; ++k) sum[k] += row[k];
+    }
+  });
+  return sums;
+}
+
+}  // namespace
+
+std::vector<float> ScoreByMeaning(const Archive& archive, const at::Tensor& similarities) {
+  const auto regions = static_cast<std::size_t>(archive.num_regions());
+  std::vector<double> scores(regions);
+  for (std::int64_t first = 0; first < similarities.size(1); first += kMeaningBatch) {
+    const std::int64_t batch = std::min(kMeaningBatch, similarities.size(1) - first);
+    const at::Tensor own = similarities.narrow(1, first, batch).contiguous();
+    const std::vector<float> sums =
+        RegionSimilarities(archive, at::where(own >= kLeastSimilarity, own, at::zeros({}, own.options())));
+    for (std::int64_t k = 0; k < batch; ++k) {
+      double found = 0;
+      for (std::size_t region = 0; region < regions; ++region) found += std::min(1.0f, sums[region * batch + k]);
+      const double weight = MeaningWeight(found, static_cast<double>(regions));
+      for (std::size_t region = 0; region < regions; ++region) {
+        const double sum = sums[region * batch + k];
+        scores[region] += weight * sum * (kMeaningK1 + 1.0) / (sum + kMeaningK1);
+      }
+    }
+  }
+  return {scores.begin(), scores.end()};
+}
+
+std::vector<float> ReferenceScoreByMeaning(const Archive& archive, const at::Tensor& similarities) {
+  std::vector<double> scores(static_cast<std::size_t>(archive.num_regions()));
+  for (std::int64_t k = 0; k < similarities.size(1); ++k) {
+    std::vector<double> sums(scores.size());
+    double found = 0;
+    for (std::int64_t region = 0; region < archive.num_regions(); ++region) {
+      for (const TokenId token : archive.RegionTokens(region, region + 1)) {
+        const auto similarity = similarities[token][k].item<float>();
+        if (similarity >= kLeastSimilarity) sums[region] += similarity;
+      }
+      found += std::min(1.0, sums[region]);
+    }
+    const double weight = MeaningWeight(found, static_cast<double>(scores.size()));
+    for (std::size_t region = 0; region < scores.size(); ++region) {
+      scores[region] += weight * sums[region] * (kMeaningK1 + 1.0) / (sums[region] + kMeaningK1);
+    }
+  }
+  return {scores.begin(), scores.end()};
+}
+
+std::vector<float> AddStandardised(absl::Span<const std::vector<float>> lists) {
+  std::vector<float> total;
+  for (const std::vector<float>& list : lists) {
+    const auto count = static_cast<double>(list.size());
+    double mean = 0, variance = 0;
+    for (const float score : list) mean += score / count;
+    for (const float score : list) variance += (score - mean) * (score - mean) / count;
+    if (total.size() < list.size()) total.resize(list.size());
+    if (variance <= 0) continue;
+    const double deviation = std::sqrt(variance);
+    for (std::size_t i = 0; i < list.size(); ++i) total[i] += static_cast<float>((list[i] - mean) / deviation);
+  }
+  return total;
+}
+
+std::vector<float> RoutingScores(const std::vector<float>& attention, const std::vector<float>& meaning,
+                                 const std::vector<float>& stems) {
+  std::vector<float> scores = AddStandardised({attention, meaning});
+  const float stem_weight = attention.empty() ? kStemWeightAlone : kStemWeight;
+  for (std::size_t i = 0; i < scores.size(); ++i) scores[i] += stem_weight * stems[i];
+  return scores;
+}
+
+std::vector<std::int64_t> BestRegions(absl::Span<const float> scores, std::size_t count, float floor) {
   std::vector<std::int64_t> regions;
   for (std::size_t i = 0; i < scores.size(); ++i) {
-    if (scores[i] > 0) regions.push_back(static_cast<std::int64_t>(i));
+    if (scores[i] > floor) regions.push_back(static_cast<std::int64_t>(i));
   }
   const std::size_t kept = std::min(count, regions.size());
   std::partial_sort(
@@ -261,16 +433,17 @@ std::vector<std::int64_t> FuseByReciprocalRank(absl::Span<const std::vector<std:
   return regions;
 }
 
-std::vector<std::int64_t> Interleave(absl::Span<const std::vector<std::int64_t>> lists, std::size_t count) {
+std::vector<std::int64_t> TakeInTurn(const std::vector<std::int64_t>& first, int run,
+                                     const std::vector<std::int64_t>& second, std::size_t count) {
   std::vector<std::int64_t> taken;
   std::unordered_set<std::int64_t> seen;
-  std::size_t longest = 0;
-  for (const auto& list : lists) longest = std::max(longest, list.size());
-  for (std::size_t rank = 0; rank < longest; ++rank) {
-    for (const auto& list : lists) {
-      if (taken.size() == count) return taken;
-      if (rank < list.size() && seen.insert(list[rank]).second) taken.push_back(list[rank]);
-    }
+  const auto take = [&](const std::vector<std::int64_t>& list, std::size_t index) {
+    if (index < list.size() && taken.size() < count && seen.insert(list[index]).second) taken.push_back(list[index]);
+  };
+  const auto step = static_cast<std::size_t>(run);
+  for (std::size_t turn = 0; turn * step < first.size() || turn < second.size(); ++turn) {
+    for (std::size_t i = 0; i < step; ++i) take(first, turn * step + i);
+    take(second, turn);
   }
   return taken;
 }

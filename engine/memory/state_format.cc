@@ -18,10 +18,11 @@ namespace tome {
 namespace {
 
 // What a state's header must say to fit a model, in the order in which it is written.
-void WriteIdentity(const ModelInfo& info, ByteWriter* writer) {
+void WriteIdentity(const Model& model, ByteWriter* writer) {
+  const ModelInfo& info = model.info();
   writer->WriteString(info.model_digest);
   writer->WriteString(info.tokenizer_digest);
-  writer->WriteString(info.profile_digest);
+  writer->WriteString(RoutingCodesDigest(model.profile()));
   writer->WriteString(PrecisionName(info.precision));
   writer->Write<std::uint64_t>(info.config.num_layers);
   writer->Write<std::uint64_t>(info.config.num_kv_heads);
@@ -40,10 +41,11 @@ absl::Status ExpectNumber(ByteReader* reader, std::string_view field, std::int64
   return FailedPrecondition("state: {}: the state has {}, the model in use {}", field, found, expected);
 }
 
-absl::Status CheckIdentity(const ModelInfo& info, ByteReader* reader) {
+absl::Status CheckIdentity(const Model& model, ByteReader* reader) {
+  const ModelInfo& info = model.info();
   TOME_RETURN_IF_ERROR(ExpectText(reader, "model digest", info.model_digest));
   TOME_RETURN_IF_ERROR(ExpectText(reader, "tokenizer digest", info.tokenizer_digest));
-  TOME_RETURN_IF_ERROR(ExpectText(reader, "profile digest", info.profile_digest));
+  TOME_RETURN_IF_ERROR(ExpectText(reader, "routing codes", RoutingCodesDigest(model.profile())));
   TOME_RETURN_IF_ERROR(ExpectText(reader, "precision", PrecisionName(info.precision)));
   TOME_RETURN_IF_ERROR(ExpectNumber(reader, "layers", info.config.num_layers));
   TOME_RETURN_IF_ERROR(ExpectNumber(reader, "key-value heads", info.config.num_kv_heads));
@@ -101,14 +103,14 @@ absl::Status CheckCrc(ByteReader* reader, std::string_view bytes, std::string_vi
   return DataLoss("state: {}: expected CRC-32C {:08x}, found {:08x}", field, expected, found);
 }
 
-absl::StatusOr<StateHeader> ReadHeader(const ModelInfo& info, std::string_view bytes, ByteReader* reader) {
+absl::StatusOr<StateHeader> ReadHeader(const Model& model, std::string_view bytes, ByteReader* reader) {
   TOME_ASSIGN_OR_RETURN(const std::string_view magic, reader->ReadBytes(kStateMagic.size(), "magic"));
   if (magic != kStateMagic) return DataLoss("state: magic: this is not a Tome state");
   TOME_ASSIGN_OR_RETURN(const std::uint32_t version, reader->Read<std::uint32_t>("version"));
   if (version != kStateVersion) {
     return FailedPrecondition("state: version: the state has {}, this build reads {}", version, kStateVersion);
   }
-  TOME_RETURN_IF_ERROR(CheckIdentity(info, reader));
+  TOME_RETURN_IF_ERROR(CheckIdentity(model, reader));
   StateHeader header;
   TOME_RETURN_IF_ERROR(ReadOptions(reader, &header.options));
   for (std::int64_t* count : {&header.tokens_read, &header.sink_tokens, &header.window_tokens, &header.regions,
@@ -268,7 +270,7 @@ std::string Memory::Serialize() const {
   writer.Reserve(state.bytes() + state.archive().bytes() + 12 * state.archive().num_blocks() + 1024);
   writer.WriteBytes(kStateMagic);
   writer.Write<std::uint32_t>(kStateVersion);
-  WriteIdentity(model_->info(), &writer);
+  WriteIdentity(*model_, &writer);
   WriteOptions(options(), &writer);
   for (const std::int64_t count :
        {state.tokens_read(), state.sink_tokens(), state.window_tokens(), state.regions().size(),
@@ -298,7 +300,7 @@ absl::StatusOr<Memory> Memory::Parse(std::shared_ptr<const Model> model, std::st
   const LlamaWeights& weights = LlamaModel::From(*model).weights();
   const LlamaConfig& config = weights.config;
   ByteReader reader(bytes, "state", absl::StatusCode::kDataLoss);
-  TOME_ASSIGN_OR_RETURN(const StateHeader header, ReadHeader(model->info(), bytes, &reader));
+  TOME_ASSIGN_OR_RETURN(const StateHeader header, ReadHeader(*model, bytes, &reader));
   TOME_RETURN_IF_ERROR(CheckHeader(header, config));
   const std::int64_t kept = header.sink_tokens + header.window_tokens;
   Archive archive(ArchiveLayoutOf(*model, header.options));

@@ -1,7 +1,7 @@
 // The bytes of a Memory.
 //
-//   magic "TOMESTAT", u32 version, then a header: the model's and the tokenizer's digests, the options, the precision,
-//   the shape and the token counts; u32 CRC-32C of all so far.
+//   magic "TOMESTAT", u32 version, then a header: the digests of the model, the tokenizer and what routing codes depend
+//   on, the options, the precision, the shape and the token counts; u32 CRC-32C of all so far.
 //   Then for each layer: keys [KV, n, D] and values [KV, n, D] of all kept tokens, sink first, raw little-endian
 //   values; after each layer the u32 CRC-32C of its bytes.
 //   Then the pooled queries of the region memory, fp32, with their CRC-32C, if there are any; then for each region, the

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/engine.h"
+#include "engine/model/token_meanings.h"
 #include "engine/model/weights.h"
 
 namespace tome {
@@ -16,12 +17,14 @@ class LlamaModel final : public Model {
       : info_(std::move(info)),
         tokenizer_(std::move(tokenizer)),
         weights_(std::move(weights)),
+        meanings_(weights_),
         profile_(std::move(profile)) {}
 
   const ModelInfo& info() const override { return info_; }
   const std::shared_ptr<const Tokenizer>& tokenizer() const override { return tokenizer_; }
   const ModelProfile& profile() const override { return profile_; }
   const LlamaWeights& weights() const { return weights_; }
+  const TokenMeanings& meanings() const { return meanings_; }
 
   // Every Model is a LlamaModel: only this class can construct one.
   static const LlamaModel& From(const Model& model) { return static_cast<const LlamaModel&>(model); }
@@ -30,6 +33,7 @@ class LlamaModel final : public Model {
   ModelInfo info_;
   std::shared_ptr<const Tokenizer> tokenizer_;
   LlamaWeights weights_;
+  TokenMeanings meanings_;
   ModelProfile profile_;
 };
 

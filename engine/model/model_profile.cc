@@ -9,6 +9,7 @@
 #include <sstream>
 #include <utility>
 
+#include "engine/base/digest.h"
 #include "engine/base/status.h"
 #include "engine/model/shipped_profiles.h"
 
@@ -17,7 +18,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 
 // Reads fields of one JSON object, and remembers what is wrong first.
 class Fields {
@@ -62,6 +63,7 @@ absl::StatusOr<RetrievalHead> ParseHead(const json& object, const std::string& w
   fields.Get("mean", &head.mean);
   fields.Get("basis", &head.basis);
   fields.Get("step", &head.step);
+  fields.Get("background", &head.background);
   const auto dim = static_cast<std::size_t>(config.head_dim);
   const std::int64_t group = config.num_heads / config.num_kv_heads;
   fields.Require(head.layer >= 0 && head.layer < config.num_layers, "layer",
@@ -79,6 +81,9 @@ absl::StatusOr<RetrievalHead> ParseHead(const json& object, const std::string& w
                  fmt::format("expected an even number of at most {}, found {}", dim, rows));
   fields.Require(head.basis.size() == rows * dim, "basis",
                  fmt::format("expected {} numbers, found {}", rows * dim, head.basis.size()));
+  fields.Require(head.background.size() % dim == 0 && head.background.size() <= 1024 * dim, "background",
+                 fmt::format("expected at most 1,024 times {} numbers, found {}", dim, head.background.size()));
+  fields.Require(AllFinite(head.background), "background", "expected finite numbers");
   fields.Require(AllFinite(head.mean) && AllFinite(head.basis), "basis", "expected finite numbers");
   fields.Require(
       std::all_of(head.step.begin(), head.step.end(), [](float step) { return step > 1e-12f && step < 1e12f; }), "step",
@@ -144,7 +149,8 @@ std::string FormatModelProfile(const ModelProfile& profile) {
                      {"query_heads", head.query_heads},
                      {"mean", head.mean},
                      {"basis", head.basis},
-                     {"step", head.step}});
+                     {"step", head.step},
+                     {"background", head.background}});
   }
   const FloatJson object = {{"format", kFormat},
                             {"model_digest", profile.model_digest},
@@ -152,6 +158,15 @@ std::string FormatModelProfile(const ModelProfile& profile) {
                             {"code_bits", profile.code_bits},
                             {"heads", heads}};
   return object.dump() + "\n";
+}
+
+std::string RoutingCodesDigest(const ModelProfile& profile) {
+  ModelProfile codes{.code_bits = profile.code_bits};
+  for (const RetrievalHead& head : profile.heads) {
+    codes.heads.push_back(
+        {.layer = head.layer, .kv_head = head.kv_head, .mean = head.mean, .basis = head.basis, .step = head.step});
+  }
+  return Sha256Hex(FormatModelProfile(codes));
 }
 
 absl::StatusOr<ModelProfile> LoadModelProfile(const std::string& profile_path, const std::string& model_path,

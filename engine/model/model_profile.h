@@ -21,6 +21,8 @@ struct RetrievalHead {
   std::vector<float> mean;       // [D]
   std::vector<float> basis;      // [R, D], orthonormal rows
   std::vector<float> step;       // [R]
+  // Un-rotated queries of questions about other things [B, D]: what draws their attention, draws it whatever is asked.
+  std::vector<float> background;
 
   int code_dims() const { return static_cast<int>(step.size()); }
 };
@@ -53,6 +55,8 @@ struct ModelProfile {
 absl::StatusOr<ModelProfile> ParseModelProfile(std::string_view json, const std::string& source,
                                                const LlamaConfig& config);
 std::string FormatModelProfile(const ModelProfile& profile);
+// SHA-256, hex, of all that the codes of keys depend on: a profile that differs in other things reads the same codes.
+std::string RoutingCodesDigest(const ModelProfile& profile);
 
 // The profile that the options of Model::Load mean; empty when there is none. FAILED_PRECONDITION when one was named
 // that was made for another model.

@@ -107,7 +107,7 @@ TEST(Calibration, RefusesWhatCannotBeMeasured) {
   EXPECT_THAT(status([](auto& o) { o.tokens = 100; }), StatusIs(Code::kInvalidArgument, HasSubstr("2048")));
   EXPECT_THAT(status([](auto& o) { o.verbatim_needles = 0; }),
               StatusIs(Code::kInvalidArgument, HasSubstr("1 or more")));
-  EXPECT_THAT(status([](auto& o) { o.paraphrased_needles = 25; }), StatusIs(Code::kInvalidArgument, HasSubstr("24")));
+  EXPECT_THAT(status([](auto& o) { o.paraphrased_needles = 49; }), StatusIs(Code::kInvalidArgument, HasSubstr("48")));
   EXPECT_THAT(status([](auto& o) { o.verbatim_needles = 60; }),
               StatusIs(Code::kInvalidArgument, HasSubstr("too many")));
   EXPECT_THAT(status([](auto& o) { o.code_bytes = 6; }), StatusIs(Code::kInvalidArgument, HasSubstr("multiple of 4")));

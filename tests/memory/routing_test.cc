@@ -79,24 +79,65 @@ TEST(Routing, AttentionEqualsItsDefinition) {
     for (const int region_tokens : {8, 17, 64}) {
       const Archive archive = RandomArchive(profile, region_tokens, 12, region_tokens);
       std::vector<HeadQueries> queries(2);
+      std::vector<float> weights = {0.5f, 0.2f, 0.3f};
       for (std::size_t i = 0; i < 2; ++i) {
-        queries[i].num_queries = 1 + static_cast<int>(random() % 9);
+        queries[i].num_queries = static_cast<int>(3 * (1 + random() % 3));
         for (int k = 0; k < queries[i].num_queries * 8; ++k) {
           queries[i].values.push_back(normal(random) * (bits == 8 ? 0.02f : 0.3f));
         }
       }
-      const std::vector<float> found = ScoreByAttention(archive, profile, queries);
-      const std::vector<float> expected = ReferenceScoreByAttention(archive, profile, queries);
+      const AttentionScores found = ScoreByAttention(archive, profile, queries, weights);
+      const AttentionScores expected = ReferenceScoreByAttention(archive, profile, queries, weights);
       double sum = 0;
-      for (std::size_t i = 0; i < expected.size(); ++i) {
-        EXPECT_NEAR(found[i], expected[i], 1e-5);
-        sum += found[i];
+      for (std::size_t i = 0; i < expected.shares.size(); ++i) {
+        EXPECT_NEAR(found.shares[i], expected.shares[i], 1e-5);
+        EXPECT_NEAR(found.scores[i], expected.scores[i], 1e-4);
+        sum += found.shares[i];
       }
       EXPECT_NEAR(sum, 1.0, 1e-4);
-      EXPECT_EQ(found[0], 0) << "it has nothing but attention sinks";
-      EXPECT_GT(found[1], 0);
+      EXPECT_EQ(found.shares[0], 0) << "it has nothing but attention sinks";
+      EXPECT_EQ(found.scores[0], 0);
+      EXPECT_GT(found.shares[1], 0);
     }
   }
+}
+
+TEST(Routing, TokenWeightsFavourRareTokensAndAddUpToOne) {
+  const ModelProfile profile = testing::RandomProfile(TinyModel()->info(), 8);
+  const Archive archive = RandomArchive(profile, 16, 12, 3);
+  const std::vector<TokenId> all = archive.RegionTokens(0, archive.num_regions());
+  std::map<TokenId, int> counts;
+  for (const TokenId token : all) ++counts[token];
+  const auto [rare, often] = std::minmax_element(counts.begin(), counts.end(),
+                                                 [](const auto& a, const auto& b) { return a.second < b.second; });
+  ASSERT_LT(rare->second, often->second);
+  const std::vector<float> weights = TokenWeights(archive, std::vector<TokenId>{rare->first, often->first});
+  EXPECT_GT(weights[0], weights[1]);
+  EXPECT_NEAR(weights[0] + weights[1], 1.0, 1e-6);
+  EXPECT_GT(weights[1], 0);
+}
+
+TEST(Routing, MeaningEqualsItsDefinition) {
+  const ModelProfile profile = testing::RandomProfile(TinyModel()->info(), 8);
+  at::manual_seed(4);
+  for (const int region_tokens : {8, 17, 64}) {
+    const Archive archive = RandomArchive(profile, region_tokens, 12, region_tokens);
+    for (const int question_tokens : {1, 5, 40}) {
+      const at::Tensor similarities = at::rand({archive.layout().vocab_size, question_tokens}) * 0.4 - 0.1;
+      const std::vector<float> found = ScoreByMeaning(archive, similarities);
+      const std::vector<float> expected = ReferenceScoreByMeaning(archive, similarities);
+      ASSERT_EQ(found.size(), expected.size());
+      for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(found[i], expected[i], 1e-3 * (1 + expected[i]));
+    }
+  }
+}
+
+TEST(Routing, StandardisedScoresCountAlikeWhateverTheirScale) {
+  const std::vector<float> first = {1, 2, 3, 4}, second = {4000, 3000, 2000, 1000}, flat = {7, 7, 7, 7};
+  for (const float sum : AddStandardised({first, second, flat})) EXPECT_NEAR(sum, 0, 1e-5);
+  const std::vector<float> twice = AddStandardised({first, {}, first});
+  EXPECT_NEAR(twice[3], 2 * 1.5 / std::sqrt(1.25), 1e-5);
+  EXPECT_TRUE(AddStandardised({}).empty());
 }
 
 // BM25 by its formula, of regions given as lists of terms.
@@ -170,8 +211,10 @@ TEST(Routing, NothingToFindIsNoScore) {
 TEST(Routing, ListsAreRankedAndFused) {
   EXPECT_THAT(BestRegions(std::vector<float>{0, 3, 1, 3, 0.5f}, 3), ElementsAre(1, 3, 2));
   const std::vector<std::vector<std::int64_t>> lists = {{5, 1, 2}, {7, 5}, {}};
-  EXPECT_THAT(Interleave(lists, 10), ElementsAre(5, 7, 1, 2));
-  EXPECT_THAT(Interleave(lists, 2), ElementsAre(5, 7));
+  EXPECT_THAT(BestRegions(std::vector<float>{-1, 3, -2}, 3, -1.5f), ElementsAre(1, 0));
+  EXPECT_THAT(TakeInTurn(lists[0], 1, lists[1], 10), ElementsAre(5, 7, 1, 2));
+  EXPECT_THAT(TakeInTurn(lists[0], 2, lists[1], 3), ElementsAre(5, 1, 7));
+  EXPECT_THAT(TakeInTurn(lists[2], 2, lists[1], 3), ElementsAre(7, 5));
   EXPECT_THAT(FuseByReciprocalRank(lists, 10), ElementsAre(5, 7, 1, 2));
   EXPECT_THAT(FuseByReciprocalRank(lists, 1), ElementsAre(5));
 }

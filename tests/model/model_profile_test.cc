@@ -33,6 +33,18 @@ TEST(ModelProfile, FormattedAndParsedIsTheSame) {
   }
 }
 
+TEST(ModelProfile, TheDigestOfCodesChangesWithWhatCodesDependOnOnly) {
+  const ModelProfile profile = testing::RandomProfile(Info(), 8);
+  ModelProfile same = profile;
+  same.made_by = "another command";
+  same.heads[0].background.clear();
+  same.heads[1].query_heads.pop_back();
+  EXPECT_EQ(RoutingCodesDigest(same), RoutingCodesDigest(profile));
+  ModelProfile other = profile;
+  other.heads[1].step[0] *= 2;
+  EXPECT_NE(RoutingCodesDigest(other), RoutingCodesDigest(profile));
+}
+
 TEST(ModelProfile, ErrorsNameTheFileAndTheField) {
   using nlohmann::json;
   const json good = json::parse(FormatModelProfile(testing::RandomProfile(Info(), 8)));
@@ -52,6 +64,7 @@ TEST(ModelProfile, ErrorsNameTheFileAndTheField) {
               {"/heads/0/mean", json::array({1}), "mean"},
               {"/heads/0/basis", json::array(), "basis"},
               {"/heads/0/basis/3", 1e300, "basis"},
+              {"/heads/0/background", json::array({1, 2, 3}), "background"},
               {"/heads/0/step", json::array({1, 2, 3}), "step"},
               {"/heads/0/step/0", 0, "step"},
               {"/heads/0/step/0", -1, "step"},

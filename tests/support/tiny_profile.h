@@ -26,6 +26,7 @@ inline ModelProfile RandomProfile(const ModelInfo& info, int code_bits, int code
     RetrievalHead head{.layer = layer, .kv_head = kv_head, .query_heads = {2 * kv_head, 2 * kv_head + 1}};
     for (std::size_t i = 0; i < dim; ++i) head.mean.push_back(0.1f * normal(random));
     for (std::size_t i = 0; i < dim * code_dims; ++i) head.basis.push_back(normal(random) / std::sqrt(float(dim)));
+    for (std::size_t i = 0; i < dim * 3; ++i) head.background.push_back(normal(random));
     head.step.assign(code_dims, code_bits == 8 ? 0.01f : 0.15f);
     profile.heads.push_back(head);
   }

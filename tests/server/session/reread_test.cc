@@ -220,6 +220,7 @@ TEST_F(RereadTest, CitedTextIsTheStoredBytesOfItsRange) {
   }
   WaitUntilRead("session");
   QuestionRequest request = QuestionTo("session");
+  request.question = "\xF0\x9F\x93\x96 \xC3 lord said \xE4\xBA\xBA";
   request.effort = Effort::kThorough;
   request.budget_tokens = 900;
   request.citations = {.include_text = true, .max_citations = 64};
