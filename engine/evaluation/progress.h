@@ -23,8 +23,8 @@ class Progress {
     if (seconds < 2 || (now - shown_ < std::chrono::seconds(5) && done < total_)) return;
     shown_ = now;
     const double left = done > 0 ? seconds * static_cast<double>(total_ - done) / static_cast<double>(done) : 0;
-    fmt::print(stderr, "{}: {} of {}, {:.0f} s, about {:.0f} s left{}{}\n", label_, done, total_, seconds, left,
-               note.empty() ? "" : "; ", note);
+    fmt::print(stderr, "{}: {} of {}, {:.3g}/s, {:.0f} s, about {:.0f} s left{}{}\n", label_, done, total_,
+               static_cast<double>(done) / seconds, seconds, left, note.empty() ? "" : "; ", note);
   }
 
  private:

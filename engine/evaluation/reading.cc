@@ -18,26 +18,6 @@
 namespace tome {
 namespace {
 
-struct EncodedDocument {
-  std::vector<TokenId> tokens;
-  std::vector<TokenSpan> spans;
-};
-
-EncodedDocument EncodeDocument(const Tokenizer& tokenizer, std::string_view text, std::uint32_t document) {
-  EncodedDocument encoded;
-  if (document == 0 && tokenizer.add_bos() && tokenizer.bos()) {
-    encoded.tokens.push_back(*tokenizer.bos());
-    encoded.spans.push_back({.document = document});
-  }
-  ByteOffset begin = 0;
-  for (const TextToken& token : tokenizer.Encode(text)) {
-    encoded.tokens.push_back(token.id);
-    encoded.spans.push_back({.document = document, .num_bytes = token.num_bytes, .begin = begin});
-    begin += token.num_bytes;
-  }
-  return encoded;
-}
-
 class QueryCapture final : public SequenceAttention {
  public:
   QueryCapture(const LlamaConfig& config, SequenceAttention& attention) : config_(config), attention_(attention) {}
@@ -78,6 +58,15 @@ absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
   return std::move(text).str();
 }
 
+absl::StatusOr<std::string> ReadTextFiles(const std::vector<std::string>& paths) {
+  std::string joined;
+  for (const std::string& path : paths) {
+    TOME_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
+    joined += text;
+  }
+  return joined;
+}
+
 absl::Status WriteTextFile(const std::string& path, std::string_view text) {
   std::ofstream file(path, std::ios::binary);
   file.write(text.data(), static_cast<std::streamsize>(text.size()));
@@ -115,6 +104,36 @@ absl::StatusOr<std::string_view> CutBesideNeedles(const Tokenizer& tokenizer, st
   return InvalidArgument(
       "the text has only {} tokens, and {} are wanted beside the needles; add more text, or ask for fewer",
       tokenizer.Encode(text).size(), tokens - own);
+}
+
+absl::StatusOr<std::vector<TokenId>> ReadTokenFiles(const Tokenizer& tokenizer, const std::vector<std::string>& paths,
+                                                    std::int64_t tokens) {
+  std::vector<TokenId> all;
+  if (tokenizer.add_bos() && tokenizer.bos()) all.push_back(*tokenizer.bos());
+  for (const std::string& path : paths) {
+    if (tokens > 0 && static_cast<std::int64_t>(all.size()) >= tokens) break;
+    TOME_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
+    for (const TextToken& token : tokenizer.Encode(text)) all.push_back(token.id);
+  }
+  const auto found = static_cast<std::int64_t>(all.size());
+  if (tokens > found) return InvalidArgument("the texts have {} tokens, {} are wanted; give more text", found, tokens);
+  if (tokens > 0) all.resize(static_cast<std::size_t>(tokens));
+  return all;
+}
+
+EncodedDocument EncodeDocument(const Tokenizer& tokenizer, std::string_view text, std::uint32_t document) {
+  EncodedDocument encoded;
+  if (document == 0 && tokenizer.add_bos() && tokenizer.bos()) {
+    encoded.tokens.push_back(*tokenizer.bos());
+    encoded.spans.push_back({.document = document});
+  }
+  ByteOffset begin = 0;
+  for (const TextToken& token : tokenizer.Encode(text)) {
+    encoded.tokens.push_back(token.id);
+    encoded.spans.push_back({.document = document, .num_bytes = token.num_bytes, .begin = begin});
+    begin += token.num_bytes;
+  }
+  return encoded;
 }
 
 absl::StatusOr<Memory> ReadDocuments(std::shared_ptr<const Model> model, const MemoryOptions& options,

@@ -19,6 +19,8 @@
 namespace tome {
 
 absl::StatusOr<std::string> ReadTextFile(const std::string& path);
+// Several files, joined.
+absl::StatusOr<std::string> ReadTextFiles(const std::vector<std::string>& paths);
 absl::Status WriteTextFile(const std::string& path, std::string_view text);
 
 // The longest beginning of `text` with at most `tokens` tokens, cut between two tokens and characters.
@@ -28,6 +30,18 @@ std::string_view CutToTokens(const Tokenizer& tokenizer, std::string_view text, 
 // text is shorter.
 absl::StatusOr<std::string_view> CutBesideNeedles(const Tokenizer& tokenizer, std::string_view text,
                                                   std::int64_t tokens, const std::vector<Needle>& needles);
+
+// A document's tokens as a session reads them: the first one begins with BOS where the model expects it.
+struct EncodedDocument {
+  std::vector<TokenId> tokens;
+  std::vector<TokenSpan> spans;
+};
+EncodedDocument EncodeDocument(const Tokenizer& tokenizer, std::string_view text, std::uint32_t document);
+
+// The tokens of several files one after the other, after BOS where the model expects it: the first `tokens` of them,
+// all with 0. INVALID_ARGUMENT when there are fewer.
+absl::StatusOr<std::vector<TokenId>> ReadTokenFiles(const Tokenizer& tokenizer, const std::vector<std::string>& paths,
+                                                    std::int64_t tokens);
 
 // Called after each segment with the memory as it then is and the number of tokens of the segment.
 using SegmentObserver = std::function<void(const Memory& memory, std::int64_t segment_tokens)>;

@@ -17,24 +17,9 @@ struct StreamArguments {
   CommonOptions common;
   std::vector<std::string> text_paths;
   std::vector<std::string> memories = {"window", "regions"};
-  std::string plot_path;
-  std::int64_t tokens = 0, from = 8192;
+  std::string svg_path;
+  std::int64_t tokens = 0, from = 8192, drift = 0;
 };
-
-absl::StatusOr<std::vector<TokenId>> ReadTokens(const StreamArguments& arguments, const Tokenizer& tokenizer) {
-  std::vector<TokenId> tokens;
-  if (tokenizer.add_bos() && tokenizer.bos()) tokens.push_back(*tokenizer.bos());
-  for (const std::string& path : arguments.text_paths) {
-    TOME_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
-    for (const TextToken& token : tokenizer.Encode(text)) tokens.push_back(token.id);
-  }
-  const auto found = static_cast<std::int64_t>(tokens.size());
-  if (arguments.tokens > found) {
-    return InvalidArgument("--tokens: the texts have {} tokens, {} are wanted", found, arguments.tokens);
-  }
-  if (arguments.tokens > 0) tokens.resize(static_cast<std::size_t>(arguments.tokens));
-  return tokens;
-}
 
 std::string FormatResults(const std::vector<StreamResult>& results, std::int64_t from, std::int64_t tokens) {
   ReportTable table({"memory", "perplexity", "nats/token", "to the first", "s.e.", "tokens/s", "state MiB"});
@@ -48,6 +33,25 @@ std::string FormatResults(const std::vector<StreamResult>& results, std::int64_t
                   fmt::format("{:.1f}", static_cast<double>(result.state_bytes) / (1 << 20))});
   }
   return table.Format();
+}
+
+std::string FormatPaired(const PairedDifference& paired) {
+  return fmt::format("{:+.4f} ({:.4f})", paired.mean, paired.standard_error);
+}
+
+std::string FormatDrift(const std::vector<StreamResult>& results, std::int64_t tokens) {
+  ReportTable table({"memory", fmt::format("first {} tokens", tokens), fmt::format("last {}", tokens), "change"});
+  for (const StreamResult& result : results) {
+    const Drift drift = MeasureDrift(result, results.front(), tokens);
+    if (&result == &results.front()) continue;
+    table.AddRow({result.memory, FormatPaired(drift.first), FormatPaired(drift.last), FormatPaired(drift.change)});
+  }
+  return fmt::format("\nNats per token compared with {}, and the standard error over segments:\n\n{}",
+                     results.front().memory, table.Format());
+}
+
+nlohmann::json ToJson(const PairedDifference& paired) {
+  return {{"mean", paired.mean}, {"standard_error", paired.standard_error}};
 }
 
 nlohmann::json ToJson(const StreamResult& result, std::int64_t from, std::int64_t tokens) {
@@ -67,7 +71,8 @@ absl::Status RunStream(const StreamArguments& arguments) {
     TOME_ASSIGN_OR_RETURN(memories.emplace_back(), ParseNamedMemory(text, arguments.common.memory));
   }
   TOME_ASSIGN_OR_RETURN(const auto model, arguments.common.LoadModel());
-  TOME_ASSIGN_OR_RETURN(const std::vector<TokenId> tokens, ReadTokens(arguments, *model->tokenizer()));
+  TOME_ASSIGN_OR_RETURN(const std::vector<TokenId> tokens,
+                        ReadTokenFiles(*model->tokenizer(), arguments.text_paths, arguments.tokens));
   const auto count = static_cast<std::int64_t>(tokens.size());
   if (arguments.from >= count) {
     return InvalidArgument("--from: expected less than the {} tokens of the texts, found {}", count, arguments.from);
@@ -80,15 +85,25 @@ absl::Status RunStream(const StreamArguments& arguments) {
   }
   fmt::print("{} tokens; loss of those from {} on\n\n{}", count, arguments.from,
              FormatResults(results, arguments.from, count));
-  if (!arguments.plot_path.empty()) {
-    TOME_RETURN_IF_ERROR(WriteTextFile(arguments.plot_path, PlotPerplexity(results)));
-  }
+  if (arguments.drift > 0) fmt::print("{}", FormatDrift(results, arguments.drift));
+  if (!arguments.svg_path.empty()) TOME_RETURN_IF_ERROR(WriteTextFile(arguments.svg_path, PlotPerplexity(results)));
   nlohmann::json figures = {{"model", model->info().path},
                             {"precision", PrecisionName(model->info().precision)},
                             {"tokens", count},
                             {"from", arguments.from},
                             {"runs", nlohmann::json::array()}};
-  for (const StreamResult& result : results) figures["runs"].push_back(ToJson(result, arguments.from, count));
+  for (const StreamResult& result : results) {
+    nlohmann::json run = ToJson(result, arguments.from, count);
+    run["to_the_first"] = ToJson(CompareLosses(result, results.front(), arguments.from));
+    if (arguments.drift > 0) {
+      const Drift drift = MeasureDrift(result, results.front(), arguments.drift);
+      run["drift"] = {{"tokens", arguments.drift},
+                      {"first", ToJson(drift.first)},
+                      {"last", ToJson(drift.last)},
+                      {"change", ToJson(drift.change)}};
+    }
+    figures["runs"].push_back(std::move(run));
+  }
   return arguments.common.WriteJson(figures);
 }
 
@@ -101,12 +116,15 @@ void AddStreamCommand(CLI::App& app, std::function<absl::Status()>* run) {
   command->add_option("--text", arguments->text_paths, "Texts to read, one after the other")->required();
   command->add_option("--tokens", arguments->tokens, "Stop after so many tokens; 0: read all")->capture_default_str();
   command
-      ->add_option("--memory", arguments->memories,
-                   "Memories to compare, the first is what the others are compared with: window, regions, or settings "
-                   "like selected=16,pool=64,retention=surprise")
+      ->add_option(
+          "--memory", arguments->memories,
+          "Memories to compare, the first is what the others are compared with: window, window=4096, regions, or "
+          "settings like selected=16,pool=64,retention=surprise")
       ->capture_default_str();
   command->add_option("--from", arguments->from, "First token whose loss counts in the table")->capture_default_str();
-  command->add_option("--plot", arguments->plot_path, "Write a picture of perplexity by position (SVG)");
+  command->add_option("--drift", arguments->drift,
+                      "Compare the loss of the first and of the last so many tokens with the first memory's");
+  command->add_option("--svg", arguments->svg_path, "Write a picture of perplexity by position");
   command->callback([arguments, run] { *run = [arguments] { return RunStream(*arguments); }; });
 }
 

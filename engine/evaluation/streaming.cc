@@ -3,11 +3,13 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <utility>
 
 #include "engine/base/status.h"
+#include "engine/evaluation/svg_plot.h"
 #include "engine/memory/memory_state.h"
 #include "engine/memory/sequence_cache.h"
 #include "engine/model/forward.h"
@@ -36,6 +38,16 @@ double SumNats(const LlamaWeights& weights, const at::Tensor& hidden, absl::Span
 absl::StatusOr<NamedMemory> ParseNamedMemory(std::string_view text, const MemoryOptions& base) {
   NamedMemory memory{.name = std::string(text), .options = base};
   if (text == "regions") return memory;
+  constexpr std::string_view kWindow = "window=";
+  if (text.starts_with(kWindow)) {
+    const std::string_view number = text.substr(kWindow.size());
+    const auto [end, error] =
+        std::from_chars(number.data(), number.data() + number.size(), memory.options.window_tokens);
+    if (error != std::errc() || end != number.data() + number.size() || memory.options.window_tokens < 1) {
+      return InvalidArgument("memory: expected a number of tokens after window=, found '{}'", number);
+    }
+    text = "window";
+  }
   if (text == "window") text = "off";
   TOME_ASSIGN_OR_RETURN(memory.options.regions, ParseRegionMemoryOptions(text, base.regions));
   return memory;
@@ -83,12 +95,14 @@ absl::StatusOr<StreamResult> MeasureStream(std::shared_ptr<const Model> model, c
   return result;
 }
 
-PairedDifference CompareLosses(const StreamResult& result, const StreamResult& base, std::int64_t from) {
+PairedDifference CompareLosses(const StreamResult& result, const StreamResult& base, std::int64_t from,
+                               std::int64_t end) {
   std::vector<double> differences;
   double sum = 0, predicted = 0;
   for (std::size_t i = 0; i < std::min(result.segments.size(), base.segments.size()); ++i) {
     const SegmentLoss &own = result.segments[i], &other = base.segments[i];
-    if (own.first_token < from || own.predicted == 0 || own.first_token != other.first_token) continue;
+    if (own.first_token < from || own.first_token >= end || own.predicted == 0) continue;
+    if (own.first_token != other.first_token) continue;
     differences.push_back((own.nats - other.nats) / static_cast<double>(own.predicted));
     sum += own.nats - other.nats;
     predicted += static_cast<double>(own.predicted);
@@ -103,54 +117,55 @@ PairedDifference CompareLosses(const StreamResult& result, const StreamResult& b
   return paired;
 }
 
+Drift MeasureDrift(const StreamResult& result, const StreamResult& base, std::int64_t tokens) {
+  Drift drift;
+  if (result.segments.empty()) return drift;
+  const SegmentLoss& newest = result.segments.back();
+  const std::int64_t end = newest.first_token + newest.predicted;
+  drift.first = CompareLosses(result, base, 0, tokens);
+  drift.last = CompareLosses(result, base, std::max<std::int64_t>(0, end - tokens));
+  drift.change = {.mean = drift.last.mean - drift.first.mean,
+                  .standard_error = std::hypot(drift.first.standard_error, drift.last.standard_error)};
+  return drift;
+}
+
+namespace {
+
+// Runs of segments, each half as long as what is before it: from and end, in tokens.
+std::vector<std::pair<std::int64_t, std::int64_t>> PlottedRuns(const StreamResult& result) {
+  std::vector<std::pair<std::int64_t, std::int64_t>> runs;
+  for (std::size_t first = 0; first < result.segments.size();) {
+    const std::size_t next = std::min(result.segments.size(), first + std::max<std::size_t>(1, first / 2));
+    const SegmentLoss& newest = result.segments[next - 1];
+    runs.emplace_back(result.segments[first].first_token, newest.first_token + newest.predicted);
+    first = next;
+  }
+  return runs;
+}
+
+}  // namespace
+
 std::string PlotPerplexity(const std::vector<StreamResult>& results) {
-  constexpr double kWidth = 760, kHeight = 420, kLeft = 60, kTop = 20, kPlotWidth = 520, kPlotHeight = 350;
-  constexpr const char* kColours[] = {"#1b6ca8", "#c8553d", "#588157", "#7b2d8b", "#b08900", "#444444"};
-  constexpr double kPoints = 24;
-  double last = 1, lowest = 1e30, highest = 0;
+  LineChart perplexity{.title = "Perplexity by position",
+                       .x_label = "tokens read",
+                       .y_label = "perplexity",
+                       .x_scale = Scale::kLogarithmic};
+  LineChart difference{.title = "Loss compared with the first memory",
+                       .x_label = "tokens read",
+                       .y_label = "nats per token",
+                       .x_scale = Scale::kLogarithmic};
   for (const StreamResult& result : results) {
-    if (!result.segments.empty()) last = std::max(last, static_cast<double>(result.segments.back().first_token + 1));
-  }
-  std::vector<std::vector<std::pair<double, double>>> lines;  // tokens, perplexity
-  for (const StreamResult& result : results) {
-    auto& line = lines.emplace_back();
-    double from = 0;
-    for (double point = 1; point <= kPoints; ++point) {
-      const double end = std::pow(last, point / kPoints) + 1;
-      const double loss = result.Loss(static_cast<std::int64_t>(from), static_cast<std::int64_t>(end));
-      from = std::floor(end);
-      if (loss == 0) continue;
-      line.emplace_back(end, std::exp(loss));
-      lowest = std::min(lowest, line.back().second);
-      highest = std::max(highest, line.back().second);
+    ChartLine losses{.name = result.memory}, differences{.name = result.memory};
+    for (const auto& [from, end] : PlottedRuns(result)) {
+      const auto at = static_cast<double>(end);
+      losses.points.emplace_back(at, std::exp(result.Loss(from, end)));
+      differences.points.emplace_back(at, result.Loss(from, end) - results.front().Loss(from, end));
     }
+    perplexity.lines.push_back(std::move(losses));
+    difference.lines.push_back(std::move(differences));
   }
-  const double range = std::max(1e-9, highest - lowest);
-  const auto x = [&](double tokens) { return kLeft + kPlotWidth * std::log(tokens) / std::log(last + 1); };
-  const auto y = [&](double value) { return kTop + kPlotHeight * (1 - (value - lowest) / range); };
-  std::string svg = fmt::format(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" font-family=\"sans-serif\" "
-      "font-size=\"12\">\n<rect width=\"{0}\" height=\"{1}\" fill=\"white\"/>\n",
-      kWidth, kHeight);
-  for (int i = 0; i <= 4; ++i) {
-    const double value = lowest + range * i / 4;
-    svg += fmt::format("<text x=\"8\" y=\"{:.1f}\">{:.2f}</text><path d=\"M{} {:.1f}h{}\" stroke=\"#ddd\"/>\n",
-                       y(value) + 4, value, kLeft, y(value), kPlotWidth);
-  }
-  for (double tokens = 1000; tokens <= last; tokens *= 4) {
-    svg += fmt::format("<text x=\"{:.1f}\" y=\"{}\">{:.0f}k</text>\n", x(tokens) - 8, kTop + kPlotHeight + 18,
-                       tokens / 1000);
-  }
-  svg += fmt::format("<text x=\"{}\" y=\"{}\">perplexity by tokens read</text>\n", kLeft, kHeight - 12);
-  for (std::size_t i = 0; i < lines.size(); ++i) {
-    const char* colour = kColours[i % std::size(kColours)];
-    std::string points;
-    for (const auto& [tokens, value] : lines[i]) points += fmt::format("{:.1f},{:.1f} ", x(tokens), y(value));
-    svg += fmt::format("<polyline points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"2\"/>\n", points, colour);
-    svg += fmt::format("<text x=\"{}\" y=\"{}\" fill=\"{}\">{}</text>\n", kLeft + kPlotWidth + 10, kTop + 20 * (i + 1),
-                       colour, results[i].memory);
-  }
-  return svg + "</svg>\n";
+  const std::vector<Chart> charts = {std::move(perplexity), std::move(difference)};
+  return DrawCharts(charts);
 }
 
 }  // namespace tome

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -14,8 +15,8 @@
 
 namespace tome {
 
-// A memory to compare, as "window", "regions" or settings of the region memory:
-// "selected=8,pool=64,retention=surprise".
+// A memory to compare: "window" (sink and window alone) or "window=4096"; "regions", the region memory as it is by
+// default, or settings of it: "selected=8,pool=64,retention=surprise".
 struct NamedMemory {
   std::string name;
   MemoryOptions options;
@@ -44,13 +45,23 @@ absl::StatusOr<StreamResult> MeasureStream(std::shared_ptr<const Model> model, c
                                            const std::vector<TokenId>& tokens,
                                            const std::function<void(std::int64_t)>& progress = nullptr);
 
-// The mean difference in nats per token to `base` over segments from `from` on, and its standard error over segments.
+// The mean difference in nats per token to `base` over segments that begin at or after `from` and before `end`, and its
+// standard error over segments.
 struct PairedDifference {
   double mean = 0, standard_error = 0;
 };
-PairedDifference CompareLosses(const StreamResult& result, const StreamResult& base, std::int64_t from);
+PairedDifference CompareLosses(const StreamResult& result, const StreamResult& base, std::int64_t from,
+                               std::int64_t end = std::numeric_limits<std::int64_t>::max());
 
-// Lines of perplexity by position in a picture: x logarithmic in tokens.
+// Whether a memory becomes worse, compared with `base`, the longer it reads: its difference over the first and over the
+// last `tokens` tokens, and the change from the first to the last.
+struct Drift {
+  PairedDifference first, last, change;
+};
+Drift MeasureDrift(const StreamResult& result, const StreamResult& base, std::int64_t tokens);
+
+// Pictures of perplexity by position, and of the difference in nats per token to the first result: each point is of a
+// run of segments, as many as half of what was read before it.
 std::string PlotPerplexity(const std::vector<StreamResult>& results);
 
 }  // namespace tome

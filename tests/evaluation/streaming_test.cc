@@ -75,11 +75,27 @@ TEST(Stream, DifferencesArePairedBySegment) {
   // Of -.2, -.4, -.3: a standard deviation of .1 over three segments.
   EXPECT_NEAR(paired.standard_error, 0.1 / std::sqrt(3.0), 1e-12);
   EXPECT_EQ(CompareLosses(better, base, 3000).standard_error, 0) << "one segment has no spread";
+  EXPECT_DOUBLE_EQ(CompareLosses(better, base, 1000, 3000).mean, -0.3) << "of -.2 and -.4";
+}
+
+TEST(Stream, DriftIsTheChangeFromTheFirstToTheLastTokens) {
+  const StreamResult base = Made("window", {10, 10, 10, 10, 10}), drifting = Made("regions", {8, 6, 10, 13, 15});
+  const Drift drift = MeasureDrift(drifting, base, 2000);
+  EXPECT_DOUBLE_EQ(drift.first.mean, -0.3);
+  EXPECT_DOUBLE_EQ(drift.last.mean, 0.4) << "the last two segments begin at or after token 2010";
+  EXPECT_DOUBLE_EQ(drift.change.mean, 0.7);
+  EXPECT_DOUBLE_EQ(drift.change.standard_error, std::hypot(drift.first.standard_error, drift.last.standard_error));
+  EXPECT_EQ(MeasureDrift({}, {}, 10).change.mean, 0);
 }
 
 TEST(Stream, MemoriesAreNamedBySettings) {
   const MemoryOptions base = {.window_tokens = 100, .regions = {.selected = 5}};
   EXPECT_EQ(ParseNamedMemory("window", base)->options.regions.selected, 0);
+  EXPECT_EQ(ParseNamedMemory("window", base)->options.window_tokens, 100);
+  EXPECT_EQ(ParseNamedMemory("window=50", base)->options.window_tokens, 50);
+  EXPECT_EQ(ParseNamedMemory("window=50", base)->options.regions.selected, 0);
+  EXPECT_THAT(ParseNamedMemory("window=5x", base), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("'5x'")));
+  EXPECT_THAT(ParseNamedMemory("window=-1", base), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("'-1'")));
   EXPECT_EQ(ParseNamedMemory("regions", base)->options.regions, base.regions);
   const NamedMemory memory = *ParseNamedMemory("pool=7", base);
   EXPECT_EQ(memory.name, "pool=7");
@@ -93,7 +109,7 @@ TEST(Stream, PlotHasALineForEachMemory) {
   const std::string svg = PlotPerplexity({Made("window", {20, 21, 22}), Made("regions", {20, 20, 20})});
   std::size_t lines = 0;
   for (std::size_t at = svg.find("<polyline"); at != std::string::npos; at = svg.find("<polyline", at + 1)) ++lines;
-  EXPECT_EQ(lines, 2u);
+  EXPECT_EQ(lines, 4u) << "perplexity, and the difference to the first";
   EXPECT_THAT(svg, HasSubstr(">window</text>"));
   EXPECT_THAT(svg, ::testing::Not(HasSubstr("nan")));
   EXPECT_THAT(PlotPerplexity({}), HasSubstr("</svg>"));
