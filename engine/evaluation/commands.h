@@ -17,6 +17,8 @@ void AddCalibrateCommand(CLI::App& app, int argc, char** argv, std::function<abs
 void AddNeedleCommand(CLI::App& app, std::function<absl::Status()>* run);
 void AddQaCommand(CLI::App& app, std::function<absl::Status()>* run);
 void AddStreamCommand(CLI::App& app, std::function<absl::Status()>* run);
+void AddRecallCommand(CLI::App& app, std::function<absl::Status()>* run);
+void AddCostCommand(CLI::App& app, std::function<absl::Status()>* run);
 
 }  // namespace tome
 

@@ -15,6 +15,8 @@ int main(int argc, char** argv) {
   tome::AddNeedleCommand(app, &run);
   tome::AddQaCommand(app, &run);
   tome::AddStreamCommand(app, &run);
+  tome::AddRecallCommand(app, &run);
+  tome::AddCostCommand(app, &run);
   CLI11_PARSE(app, argc, argv);
   const absl::Status status = run();
   if (status.ok()) return 0;
