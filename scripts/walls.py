@@ -39,6 +39,7 @@ ALLOWED = {
     "server/rpc": BASE + DOOR + ["server/telemetry", "server/scheduling", "server/session", "tome/v1", "google/rpc"],
     "server": BASE + DOOR + ["server/telemetry", "server/scheduling", "server/session", "server/rpc"],
     "client": BASE + ["tome/v1", "google/rpc"],
+    "client/evaluation": BASE + DOOR + ["engine/evaluation", "client", "tome/v1", "google/rpc"],
 }
 OURS = ("engine/", "server/", "client/", "tests/", "tome/v1/", "google/rpc/")
 

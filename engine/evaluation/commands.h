@@ -3,14 +3,21 @@
 #define TOME_ENGINE_EVALUATION_COMMANDS_H_
 
 #include <functional>
+#include <memory>
+#include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 namespace CLI {
 class App;
 }  // namespace CLI
 
 namespace tome {
+
+class Answerer;
+// Connects to the server at an address.
+using AnswererFactory = std::function<absl::StatusOr<std::unique_ptr<Answerer>>(const std::string& target)>;
 
 // Each adds a subcommand that, when it was given, sets `run` to its work. `argv` lasts as long as the program.
 void AddCalibrateCommand(CLI::App& app, int argc, char** argv, std::function<absl::Status()>* run);
@@ -19,6 +26,8 @@ void AddQaCommand(CLI::App& app, std::function<absl::Status()>* run);
 void AddStreamCommand(CLI::App& app, std::function<absl::Status()>* run);
 void AddRecallCommand(CLI::App& app, std::function<absl::Status()>* run);
 void AddCostCommand(CLI::App& app, std::function<absl::Status()>* run);
+// Adds one for each of the synthetic tasks. `connect`: for --target.
+void AddTaskCommands(CLI::App& app, const AnswererFactory& connect, std::function<absl::Status()>* run);
 
 }  // namespace tome
 

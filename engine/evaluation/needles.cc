@@ -149,12 +149,15 @@ std::string_view NeedleKindName(NeedleKind kind) {
   return "unknown";
 }
 
-std::vector<Needle> MakeVerbatimNeedles(int count, std::uint64_t seed) {
+namespace {
+
+// Of `kinds` in turn.
+std::vector<Needle> MakeDistinctNeedles(absl::Span<const NeedleKind> kinds, int count, std::uint64_t seed) {
   Random random(seed);
   std::set<std::string> keys;
   std::vector<Needle> needles;
   for (int i = 0; i < count; ++i) {
-    const NeedleKind kind = kVerbatimKinds[static_cast<std::size_t>(i) % std::size(kVerbatimKinds)];
+    const NeedleKind kind = kinds[static_cast<std::size_t>(i) % kinds.size()];
     std::string key = MakeKey(kind, &random);
     // There are fewer trades and places than needles may be asked for: a number tells them apart then.
     for (int tries = 0; !keys.insert(key).second; ++tries) {
@@ -164,6 +167,16 @@ std::vector<Needle> MakeVerbatimNeedles(int count, std::uint64_t seed) {
     needles.push_back(MakeNeedle(kind, key, &random));
   }
   return needles;
+}
+
+}  // namespace
+
+std::vector<Needle> MakeVerbatimNeedles(int count, std::uint64_t seed) {
+  return MakeDistinctNeedles(kVerbatimKinds, count, seed);
+}
+
+std::vector<Needle> MakeNeedlesOf(NeedleKind kind, int count, std::uint64_t seed) {
+  return MakeDistinctNeedles({kind}, count, seed);
 }
 
 std::optional<FactSet> ParseFactSet(std::string_view name) {

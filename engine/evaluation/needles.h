@@ -36,6 +36,8 @@ inline constexpr int kFactsInSet = 24;
 
 // `count` needles, of all verbatim kinds in turn; the same seed gives the same ones. No two have the same key.
 std::vector<Needle> MakeVerbatimNeedles(int count, std::uint64_t seed);
+// As above, of one kind that is verbatim.
+std::vector<Needle> MakeNeedlesOf(NeedleKind kind, int count, std::uint64_t seed);
 // The first `count` facts of a set, at most kFactsInSet.
 std::vector<Needle> MakeParaphrasedNeedles(int count, FactSet set);
 

@@ -4,6 +4,8 @@
 #include <functional>
 #include <string>
 
+#include "client/evaluation/service_answerer.h"
+#include "engine/evaluation/answerer.h"
 #include "engine/evaluation/commands.h"
 #include "fmt/format.h"
 
@@ -14,6 +16,7 @@ int main(int argc, char** argv) {
   tome::AddCalibrateCommand(app, argc, argv, &run);
   tome::AddNeedleCommand(app, &run);
   tome::AddQaCommand(app, &run);
+  tome::AddTaskCommands(app, tome::ServiceAnswerer::Connect, &run);
   tome::AddStreamCommand(app, &run);
   tome::AddRecallCommand(app, &run);
   tome::AddCostCommand(app, &run);
