@@ -31,6 +31,8 @@
 
 namespace tome {
 
+class SpillFolder;  // see base/spill_folder.h
+
 // --- Model -----------------------------------------------------------------------------------------------------------
 
 enum class Device { kCpu, kCuda };
@@ -51,6 +53,12 @@ struct ModelOptions {
   Device device = Device::kCpu;
   Precision precision = Precision::kAuto;
   int num_threads = 0;  // compute threads, process-wide; 0 = one for each core this process may use
+
+  // Beyond archive_resident_bytes of it in memory, the oldest part of each memory's archive lives in files without a
+  // name in this folder, mapped. "": all stays in memory. A part that cannot be written stays in memory, is tried again
+  // later, and is counted by spill_folder().
+  std::string archive_folder;
+  std::size_t archive_resident_bytes = std::size_t{64} << 20;
 };
 
 struct ModelInfo {
@@ -83,6 +91,8 @@ class Model {
   // ("<path>.profile.json"), else one that Tome ships for a model with this digest, else an empty one: then questions
   // are routed by words alone.
   virtual const ModelProfile& profile() const = 0;
+  // Where archives go; null when they stay in memory.
+  virtual const std::shared_ptr<SpillFolder>& spill_folder() const = 0;
 
  private:
   friend class LlamaModel;
@@ -168,6 +178,11 @@ class Memory {
   std::size_t state_bytes() const;    // of keys and values held, and of what chooses among them
   std::int64_t num_regions() const;   // in the archive
   std::size_t archive_bytes() const;  // grows by about 40 bytes with each token read
+  // Of the archive: what is in files, and what is in memory, with all that finds its parts. The latter is at most
+  // ModelOptions::archive_resident_bytes, as long as the disk takes the rest and no more than 7/8 of it finds parts
+  // (a few hundred bytes for each segment).
+  std::size_t archive_spilled_bytes() const;
+  std::size_t archive_resident_bytes() const;
   // The most that state_bytes() can become with these options, known before anything is read.
   static std::size_t MaxStateBytes(const LlamaConfig& config, const MemoryOptions& options, Precision precision);
 

@@ -21,6 +21,9 @@ class MappedFile {
   // (the system's reason). The messages name the path. An empty file gives an empty mapping.
   static absl::StatusOr<std::shared_ptr<const MappedFile>> Open(const std::string& path);
 
+  // Maps an open file, which may be closed then. `path`: what path() and the messages call it. Errors as above.
+  static absl::StatusOr<std::shared_ptr<const MappedFile>> Map(int descriptor, const std::string& path);
+
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
   ~MappedFile();

@@ -52,6 +52,20 @@ void ArchiveBlock::SetOffsets(const ArchiveLayout& layout, std::uint32_t num_ste
   size_ = codes_ + tokens * static_cast<std::size_t>(layout.code_bytes);
 }
 
+void ArchiveBlock::SetBytes(std::string bytes) {
+  auto owner = std::make_shared<const std::string>(std::move(bytes));
+  bytes_ = *owner;
+  owner_ = std::move(owner);
+}
+
+std::shared_ptr<const ArchiveBlock> ArchiveBlock::MovedTo(std::shared_ptr<const void> owner,
+                                                          std::string_view bytes) const {
+  auto moved = std::shared_ptr<ArchiveBlock>(new ArchiveBlock(*this));
+  moved->owner_ = std::move(owner);
+  moved->bytes_ = bytes;
+  return moved;
+}
+
 std::shared_ptr<const ArchiveBlock> ArchiveBlock::Make(const ArchiveLayout& layout, absl::Span<const TokenId> tokens,
                                                        absl::Span<const TokenSpan> spans, std::string_view codes,
                                                        const Tokenizer& tokenizer) {
@@ -68,7 +82,14 @@ std::shared_ptr<const ArchiveBlock> ArchiveBlock::Make(const ArchiveLayout& layo
   }
   const auto num_long = static_cast<std::uint32_t>(long_tokens.size() / 8);
 
+  auto block = std::shared_ptr<ArchiveBlock>(new ArchiveBlock);
+  block->num_tokens_ = static_cast<int>(tokens.size());
+  block->document_ = spans.front().document;
+  block->begin_ = spans.front().begin;
+  block->end_ = spans.back().begin + spans.back().num_bytes;
+  block->SetOffsets(layout, num_stems, num_long);
   ByteWriter writer;
+  writer.Reserve(block->size_);
   writer.Write<std::uint32_t>(tokens.size());
   writer.Write<std::uint32_t>(spans.front().document);
   writer.Write<std::uint64_t>(spans.front().begin);
@@ -88,14 +109,7 @@ std::shared_ptr<const ArchiveBlock> ArchiveBlock::Make(const ArchiveLayout& layo
   }
   writer.WriteBytes(lengths);
   writer.WriteBytes(codes);
-
-  auto block = std::shared_ptr<ArchiveBlock>(new ArchiveBlock);
-  block->num_tokens_ = static_cast<int>(tokens.size());
-  block->document_ = spans.front().document;
-  block->begin_ = spans.front().begin;
-  block->end_ = spans.back().begin + spans.back().num_bytes;
-  block->SetOffsets(layout, num_stems, num_long);
-  block->bytes_ = std::move(writer).Take();
+  block->SetBytes(std::move(writer).Take());
   return block;
 }
 
@@ -118,8 +132,8 @@ absl::StatusOr<std::shared_ptr<const ArchiveBlock>> ArchiveBlock::Parse(const Ar
     return DataLoss("archive block: expected {} bytes for {} tokens, {} stems and {} long ones, found {}", block->size_,
                     tokens, stems, long_tokens, bytes.size());
   }
-  block->bytes_ = std::move(bytes);
-  const std::string& data = block->bytes_;
+  block->SetBytes(std::move(bytes));
+  const std::string_view data = block->bytes_;
   const auto* ends = reinterpret_cast<const std::uint32_t*>(data.data() + block->stem_ends_);
   if (!std::is_sorted(ends, ends + block->num_regions_) || ends[block->num_regions_ - 1] != stems) {
     return DataLoss("archive block: the stems of its regions do not end at {}", stems);
@@ -182,6 +196,39 @@ void Archive::Append(std::shared_ptr<const ArchiveBlock> block) {
     shelves_.back() = std::move(shelf);
   }
   ++num_blocks_;
+  if (spill_ != nullptr && resident_bytes() > std::max(spill_->resident_bytes(), retry_bytes_)) SpillOldest();
+}
+
+std::size_t Archive::resident_bytes() const {
+  // With the headers of three allocations: the block, its bytes, and where they are.
+  constexpr std::size_t kBytesOfBlock = sizeof(Entry) + sizeof(ArchiveBlock) + sizeof(std::string) + 3 * 32;
+  return bytes_ - spilled_bytes_ + static_cast<std::size_t>(num_blocks_) * kBytesOfBlock;
+}
+
+void Archive::SpillOldest() {
+  const std::size_t budget = spill_->resident_bytes(), least = budget / 8, resident = resident_bytes();
+  std::vector<std::string_view> pieces;
+  std::size_t moving = 0;
+  for (std::int64_t i = num_spilled_; i < num_blocks_ && moving < resident - budget + least; ++i) {
+    pieces.push_back(block(i).bytes());
+    moving += pieces.back().size();
+  }
+  if (moving < least) return;  // mostly what finds the blocks, which stays
+  const absl::StatusOr<SpilledPieces> spilled = spill_->Write(pieces);
+  retry_bytes_ = spilled.ok() ? 0 : resident + least;
+  if (!spilled.ok()) return;
+  std::shared_ptr<Shelf> shelf;
+  for (const std::string_view piece : spilled->pieces) {
+    const std::int64_t index = num_spilled_ % kShelfBlocks;
+    if (shelf == nullptr || index == 0) {
+      shelf = std::make_shared<Shelf>(*shelves_[num_spilled_ / kShelfBlocks]);
+      shelves_[num_spilled_ / kShelfBlocks] = shelf;
+    }
+    Entry& entry = (*shelf)[index];
+    entry.block = entry.block->MovedTo(spilled->file, piece);
+    ++num_spilled_;
+  }
+  spilled_bytes_ += moving;
 }
 
 const ArchiveBlock& Archive::block(std::int64_t index) const { return *entry(index).block; }

@@ -11,10 +11,12 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "engine/base/spill_folder.h"
 #include "engine/engine.h"
 
 namespace tome {
@@ -49,7 +51,10 @@ class ArchiveBlock {
   // Takes serialized bytes after checking all counts, sizes and ids. DATA_LOSS tells what is wrong.
   static absl::StatusOr<std::shared_ptr<const ArchiveBlock>> Parse(const ArchiveLayout& layout, std::string bytes);
 
-  const std::string& bytes() const { return bytes_; }
+  // The same block, of which these bytes, equal to its own, are kept by `owner`.
+  std::shared_ptr<const ArchiveBlock> MovedTo(std::shared_ptr<const void> owner, std::string_view bytes) const;
+
+  std::string_view bytes() const { return bytes_; }
   int num_tokens() const { return num_tokens_; }
   int num_regions() const { return num_regions_; }
   std::uint32_t document() const { return document_; }
@@ -69,10 +74,12 @@ class ArchiveBlock {
 
  private:
   ArchiveBlock() = default;
+  void SetBytes(std::string bytes);
   void SetOffsets(const ArchiveLayout& layout, std::uint32_t num_stems, std::uint32_t num_long);
   std::uint32_t Length(int index) const;
 
-  std::string bytes_;
+  std::shared_ptr<const void> owner_;  // of bytes_
+  std::string_view bytes_;
   int num_tokens_ = 0, num_regions_ = 0, region_tokens_ = 0;
   bool wide_ids_ = false;
   std::uint32_t document_ = 0, num_long_ = 0;
@@ -90,16 +97,27 @@ struct ArchivedRegion {
 
 // A value: copies share all full shelves, so that a copy costs a few pointers. Copies may be used from different
 // threads.
+//
+// With a spill folder the oldest blocks move to a file whenever more than the folder's resident_bytes are held in
+// memory: enough of them that an eighth of it is free again, in one file. Nothing else changes by that. Copies made
+// before keep the blocks that they have in memory. When the file cannot be written all stays as it is until another
+// eighth has come.
 class Archive {
  public:
-  explicit Archive(const ArchiveLayout& layout) : layout_(layout) {}
+  // `spill`: null when all blocks stay in memory.
+  explicit Archive(const ArchiveLayout& layout, std::shared_ptr<SpillFolder> spill = nullptr)
+      : layout_(layout), spill_(std::move(spill)) {}
 
   const ArchiveLayout& layout() const { return layout_; }
   std::int64_t num_tokens() const { return num_tokens_; }
   std::int64_t num_regions() const { return num_regions_; }
   std::int64_t num_blocks() const { return num_blocks_; }
   std::size_t bytes() const { return bytes_; }
+  std::size_t spilled_bytes() const { return spilled_bytes_; }
+  // Of blocks in memory, and of what is kept for each block wherever it is.
+  std::size_t resident_bytes() const;
 
+  // Waits for the disk when blocks move.
   void Append(std::shared_ptr<const ArchiveBlock> block);
 
   // 0 <= index < num_blocks().
@@ -126,10 +144,16 @@ class Archive {
   using Shelf = std::vector<Entry>;
   const Entry& entry(std::int64_t block) const { return (*shelves_[block / kShelfBlocks])[block % kShelfBlocks]; }
 
+  void SpillOldest();
+
   ArchiveLayout layout_;
+  std::shared_ptr<SpillFolder> spill_;
   std::vector<std::shared_ptr<const Shelf>> shelves_;
   std::int64_t num_tokens_ = 0, num_regions_ = 0, num_blocks_ = 0;
   std::size_t bytes_ = 0;
+  std::int64_t num_spilled_ = 0;  // the first blocks
+  std::size_t spilled_bytes_ = 0;
+  std::size_t retry_bytes_ = 0;  // after a failure: how much is resident when the next file is tried
 };
 
 }  // namespace tome

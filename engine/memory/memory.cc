@@ -14,7 +14,7 @@ Memory::Memory(std::shared_ptr<const Model> model, std::shared_ptr<const MemoryS
 
 absl::StatusOr<Memory> Memory::Create(std::shared_ptr<const Model> model, const MemoryOptions& options) {
   TOME_RETURN_IF_ERROR(ValidateMemoryOptions(options, model->info().config));
-  const Archive archive(ArchiveLayoutOf(*model, options));
+  const Archive archive(ArchiveLayoutOf(*model, options), model->spill_folder());
   return Memory(std::move(model), std::make_shared<const MemoryState>(options, archive));
 }
 
@@ -30,6 +30,8 @@ std::int64_t Memory::tokens_kept() const { return state_->tokens_kept(); }
 std::size_t Memory::state_bytes() const { return state_->bytes(); }
 std::int64_t Memory::num_regions() const { return state_->archive().num_regions(); }
 std::size_t Memory::archive_bytes() const { return state_->archive().bytes(); }
+std::size_t Memory::archive_spilled_bytes() const { return state_->archive().spilled_bytes(); }
+std::size_t Memory::archive_resident_bytes() const { return state_->archive().resident_bytes(); }
 void Memory::set_state(std::shared_ptr<const MemoryState> state) { state_ = std::move(state); }
 
 std::string Memory::Digest() const { return Sha256Hex(Serialize()); }

@@ -289,7 +289,7 @@ std::string Memory::Serialize() const {
   }
   WriteRegions(state.regions(), &writer);
   for (std::int64_t i = 0; i < state.archive().num_blocks(); ++i) {
-    const std::string& block = state.archive().block(i).bytes();
+    const std::string_view block = state.archive().block(i).bytes();
     writer.WriteString(block);
     writer.Write<std::uint32_t>(Crc32c(block));
   }
@@ -303,7 +303,7 @@ absl::StatusOr<Memory> Memory::Parse(std::shared_ptr<const Model> model, std::st
   TOME_ASSIGN_OR_RETURN(const StateHeader header, ReadHeader(*model, bytes, &reader));
   TOME_RETURN_IF_ERROR(CheckHeader(header, config));
   const std::int64_t kept = header.sink_tokens + header.window_tokens;
-  Archive archive(ArchiveLayoutOf(*model, header.options));
+  Archive archive(ArchiveLayoutOf(*model, header.options), model->spill_folder());
   if (kept == 0) {
     TOME_RETURN_IF_ERROR(reader.ExpectEnd());
     return Memory(std::move(model), std::make_shared<const MemoryState>(header.options, archive));

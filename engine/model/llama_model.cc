@@ -11,6 +11,7 @@
 
 #include "engine/base/cpu_features.h"
 #include "engine/base/digest.h"
+#include "engine/base/spill_folder.h"
 #include "engine/base/status.h"
 #include "engine/checkpoint/checkpoint.h"
 #include "engine/model/cpu/kernels.h"
@@ -143,7 +144,12 @@ absl::StatusOr<std::shared_ptr<const Model>> Model::Load(const ModelOptions& opt
   info.weight_bytes = weights.bytes();
   info.num_threads = at::get_num_threads();
   info.chat_template = DetectChatTemplate(*tokenizer);
-  return std::make_shared<LlamaModel>(std::move(info), std::move(tokenizer), std::move(weights), std::move(profile));
+  std::shared_ptr<SpillFolder> spill_folder;
+  if (!options.archive_folder.empty()) {
+    spill_folder = std::make_shared<SpillFolder>(options.archive_folder, options.archive_resident_bytes);
+  }
+  return std::make_shared<LlamaModel>(std::move(info), std::move(tokenizer), std::move(weights), std::move(profile),
+                                      std::move(spill_folder));
 }
 
 }  // namespace tome

@@ -13,16 +13,19 @@ namespace tome {
 
 class LlamaModel final : public Model {
  public:
-  LlamaModel(ModelInfo info, std::shared_ptr<const Tokenizer> tokenizer, LlamaWeights weights, ModelProfile profile)
+  LlamaModel(ModelInfo info, std::shared_ptr<const Tokenizer> tokenizer, LlamaWeights weights, ModelProfile profile,
+             std::shared_ptr<SpillFolder> spill_folder)
       : info_(std::move(info)),
         tokenizer_(std::move(tokenizer)),
         weights_(std::move(weights)),
         meanings_(weights_),
-        profile_(std::move(profile)) {}
+        profile_(std::move(profile)),
+        spill_folder_(std::move(spill_folder)) {}
 
   const ModelInfo& info() const override { return info_; }
   const std::shared_ptr<const Tokenizer>& tokenizer() const override { return tokenizer_; }
   const ModelProfile& profile() const override { return profile_; }
+  const std::shared_ptr<SpillFolder>& spill_folder() const override { return spill_folder_; }
   const LlamaWeights& weights() const { return weights_; }
   const TokenMeanings& meanings() const { return meanings_; }
 
@@ -35,6 +38,7 @@ class LlamaModel final : public Model {
   LlamaWeights weights_;
   TokenMeanings meanings_;
   ModelProfile profile_;
+  std::shared_ptr<SpillFolder> spill_folder_;
 };
 
 }  // namespace tome

@@ -160,7 +160,7 @@ TEST(ArchiveBlock, ParsesWhatItWroteAndRefusesTheRest) {
   const ArchiveLayout layout = {.region_tokens = 8, .vocab_size = 400, .code_bytes = 3};
   Archive archive(layout);
   AppendDocument(MakeDocument(0, kText), 1000, &archive);
-  const std::string bytes = archive.block(0).bytes();
+  const std::string bytes(archive.block(0).bytes());
   TOME_ASSERT_OK_AND_ASSIGN(const auto parsed, ArchiveBlock::Parse(layout, bytes));
   EXPECT_EQ(parsed->end(), archive.block(0).end());
   EXPECT_EQ(parsed->num_regions(), archive.block(0).num_regions());

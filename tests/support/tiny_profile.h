@@ -33,13 +33,17 @@ inline ModelProfile RandomProfile(const ModelInfo& info, int code_bits, int code
   return profile;
 }
 
-// Ends the test program when that fails.
+// Ends the test program when that fails. `archives`: where archives go; the rest of it is not looked at.
 inline std::shared_ptr<const Model> LoadTinyModelWithProfile(int code_bits = 8, const TinyModelOptions& tiny = {},
-                                                             int num_threads = 2) {
+                                                             int num_threads = 2, const ModelOptions& archives = {}) {
   const TempDir folder;
   WriteTinyModel(folder.path() / "model", tiny);
   const std::string path = (folder.path() / "model").string();
-  const ModelOptions options = {.path = path, .precision = Precision::kFp32, .num_threads = num_threads};
+  const ModelOptions options = {.path = path,
+                                .precision = Precision::kFp32,
+                                .num_threads = num_threads,
+                                .archive_folder = archives.archive_folder,
+                                .archive_resident_bytes = archives.archive_resident_bytes};
   absl::StatusOr<std::shared_ptr<const Model>> model = Model::Load(options);
   if (model.ok()) {
     folder.Write("model.profile.json", FormatModelProfile(RandomProfile((*model)->info(), code_bits)));
