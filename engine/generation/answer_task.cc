@@ -134,6 +134,7 @@ absl::Status AnswerTask::BeginGenerating() {
   for (const Passage& passage : evidence.passages) evidence.text_tokens += passage.tokens;
   const std::string text = JoinPassages(archive, *model->tokenizer(), evidence.passages);
   TOME_ASSIGN_OR_RETURN(FilledPrompt prompt, FillPrompt(*model, question_, text));
+  if (prompt.tokens.empty()) return InvalidArgument("the prompt form makes an empty prompt of question and text");
   const std::int64_t context = model->info().config.context_length;
   if (static_cast<std::int64_t>(prompt.tokens.size()) + options_.max_tokens > context) {
     return InvalidArgument(

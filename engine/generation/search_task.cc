@@ -187,6 +187,11 @@ void SearchTask::ReadQuestion(StepResult* result) {
   QueryCapture capture(profile, weights().config, cache);
   ForwardLayers(weights(), question_tokens_, profile.num_layers(), capture);
   queries_ = std::move(capture).TakeQueries();
+  for (const HeadQueries& head : queries_) {
+    if (AreUsable(head.values)) continue;
+    result->status = Internal("the model gives queries that are no usable numbers; its weights are damaged");
+    return;
+  }
   result->tokens_read = tokens;
 }
 

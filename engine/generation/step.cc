@@ -73,7 +73,8 @@ void DecodeTogether(absl::Span<Task* const> tasks, const std::vector<std::size_t
     }
     const std::size_t vocab = static_cast<std::size_t>(logits.size(1));
     const absl::Span<const float> own(logits.const_data_ptr<float>() + row * vocab, vocab);
-    const absl::Status taken = Guard([&] { result = task->TakeLogits(own); });
+    absl::Status taken = Guard([&] { result = task->TakeLogits(own); });
+    taken.Update(result.status);
     if (!taken.ok()) result = Failed(task, taken);
   }
 }

@@ -99,6 +99,8 @@ StepResult ReadTask::Advance() {
   result.status = CheckTokens(segment, weights().config);
   if (!result.status.ok()) return result;
   SegmentReading reading = ReadSegment(weights(), *memory_->state(), segment);
+  result.status = CheckUsable(reading);
+  if (!result.status.ok()) return result;
   std::shared_ptr<const ArchiveBlock> archived = Archived(segment, reading.block.keys);
   memory_->set_state(
       memory_->state()->Append(std::move(reading.block), std::move(archived), std::move(reading.routing)));
@@ -161,6 +163,10 @@ StepResult GenerateTask::TakeLogits(absl::Span<const float> logits) {
 
 void GenerateTask::Accept(absl::Span<const float> logits, StepResult* result) {
   if (result->tokens_read == 0) result->phase = TaskPhase::kGenerating;
+  if (!AreUsable(logits)) {
+    result->status = Internal("the model gives logits that are no usable numbers; its weights are damaged");
+    return;
+  }
   const GeneratedToken token = sampler_.Next(logits);
   ++num_generated_;
   last_token_ = token.id;

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace tome {
@@ -26,7 +28,19 @@ at::Tensor Tokens(const at::Tensor& all, absl::Span<const std::int64_t> tokens) 
   return all.index_select(2, at::tensor(at::ArrayRef<std::int64_t>(tokens.data(), tokens.size())).to(all.device()));
 }
 
+constexpr float kLargestUsable = 1e15f;
+
 }  // namespace
+
+bool AreUsable(const at::Tensor& numbers) {
+  if (numbers.numel() == 0) return true;
+  const auto [least, most] = at::aminmax(numbers);  // both NaN if one of the numbers is
+  return least.item<float>() >= -kLargestUsable && most.item<float>() <= kLargestUsable;
+}
+
+bool AreUsable(absl::Span<const float> numbers) {
+  return std::all_of(numbers.begin(), numbers.end(), [](float number) { return std::abs(number) <= kLargestUsable; });
+}
 
 KeyValueBlock KeyValueBlock::Allocate(const LlamaConfig& config, std::int64_t tokens, at::ScalarType type,
                                       at::Device device) {

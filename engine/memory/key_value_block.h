@@ -28,6 +28,11 @@ struct KeyValueBlock {
   KeyValueBlock Slice(std::int64_t first, std::int64_t count) const;
 };
 
+// Whether a memory can compute with these: numbers of a magnitude up to 1e15, so that products of two of them and sums
+// of such products are finite. Others come from damaged weights or files.
+bool AreUsable(const at::Tensor& numbers);
+bool AreUsable(absl::Span<const float> numbers);
+
 // Keys and values in fewer bits. int8: each channel of a layer and head has one scale for all tokens of the block,
 // its largest magnitude / 127. What is encoded once is never encoded again.
 class StoredBlock {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/attention/causal_attention.h"
+#include "engine/base/status.h"
 #include "engine/model/cpu/kernels.h"
 
 namespace tome {
@@ -114,6 +115,14 @@ SegmentReading ReadSegment(const LlamaWeights& weights, const MemoryState& state
   reading.routing = attention.TakeRouting();
   reading.block = std::move(attention).TakeBlock();
   return reading;
+}
+
+absl::Status CheckUsable(const SegmentReading& reading) {
+  if (AreUsable(reading.hidden) && AreUsable(reading.block.keys) && AreUsable(reading.block.values) &&
+      AreUsable(reading.routing.queries.values)) {
+    return absl::OkStatus();
+  }
+  return Internal("the model gives keys or values that are no usable numbers; its weights are damaged");
 }
 
 SequenceCache::SequenceCache(const LlamaWeights& weights, const MemoryState& state, std::int64_t capacity)

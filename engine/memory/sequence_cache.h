@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "engine/memory/memory_state.h"
 #include "engine/model/forward.h"
 
@@ -57,6 +58,8 @@ struct SegmentReading {
   SegmentRouting routing;
 };
 SegmentReading ReadSegment(const LlamaWeights& weights, const MemoryState& state, absl::Span<const TokenId> segment);
+// INTERNAL when it cannot be kept: the weights gave NaN, infinite or absurdly large numbers.
+absl::Status CheckUsable(const SegmentReading& reading);
 
 // A question's own cache: the kept tokens of a state, then prompt and answer. Positions never shift, so every key is
 // rotated once. One writer.

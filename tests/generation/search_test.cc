@@ -297,5 +297,12 @@ TEST(PromptForm, ChatFollowsTheModelsTemplate) {
   }
 }
 
+TEST(Answer, FormThatMakesNoPromptIsAnError) {
+  // Nothing was read, and an empty form is nothing but the text that was found.
+  const Outcome outcome =
+      RunTask(*Task::Answer(*Memory::Create(TinyModel(), kOptions), {}, {.text = "Q?"}, {.max_tokens = 2}));
+  EXPECT_THAT(outcome.status, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("empty prompt")));
+}
+
 }  // namespace
 }  // namespace tome
