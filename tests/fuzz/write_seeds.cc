@@ -1,23 +1,32 @@
-// Writes the seeds of every target: tome-fuzz-seeds FOLDER makes FOLDER/TARGET/0, FOLDER/TARGET/1, ...
+// Writes the seeds of every target that has some: tome-fuzz-seeds FOLDER makes FOLDER/TARGET/0, FOLDER/TARGET/1, ...
 #include <filesystem>
 #include <iostream>
 #include <string>
+#include <vector>
 
 #include "tests/fuzz/checkpoint_targets.h"
+#include "tests/fuzz/memory_state_target.h"
 #include "tests/support/temp_dir.h"
+
+namespace {
+
+void WriteSeeds(const std::filesystem::path& folder, const std::vector<std::string>& seeds) {
+  std::filesystem::create_directories(folder);
+  int number = 0;
+  for (const std::string& seed : seeds) tome::testing::WriteFile(folder / std::to_string(number++), seed);
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   if (argc != 2) {
     std::cerr << "usage: tome-fuzz-seeds FOLDER" << std::endl;
     return 2;
   }
+  const std::filesystem::path folder = argv[1];
   for (const tome::testing::FuzzTarget& target : tome::testing::CheckpointFuzzTargets()) {
-    const std::filesystem::path folder = std::filesystem::path(argv[1]) / target.name;
-    std::filesystem::create_directories(folder);
-    int number = 0;
-    for (const std::string& seed : target.seeds()) {
-      tome::testing::WriteFile(folder / std::to_string(number++), seed);
-    }
+    WriteSeeds(folder / target.name, target.seeds());
   }
+  WriteSeeds(folder / "memory_state", tome::testing::MemoryStateSeeds());
   return 0;
 }

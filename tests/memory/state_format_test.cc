@@ -2,10 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
 #include <random>
 
+#include "engine/base/crc32c.h"
 #include "engine/engine.h"
 #include "engine/memory/memory_state.h"
+#include "tests/fuzz/memory_state_target.h"
 #include "tests/support/engine_models.h"
 #include "tests/support/status_matchers.h"
 
@@ -87,6 +91,81 @@ TEST(StateFormat, EveryFlippedByteAndEveryTruncationIsRefused) {
         << "length " << i;
   }
   EXPECT_THAT(Memory::Parse(TinyModel(), bytes + "x"), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("")));
+}
+
+TEST(StateFormat, SeedsOfTheFuzzerAreTakenAndDamagedOnesRefused) {
+  const std::vector<std::string> seeds = testing::MemoryStateSeeds();
+  for (const std::string& seed : seeds) EXPECT_TRUE(testing::RunMemoryState(seed));
+  std::mt19937 random(8);
+  for (int round = 0; round < 300; ++round) {
+    std::string bytes = seeds[random() % seeds.size()];
+    bytes[random() % bytes.size()] ^= static_cast<char>(1 << random() % 8);
+    EXPECT_FALSE(testing::RunMemoryState(bytes));
+  }
+}
+
+// A state of which one value is another, with the checksum of the part [begin, end) that it stands in.
+std::string Patched(std::string bytes, std::size_t begin, std::size_t end, std::size_t at, std::string_view value) {
+  bytes.replace(at, value.size(), value);
+  const std::uint32_t crc = Crc32c(std::string_view(bytes).substr(begin, end - begin));
+  return bytes.replace(end, 4, reinterpret_cast<const char*>(&crc), 4);
+}
+template <typename T>
+std::string Raw(T value) {
+  return {reinterpret_cast<const char*>(&value), sizeof(T)};
+}
+
+TEST(StateFormat, NonsenseWithSoundChecksumsIsRefused) {
+  MemoryOptions options = AllKinds().back();
+  options.regions.ring_regions = options.regions.pool_regions = 1;
+  Memory memory = *Memory::Create(TinyModel(), options);
+  Read(&memory, 30, 3);
+  const std::string bytes = memory.Serialize();
+  const ModelInfo& info = TinyModel()->info();
+  // Magic and version, four texts, the shape, 13 options, 6 counts.
+  const std::size_t identity = 12 + 4 * 8 + info.model_digest.size() + info.tokenizer_digest.size() +
+                               info.profile_digest.size() + PrecisionName(info.precision).size() + 3 * 8;
+  const std::size_t counts = identity + 13 * 4, header = counts + 6 * 8, layer = header + 4;
+  const std::size_t values = info.config.num_kv_heads * info.config.head_dim;  // of a token
+  const std::size_t queries = layer + 4 + 2 * 4 * values * memory.tokens_kept();
+  const std::size_t regions = queries + 4 + 4 * values;
+  const std::size_t tensors = 2 * 2 * values * 8;  // bf16 keys and values of 8 tokens
+  const std::size_t region_end = regions + 16 + tensors + 4 * 8;
+  ASSERT_EQ(Patched(bytes, 0, header, 12, bytes.substr(12, 8)), bytes);
+  ASSERT_EQ(Patched(bytes, layer, queries - 4, layer, bytes.substr(layer, 8)), bytes);
+  ASSERT_EQ(Patched(bytes, queries, regions - 4, queries, bytes.substr(queries, 4)), bytes);
+  ASSERT_EQ(Patched(bytes, regions, region_end, regions, bytes.substr(regions, 8)), bytes);
+
+  const struct {
+    const char* name;
+    std::size_t begin, end, at;
+    std::string value;
+    const char* message;
+  } cases[] = {
+      {"window option", 0, header, identity + 4, Raw<std::int32_t>(-1), "window_tokens"},
+      {"ring option", 0, header, identity + 4 * 8, Raw<std::int32_t>(0), "ring"},
+      {"retention", 0, header, identity + 4 * 10, Raw<std::int32_t>(99), "retention score"},
+      {"tokens read", 0, header, counts, Raw<std::int64_t>(31), "token counts"},
+      {"negative count", 0, header, counts, Raw<std::int64_t>(std::numeric_limits<std::int64_t>::min()),
+       "token counts"},
+      {"regions", 0, header, counts + 3 * 8, Raw<std::int64_t>(1), "token counts"},
+      {"queries", 0, header, counts + 4 * 8, Raw<std::int64_t>(7), "token counts"},
+      {"blocks", 0, header, counts + 5 * 8, Raw<std::int64_t>(1), "archive"},
+      {"many blocks", 0, header, counts + 5 * 8, Raw<std::int64_t>(1LL << 60), "archive block"},
+      {"key", layer, queries - 4, layer, Raw<float>(std::nanf("")), "keys and values"},
+      {"value", layer, queries - 4, queries - 8, Raw<float>(-1e30f), "keys and values"},
+      {"query", queries, regions - 4, queries, Raw<float>(INFINITY), "pooled queries"},
+      {"first token", regions, region_end, regions, Raw<std::int64_t>(2), "begins at token 2"},
+      {"selections", regions, region_end, regions + 8, Raw<std::int64_t>(-1), "chosen -1 times"},
+      {"many selections", regions, region_end, regions + 8, Raw<std::int64_t>(1LL << 62), "times by 30 tokens"},
+      {"region's key", regions, region_end, regions + 16, Raw<std::uint16_t>(0x7fc0), "region"},
+      {"region's score", regions, region_end, region_end - 4, Raw<float>(std::nanf("")), "scores of a region"},
+  };
+  for (const auto& test : cases) {
+    EXPECT_THAT(Memory::Parse(TinyModel(), Patched(bytes, test.begin, test.end, test.at, test.value)),
+                StatusIs(absl::StatusCode::kDataLoss, HasSubstr(test.message)))
+        << test.name;
+  }
 }
 
 TEST(StateFormat, AnotherModelsStateIsRefusedWithBothValues) {
