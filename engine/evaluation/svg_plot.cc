@@ -11,10 +11,12 @@
 namespace tome {
 namespace {
 
-constexpr double kPanelWidth = 640, kPanelHeight = 420;
+constexpr double kPanelHeight = 420;
 // Of the plot in its panel.
-constexpr double kLeft = 78, kTop = 40, kBottom = 58, kLegendWidth = 190, kHeatMargin = 24;
-constexpr double kPlotHeight = kPanelHeight - kTop - kBottom;
+constexpr double kLeft = 78, kTop = 40, kBottom = 58;
+constexpr double kLineWidth = 400, kHeatWidth = 540, kPlotHeight = kPanelHeight - kTop - kBottom;
+// Right of a heat map; of the lines in a legend with the space around them; of one letter, generously.
+constexpr double kHeatMargin = 24, kLegendMargin = 60, kLetterWidth = 7;
 constexpr const char* kColours[] = {"#1b6ca8", "#c8553d", "#588157", "#7b2d8b",
                                     "#b08900", "#444444", "#2a9d8f", "#d6457b"};
 constexpr int kTicks = 6;
@@ -107,7 +109,7 @@ std::string DrawTitles(std::string_view title, std::string_view x_label, std::st
 }
 
 std::string Draw(const LineChart& chart) {
-  const double width = kPanelWidth - kLeft - kLegendWidth;
+  const double width = kLineWidth;
   Axis x(chart.x_scale, kLeft, kLeft + width), y(chart.y_scale, kTop + kPlotHeight, kTop);
   const auto drawn = [&](const std::pair<double, double>& point) {
     return x.Holds(point.first) && y.Holds(point.second);
@@ -150,6 +152,14 @@ std::string Draw(const LineChart& chart) {
   return svg;
 }
 
+double WidthOf(const LineChart& chart) {
+  std::size_t longest = 0;
+  for (const ChartLine& line : chart.lines) longest = std::max(longest, line.name.size());
+  return kLeft + kLineWidth + kLegendMargin + kLetterWidth * static_cast<double>(longest);
+}
+
+double WidthOf(const HeatMap&) { return kLeft + kHeatWidth + kHeatMargin; }
+
 // White for 0, dark blue for 1.
 std::string CellColour(double value) {
   const double share = std::clamp(value, 0.0, 1.0);
@@ -158,7 +168,7 @@ std::string CellColour(double value) {
 }
 
 std::string Draw(const HeatMap& map) {
-  const double width = kPanelWidth - kLeft - kHeatMargin;
+  const double width = kHeatWidth;
   std::string svg = DrawTitles(map.title, map.x_label, map.y_label, width);
   const double cell_width = width / static_cast<double>(std::max<std::size_t>(1, map.columns.size()));
   const double cell_height = kPlotHeight / static_cast<double>(std::max<std::size_t>(1, map.rows.size()));
@@ -200,23 +210,24 @@ std::vector<double> RoundTicks(double lowest, double highest, int count, Scale s
     if (factor * power >= rough * (1 - 1e-9)) step = factor * power;
   }
   for (double tick = std::ceil(lowest / step - 1e-9); tick * step <= highest + step * 1e-9; ++tick) {
-    ticks.push_back(tick * step);
+    ticks.push_back(tick * step + 0.0);  // no -0
   }
   return ticks;
 }
 
 std::string DrawCharts(absl::Span<const Chart> charts) {
-  const double width = kPanelWidth * static_cast<double>(std::max<std::size_t>(1, charts.size()));
-  std::string svg = fmt::format(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\" "
-      "font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"{0}\" height=\"{1}\" fill=\"white\"/>\n",
-      width, kPanelHeight);
-  for (std::size_t i = 0; i < charts.size(); ++i) {
-    svg += fmt::format("<g transform=\"translate({} 0)\">\n", kPanelWidth * static_cast<double>(i));
-    svg += std::visit([](const auto& chart) { return Draw(chart); }, charts[i]);
-    svg += "</g>\n";
+  double width = 0;
+  std::string panels;
+  for (const Chart& chart : charts) {
+    panels += fmt::format("<g transform=\"translate({} 0)\">\n", width);
+    panels += std::visit([](const auto& own) { return Draw(own); }, chart);
+    panels += "</g>\n";
+    width += std::visit([](const auto& own) { return WidthOf(own); }, chart);
   }
-  return svg + "</svg>\n";
+  return fmt::format(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\" "
+      "font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"{0}\" height=\"{1}\" fill=\"white\"/>\n{2}</svg>\n",
+      width, kPanelHeight, panels);
 }
 
 }  // namespace tome

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 #include <string>
 #include <vector>
@@ -37,6 +38,7 @@ TEST(Ticks, AreRoundNumbersWithinTheRange) {
   EXPECT_THAT(RoundTicks(512, 5000, 6, Scale::kLogarithmic), ElementsAre(512, 1024, 2048, 4096));
   EXPECT_LE(RoundTicks(1, 1e12, 6, Scale::kLogarithmic).size(), 7u);
   EXPECT_TRUE(RoundTicks(1, 1, 5, Scale::kLinear).empty());
+  EXPECT_FALSE(std::signbit(RoundTicks(0, 29, 6, Scale::kLinear).front())) << "0, not -0";
 }
 
 TEST(LineChart, HasALineAndALegendForEach) {
@@ -46,6 +48,15 @@ TEST(LineChart, HasALineAndALegendForEach) {
   EXPECT_EQ(Count(svg, "stroke-dasharray"), 0);
   EXPECT_EQ(Count(svg, "<svg"), 1);
   EXPECT_EQ(Count(svg, "</svg>"), 1);
+}
+
+TEST(LineChart, MakesRoomForLongNames) {
+  LineChart chart = TwoLines();
+  chart.lines[0].name = std::string(60, 'x');
+  const auto width = [](const std::string& svg) { return std::stod(svg.substr(svg.find("width=\"") + 7)); };
+  EXPECT_GE(width(DrawOne(chart)), width(DrawOne(TwoLines())) + 57 * 7);
+  EXPECT_DOUBLE_EQ(width(DrawCharts({Chart(chart), Chart(TwoLines())})),
+                   width(DrawOne(chart)) + width(DrawOne(TwoLines())));
 }
 
 TEST(LineChart, HigherValuesAreHigherUp) {
