@@ -116,9 +116,8 @@ absl::StatusOr<v1::SearchResponse> Client::Search(const v1::SearchRequest& reque
   return response;
 }
 
-absl::StatusOr<v1::Model> Client::GetModel(const CallOptions& options) {
-  return CallUnary<v1::Model>(*connection_, options, *connection_->models, &v1::ModelService::Stub::GetModel,
-                              v1::GetModelRequest());
+absl::StatusOr<v1::Model> Client::GetModel(const v1::GetModelRequest& request, const CallOptions& options) {
+  return CallUnary<v1::Model>(*connection_, options, *connection_->models, &v1::ModelService::Stub::GetModel, request);
 }
 
 absl::StatusOr<v1::TokenizeResponse> Client::Tokenize(const std::string& text, const CallOptions& options) {

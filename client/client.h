@@ -65,7 +65,8 @@ class Client {
 
   // --- Model ---
 
-  absl::StatusOr<v1::Model> GetModel(const CallOptions& options = {});
+  // The session cost in it is that of request.session_options.
+  absl::StatusOr<v1::Model> GetModel(const v1::GetModelRequest& request = {}, const CallOptions& options = {});
   absl::StatusOr<v1::TokenizeResponse> Tokenize(const std::string& text, const CallOptions& options = {});
 
  private:

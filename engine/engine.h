@@ -204,6 +204,19 @@ class Memory {
   std::shared_ptr<const MemoryState> state_;
 };
 
+// What a session with some options costs, known before anything is read. Bytes.
+struct SessionCost {
+  std::size_t exact_bytes = 0;            // keys and values of sink and window, at most
+  std::size_t region_memory_bytes = 0;    // at most, with what chooses among the regions
+  std::size_t max_state_bytes = 0;        // the sum of both: Memory::MaxStateBytes, however much is read
+  std::int64_t attended_tokens = 0;       // that a token attends to while text is read, at most
+  double archive_bytes_per_token = 0;     // about: the stems of words are counted as English has them
+  double text_bytes_per_token = 0;        // of the text itself, about, as English is tokenized
+  std::size_t dense_bytes_per_token = 0;  // of a cache of all keys and values in bf16, to compare with
+};
+// `options` are valid for the model.
+SessionCost ComputeSessionCost(const Model& model, const MemoryOptions& options);
+
 // --- Generation options ----------------------------------------------------------------------------------------------
 
 struct SamplingOptions {
@@ -230,17 +243,11 @@ std::string_view FinishReasonName(FinishReason reason);  // "stop_token", ...
 
 // --- Questions -------------------------------------------------------------------------------------------------------
 
-// How much work goes into finding the regions that a question needs.
-enum class Effort {
-  kFast,      // the fused lists of the routers
-  kBalanced,  // the best are reranked by the model
-  kThorough,  // more of them, each with its neighbours
-};
-
 // What an answer is generated over.
 enum class AnswerMode {
   kReread,  // the text of the regions found, read anew
   kWindow,  // sink and window as they are: the beginning and the end of what was read
+  kAttend,  // the sink and the regions found: stored keys and values where they are still held, else the text read anew
 };
 
 struct RouteOptions {
@@ -262,12 +269,13 @@ struct FoundRegion {
   double log_likelihood = 0;  // of the question after the region's text, nats; 0 where not reranked
 };
 
-// Regions side by side that were read again together, in the order of the prompt.
+// Regions side by side that an answer was generated over, in the order in which the model had them.
 struct Passage {
   TokenSpan span;
   std::int64_t first_region = 0, end_region = 0;
   int tokens = 0;
-  double score = 0;  // the sum of its regions' scores
+  double score = 0;     // the sum of its regions' scores
+  bool stored = false;  // kAttend: its stored keys and values were attended to; else its text was read again
 };
 
 // What an answer rests on.
@@ -275,8 +283,9 @@ struct Evidence {
   AnswerMode mode = AnswerMode::kReread;
   Effort effort = Effort::kBalanced;
   std::vector<FoundRegion> found;  // best first
-  std::vector<Passage> passages;   // kReread: what was read again
-  std::int64_t text_tokens = 0;    // of all passages
+  std::vector<Passage> passages;   // what was read again; kAttend: after the passages that were stored
+  std::int64_t text_tokens = 0;    // of the passages that were read again
+  std::int64_t stored_tokens = 0;  // kAttend: tokens whose stored keys and values were attended to, the sink's included
   std::int64_t regions_scanned = 0;
 };
 
@@ -288,11 +297,12 @@ struct PendingText {
 
 struct Question {
   std::string text;
-  std::string instruction;                                 // before the text of a kReread prompt; see PromptForm
+  std::string instruction;                                 // what the answer should be like; see PromptForm
   std::vector<std::pair<std::string, std::string>> turns;  // earlier questions and answers, oldest first
   PromptForm form;
   RouteOptions route;
-  int budget_tokens = 512;  // of text that is read again
+  int budget_tokens = 512;  // of the regions that the answer is generated over
+  AnswerMode mode = AnswerMode::kReread;
 };
 
 // --- Task and Step ---------------------------------------------------------------------------------------------------
@@ -335,7 +345,11 @@ class Task {
   // INVALID_ARGUMENT for an empty question, or one that does not fit the context beside the memory.
   static absl::StatusOr<Task> Search(Memory fork, PendingText pending, std::string question, RouteOptions options);
 
-  // Search, then an answer generated over the text found: prefilled anew, best passage last, with the question.
+  // Search, then an answer generated over what was found. kReread: the text prefilled anew, best passage last, with the
+  // question. kAttend: the keys and values of the sink and of the regions that sink, window or region memory still
+  // hold, in the order of the text; after them the text of the other regions, as above, and the question.
+  // INVALID_ARGUMENT for a budget below a region or beyond the context, for kWindow (which finds nothing: see
+  // Generate), and, when what was found is known, for a prompt that does not fit the context.
   static absl::StatusOr<Task> Answer(Memory fork, PendingText pending, Question question, GenerationOptions options);
 
   Task(Task&&) noexcept;

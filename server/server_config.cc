@@ -54,6 +54,9 @@ void BindService(CLI::App& app, ServerConfig& config) {
   app.add_option("--data-dir", config.data_dir, "folder of the sessions; made if only its last part is missing")
       ->check(CheckNotEmpty)
       ->group("Service");
+  app.add_option("--archive-folder", config.archive_folder,
+                 "folder for what is kept of long texts beyond --archive-resident-bytes; if not DATA-DIR/archive")
+      ->group("Service");
   app.add_option("--listen", config.listen, "address of the gRPC service; port 0 takes any free one")
       ->check(CheckAddress)
       ->group("Service");
@@ -100,9 +103,15 @@ void BindSessions(CLI::App& app, ServerConfig& config) {
   app.add_option("--max-sessions", config.max_sessions, "sessions that the data folder may hold")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40))
       ->group("Limits");
-  app.add_option("--max-resident-bytes", config.max_resident_bytes, "attention state held in memory (\"4GiB\")")
+  app.add_option("--max-resident-bytes", config.max_resident_bytes,
+                 "attention states and archives held in memory (\"4GiB\")")
       ->transform(CLI::AsSizeValue(false))
       ->check(CLI::Range(std::int64_t{1} << 10, std::int64_t{1} << 50))
+      ->group("Limits");
+  app.add_option("--archive-resident-bytes", config.archive_resident_bytes,
+                 "archive of one session held in memory; what is older is in files")
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::Range(std::int64_t{64} << 10, std::int64_t{1} << 50))
       ->group("Limits");
   app.add_option("--max-running-questions", config.max_running_questions, "questions answered side by side")
       ->check(CLI::Range(1, 1024))
@@ -261,7 +270,9 @@ ModelOptions ServerConfig::ToModelOptions() const {
           .profile_path = profile,
           .device = *ParseDevice(device),
           .precision = *ParsePrecision(precision),
-          .num_threads = threads};
+          .num_threads = threads,
+          .archive_folder = archive_folder.empty() ? data_dir + "/archive" : archive_folder,
+          .archive_resident_bytes = static_cast<std::size_t>(archive_resident_bytes)};
 }
 
 SessionManagerOptions ServerConfig::ToSessionManagerOptions() const {

@@ -31,6 +31,7 @@ struct ServerConfig {
   int threads = ModelOptions{}.num_threads;
 
   std::string data_dir = "tome-data";
+  std::string archive_folder;  // "": within data_dir
   std::string listen = RpcServerOptions{}.listen;
   std::string metrics_listen = "127.0.0.1:7441";
   std::string port_file;
@@ -46,6 +47,7 @@ struct ServerConfig {
 
   std::int64_t max_sessions = SessionManagerOptions{}.max_sessions;
   std::int64_t max_resident_bytes = static_cast<std::int64_t>(SessionManagerOptions{}.max_state_bytes);
+  std::int64_t archive_resident_bytes = static_cast<std::int64_t>(ModelOptions{}.archive_resident_bytes);
   int max_running_questions = SessionManagerOptions{}.max_running_questions;
   int max_queued_questions = SessionManagerOptions{}.max_waiting_questions;
   int grace_seconds = 25;

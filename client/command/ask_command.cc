@@ -1,8 +1,14 @@
+#include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <map>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "client/command/ask_summary.h"
 #include "client/command/commands.h"
+#include "client/command/conversation.h"
 #include "client/command/exit_code.h"
 #include "client/command/format.h"
 #include "client/command/regions.h"
@@ -17,7 +23,11 @@ struct AskArguments {
   std::string session;
   std::string question;
   std::string form;
+  std::string form_file;
   std::string instruction;
+  std::vector<std::pair<std::string, std::string>> turns;
+  std::string history;
+  std::string save_history;
   std::string mode;
   std::string effort;
   std::uint32_t budget_tokens = 0;
@@ -32,18 +42,20 @@ struct AskArguments {
   std::uint64_t seed = 0;
   std::vector<std::string> stop;
   bool log_probabilities = false;
-  bool wait_for_all = false;
+  std::string wait_for;
 };
 
 const std::map<std::string, v1::PromptForm>& Forms() {
-  static const std::map<std::string, v1::PromptForm> forms = {
-      {"chat", v1::PROMPT_FORM_CHAT}, {"raw", v1::PROMPT_FORM_RAW}, {"qa", v1::PROMPT_FORM_QUESTION_ANSWER}};
+  static const std::map<std::string, v1::PromptForm> forms = {{"chat", v1::PROMPT_FORM_CHAT},
+                                                              {"raw", v1::PROMPT_FORM_RAW},
+                                                              {"qa", v1::PROMPT_FORM_QUESTION_ANSWER},
+                                                              {"profile", v1::PROMPT_FORM_PROFILE}};
   return forms;
 }
 
 const std::map<std::string, v1::AnswerMode>& Modes() {
-  static const std::map<std::string, v1::AnswerMode> modes = {{"reread", v1::ANSWER_MODE_REREAD},
-                                                              {"window", v1::ANSWER_MODE_WINDOW}};
+  static const std::map<std::string, v1::AnswerMode> modes = {
+      {"reread", v1::ANSWER_MODE_REREAD}, {"window", v1::ANSWER_MODE_WINDOW}, {"attend", v1::ANSWER_MODE_ATTEND}};
   return modes;
 }
 
@@ -52,12 +64,38 @@ absl::Status SetMode(const AskArguments& arguments, v1::AskRequest* request) {
   const bool cites = arguments.citations.has_value() || arguments.cite_text;
   const bool finds = cites || !arguments.effort.empty() || arguments.budget_tokens > 0;
   if (finds && request->mode() == v1::ANSWER_MODE_WINDOW) {
-    return UsageError("--effort, --budget and --cite are about text that is found: they need --mode reread");
+    return UsageError("--effort, --budget and --cite are about text that is found: they need --mode reread or attend");
   }
   request->set_effort(EffortOf(arguments.effort));
   request->set_budget_tokens(arguments.budget_tokens);
   request->mutable_citations()->set_include_text(cites);
   request->mutable_citations()->set_max_citations(arguments.citations.value_or(0));
+  return absl::OkStatus();
+}
+
+absl::Status SetForm(const AskArguments& arguments, v1::AskRequest* request) {
+  if (const auto form = Forms().find(arguments.form); form != Forms().end()) request->set_prompt_form(form->second);
+  if (arguments.form_file.empty()) return absl::OkStatus();
+  request->set_prompt_form(v1::PROMPT_FORM_CUSTOM);
+  TOME_ASSIGN_OR_RETURN(*request->mutable_custom_form(), ReadPromptForm(arguments.form_file));
+  return absl::OkStatus();
+}
+
+// Those of the history first. A history that is to be saved may begin with this question.
+absl::Status SetTurns(const AskArguments& arguments, v1::AskRequest* request) {
+  std::error_code ignored;
+  const bool begins =
+      arguments.history == arguments.save_history && !std::filesystem::exists(arguments.history, ignored);
+  if (!arguments.history.empty() && !begins) {
+    TOME_ASSIGN_OR_RETURN(const std::vector<v1::Turn> turns, ReadHistory(arguments.history));
+    for (const v1::Turn& turn : turns) *request->add_turns() = turn;
+  }
+  for (const auto& [question, answer] : arguments.turns) {
+    if (!IsValidUtf8(question) || !IsValidUtf8(answer)) return UsageError("--turn is not UTF-8");
+    v1::Turn& turn = *request->add_turns();
+    turn.set_question(question);
+    turn.set_answer(answer);
+  }
   return absl::OkStatus();
 }
 
@@ -69,7 +107,8 @@ absl::StatusOr<v1::AskRequest> RequestOf(const AskArguments& arguments) {
   }
   request.set_question(arguments.question);
   request.set_instruction(arguments.instruction);
-  if (const auto form = Forms().find(arguments.form); form != Forms().end()) request.set_prompt_form(form->second);
+  TOME_RETURN_IF_ERROR(SetForm(arguments, &request));
+  TOME_RETURN_IF_ERROR(SetTurns(arguments, &request));
   TOME_RETURN_IF_ERROR(SetMode(arguments, &request));
   v1::GenerationOptions& generation = *request.mutable_generation();
   generation.set_max_tokens(arguments.max_tokens);
@@ -163,12 +202,13 @@ class AnswerPrinter {
   std::vector<v1::TokenLogProbability> tokens_;
 };
 
-absl::Status AskForPeople(const AskArguments& arguments, const v1::AskRequest& request, Context& context) {
+absl::StatusOr<v1::AskResult> AskForPeople(const AskArguments& arguments, const v1::AskRequest& request,
+                                           Context& context) {
   AnswerPrinter printer(context);
   const client::AskCallbacks callbacks{
       .on_progress = [&printer](const v1::AskProgress& progress) { printer.OnProgress(progress); },
       .on_delta = [&printer](const v1::AskDelta& delta) { printer.OnDelta(delta); }};
-  const auto result = context.client->Ask(request, callbacks, context.call());
+  auto result = context.client->Ask(request, callbacks, context.call());
   printer.EndLine();
   TOME_RETURN_IF_ERROR(result.status());
   printer.PrintTokens();
@@ -176,35 +216,66 @@ absl::Status AskForPeople(const AskArguments& arguments, const v1::AskRequest& r
     context.out << '\n' << RenderRegions(result->citations(), arguments.cite_text) << std::flush;
   }
   context.err << FormatAskSummary(*result) << '\n';
-  return absl::OkStatus();
+  return result;
 }
 
-absl::Status AskForPrograms(const v1::AskRequest& request, Context& context) {
+absl::StatusOr<v1::AskResult> AskForPrograms(const v1::AskRequest& request, Context& context) {
   const client::AskCallbacks callbacks{
       .on_progress = [&](const v1::AskProgress& progress) { context.PrintJson(Event("progress", progress)); },
       .on_delta = [&](const v1::AskDelta& delta) { context.PrintJson(Event("delta", delta)); }};
-  TOME_ASSIGN_OR_RETURN(const v1::AskResult result, context.client->Ask(request, callbacks, context.call()));
-  context.PrintJson(Event("result", result));
-  return absl::OkStatus();
+  auto result = context.client->Ask(request, callbacks, context.call());
+  if (result.ok()) context.PrintJson(Event("result", *result));
+  return result;
 }
 
 absl::Status Ask(const AskArguments& arguments, Context& context) {
   TOME_ASSIGN_OR_RETURN(v1::AskRequest request, RequestOf(arguments));
-  if (arguments.wait_for_all) {
-    TOME_ASSIGN_OR_RETURN(const std::uint64_t bytes, StoredBytes(request.session(), context));
-    request.set_wait_for_ingested_bytes(bytes);
+  std::optional<HistoryWriter> history;
+  if (!arguments.save_history.empty()) {
+    TOME_ASSIGN_OR_RETURN(history, HistoryWriter::Open(arguments.save_history));
   }
-  return context.options.json ? AskForPrograms(request, context) : AskForPeople(arguments, request, context);
+  TOME_ASSIGN_OR_RETURN(const std::uint64_t bytes, BytesToWaitFor(arguments.wait_for, request.session(), context));
+  request.set_wait_for_ingested_bytes(bytes);
+  TOME_ASSIGN_OR_RETURN(const v1::AskResult result, context.options.json ? AskForPrograms(request, context)
+                                                                         : AskForPeople(arguments, request, context));
+  if (!history) return absl::OkStatus();
+  v1::Turn turn;
+  turn.set_question(request.question());
+  turn.set_answer(result.answer());
+  return history->Add(turn);
+}
+
+void AddConversationOptions(CLI::App* command, AskArguments* arguments) {
+  CLI::Option* form = command
+                          ->add_option("--form", arguments->form,
+                                       "How the question is put: chat, raw, qa or profile (default: the profile's, "
+                                       "else the model's own)")
+                          ->check(CLI::IsMember({"chat", "raw", "qa", "profile"}));
+  command
+      ->add_option("--form-file", arguments->form_file,
+                   "A prompt form of your own, as JSON: {\"prompt\": \"{text}\\n\\n{question}\", ...}")
+      ->excludes(form);
+  command->add_option("--instruction", arguments->instruction, "What the answer should be like");
+  command->add_option("--turn", arguments->turns, "An earlier question and its answer; any number of times")
+      ->type_name("QUESTION ANSWER")
+      ->allow_extra_args(false)
+      ->take_all();
+  command->add_option("--history", arguments->history,
+                      "Earlier turns from a file, a line of JSON for each: {\"question\": ..., \"answer\": ...}");
+  command->add_option("--save-history", arguments->save_history,
+                      "Add this question and its answer to a file; the same one as --history goes on with it");
 }
 
 void AddTextOptions(CLI::App* command, AskArguments* arguments) {
   command
       ->add_option("--mode", arguments->mode,
-                   "reread: over text found and read again (default); window: over the first and the last text read")
-      ->check(CLI::IsMember({"reread", "window"}));
+                   "reread: over text found and read again (default); attend: over what the session keeps of the text "
+                   "found; window: over the first and the last text read")
+      ->check(CLI::IsMember({"reread", "attend", "window"}));
   AddEffortOption(command, &arguments->effort);
   command->add_option("--budget", arguments->budget_tokens,
-                      "Most tokens of text that are read again (0: 512, or half of a small model's context)");
+                      "Most tokens of the text found that are used (0: the profile's, else 512, or half of a small "
+                      "model's context)");
   command
       ->add_option("--cite", arguments->citations, "Print the text that the answer rests on: at most N regions of it")
       ->expected(0, 1)
@@ -246,9 +317,34 @@ v1::Effort EffortOf(const std::string& effort) {
   return found == Efforts().end() ? v1::EFFORT_UNSPECIFIED : found->second;
 }
 
-absl::StatusOr<std::uint64_t> StoredBytes(const std::string& session, Context& context) {
-  TOME_ASSIGN_OR_RETURN(const v1::Session found, context.client->GetSession(session, context.call()));
-  return found.durable_bytes();
+std::string EffortName(v1::Effort effort) {
+  for (const auto& [name, value] : Efforts()) {
+    if (value == effort) return name;
+  }
+  return "default";
+}
+
+void AddWaitOptions(CLI::App* command, std::string* wait_for) {
+  CLI::Option* bytes =
+      command
+          ->add_option("--wait-for", *wait_for,
+                       "First wait until this many bytes of the session have been read, or all that is stored now")
+          ->type_name("BYTES|all");
+  command->add_flag_callback("--wait-for-all", [wait_for] { *wait_for = "all"; }, "As --wait-for all")->excludes(bytes);
+}
+
+absl::StatusOr<std::uint64_t> BytesToWaitFor(const std::string& wait_for, const std::string& session,
+                                             Context& context) {
+  if (wait_for.empty()) return 0;
+  if (wait_for == "all") {
+    TOME_ASSIGN_OR_RETURN(const v1::Session found, context.client->GetSession(session, context.call()));
+    return found.durable_bytes();
+  }
+  std::uint64_t bytes = 0;
+  const char* const last = wait_for.data() + wait_for.size();
+  const auto [end, error] = std::from_chars(wait_for.data(), last, bytes);
+  if (error == std::errc() && end == last) return bytes;
+  return UsageError(fmt::format("--wait-for {}: expected a number of bytes, or all", Printable(wait_for)));
 }
 
 void AddAskCommand(CLI::App& app, Action* action) {
@@ -256,10 +352,8 @@ void AddAskCommand(CLI::App& app, Action* action) {
   CLI::App* command = app.add_subcommand("ask", "Ask about what a session has read");
   command->add_option("SESSION", arguments->session, "\"sessions/x\" or \"x\"")->required();
   command->add_option("QUESTION", arguments->question, "The question, in quotes")->required();
-  command->add_option("--form", arguments->form, "How the question is put: chat, raw or qa (default: the model's own)")
-      ->check(CLI::IsMember({"chat", "raw", "qa"}));
-  command->add_option("--instruction", arguments->instruction, "What the answer should be like");
-  command->add_flag("--wait-for-all", arguments->wait_for_all, "First wait until all that is stored has been read");
+  AddConversationOptions(command, arguments.get());
+  AddWaitOptions(command, &arguments->wait_for);
   AddTextOptions(command, arguments.get());
   AddGenerationOptions(command, arguments.get());
   command->footer(
@@ -273,6 +367,7 @@ void AddAskCommand(CLI::App& app, Action* action) {
       "  tome ask bible \"Who built the ark?\" --cite 3\n"
       "  tome ask bible \"Who built the ark?\" --effort thorough --budget 1024 --cite-text\n"
       "  tome ask bible \"How does it end?\" --mode window\n"
+      "  tome ask bible \"Who built the ark?\" --history talk.jsonl --save-history talk.jsonl\n"
       "  tome ask bible \"Who built the ark?\" --form qa --max-tokens 40\n"
       "  tome ask bible \"Name three kings.\" --wait-for-all --temperature 0.7 --seed 1\n");
   command->callback(

@@ -59,15 +59,64 @@ std::string OverWindow(const v1::AskResult& result) {
   return text;
 }
 
-std::string OverPassages(const v1::AskResult& result) {
-  return fmt::format("read {} tokens again in {} {}, found in {} regions of {} tokens",
-                     FormatCount(result.usage().attended_tokens()), FormatCount(result.passages_size()),
-                     result.passages_size() == 1 ? "passage" : "passages", FormatCount(result.regions_scanned()),
+std::string WhereFound(const v1::AskResult& result) {
+  return fmt::format(", found in {} regions of {} tokens", FormatCount(result.regions_scanned()),
                      FormatCount(result.coverage().ingested_tokens()));
 }
 
+std::string OverPassages(const v1::AskResult& result) {
+  return fmt::format("read {} tokens again in {} {}", FormatCount(result.usage().attended_tokens()),
+                     FormatCount(result.passages_size()), result.passages_size() == 1 ? "passage" : "passages") +
+         WhereFound(result);
+}
+
+// Ranges of the passages that were attended to as they are stored, or of the others.
+std::string Ranges(const v1::AskResult& result, bool stored) {
+  std::string ranges;
+  for (const v1::Passage& passage : result.passages()) {
+    if (passage.stored() != stored) continue;
+    ranges += fmt::format("{}{}", ranges.empty() ? " (bytes " : ", ", Printable(FormatRange(passage.range())));
+  }
+  return ranges.empty() ? "" : ranges + ")";
+}
+
+std::string OverStored(const v1::AskResult& result) {
+  return fmt::format("attended to {} stored tokens{}, read {} tokens again{}",
+                     FormatCount(result.usage().stored_tokens()), Ranges(result, /*stored=*/true),
+                     FormatCount(result.usage().reread_tokens()), Ranges(result, /*stored=*/false)) +
+         WhereFound(result);
+}
+
+std::string Over(const v1::AskResult& result) {
+  switch (result.mode()) {
+    case v1::ANSWER_MODE_WINDOW:
+      return OverWindow(result);
+    case v1::ANSWER_MODE_ATTEND:
+      return OverStored(result);
+    default:
+      return OverPassages(result);
+  }
+}
+
+std::string Form(v1::PromptForm form) {
+  switch (form) {
+    case v1::PROMPT_FORM_CHAT:
+      return " (chat form)";
+    case v1::PROMPT_FORM_RAW:
+      return " (raw form)";
+    case v1::PROMPT_FORM_QUESTION_ANSWER:
+      return " (qa form)";
+    case v1::PROMPT_FORM_CUSTOM:
+      return " (form of the file)";
+    case v1::PROMPT_FORM_PROFILE:
+      return " (profile's form)";
+    default:
+      return "";
+  }
+}
+
 std::string Seen(const v1::AskResult& result) {
-  std::string text = result.mode() == v1::ANSWER_MODE_WINDOW ? OverWindow(result) : OverPassages(result);
+  std::string text = Over(result);
   if (result.coverage().unread_bytes() > 0) {
     text += fmt::format(", {} are not read yet", FormatBytes(result.coverage().unread_bytes()));
   }
@@ -77,9 +126,10 @@ std::string Seen(const v1::AskResult& result) {
 }  // namespace
 
 std::string FormatAskSummary(const v1::AskResult& result) {
-  return fmt::format("{} | {} prompt + {} generated tokens{} | {} | {}", Ending(result.finish_reason()),
-                     FormatCount(result.usage().prompt_tokens()), FormatCount(result.usage().generated_tokens()),
-                     Speed(result), Times(result.timings()), Seen(result));
+  return fmt::format("{} | {} prompt{} + {} generated tokens{} | {} | {}", Ending(result.finish_reason()),
+                     FormatCount(result.usage().prompt_tokens()), Form(result.prompt_form()),
+                     FormatCount(result.usage().generated_tokens()), Speed(result), Times(result.timings()),
+                     Seen(result));
 }
 
 }  // namespace tome::command

@@ -3,6 +3,7 @@
 #ifndef TOME_CLIENT_COMMAND_COMMANDS_H_
 #define TOME_CLIENT_COMMAND_COMMANDS_H_
 
+#include <cstdint>
 #include <string>
 
 #include "CLI/CLI.hpp"
@@ -20,9 +21,11 @@ void AddModelCommands(CLI::App& app, Action* action);  // model, tokenize
 // --effort of questions and searches: "fast", "balanced", "thorough", or empty for the server's default.
 CLI::Option* AddEffortOption(CLI::App* command, std::string* effort);
 v1::Effort EffortOf(const std::string& effort);
+std::string EffortName(v1::Effort effort);
 
-// Bytes of all documents of a session, read or not.
-absl::StatusOr<std::uint64_t> StoredBytes(const std::string& session, Context& context);
+// --wait-for and --wait-for-all of questions and searches, and the bytes that they mean: 0 when neither is given.
+void AddWaitOptions(CLI::App* command, std::string* wait_for);
+absl::StatusOr<std::uint64_t> BytesToWaitFor(const std::string& wait_for, const std::string& session, Context& context);
 
 // The short name of an enum value of the contract: "reading" for PHASE_READING.
 std::string PhaseName(v1::Session::Phase phase);

@@ -1,6 +1,8 @@
 #include "client/command/commands.h"
 #include "client/command/exit_code.h"
 #include "client/command/format.h"
+#include "client/command/memory_options.h"
+#include "client/command/session_cost.h"
 #include "client/command/table.h"
 #include "client/source.h"
 #include "engine/base/status.h"
@@ -14,6 +16,15 @@ constexpr std::size_t kMostTokenizeBytes = 1 << 20;
 std::string FindsText(const v1::Model& model) {
   if (model.retrieval_heads() == 0) return "by words and by reranking: the model has no profile";
   return fmt::format("by words, by {} retrieval heads and by reranking", model.retrieval_heads());
+}
+
+std::string AnswersBy(const v1::Model& model) {
+  std::string text = model.has_prompt_form()            ? "the prompt form of its profile"
+                     : model.chat_template() == "plain" ? "the raw prompt form"
+                                                        : "the chat prompt form";
+  if (model.budget_tokens() > 0) text += fmt::format(", {} tokens of text", FormatCount(model.budget_tokens()));
+  if (model.effort() != v1::EFFORT_UNSPECIFIED) text += fmt::format(", {} effort", EffortName(model.effort()));
+  return text + ", unless asked otherwise";
 }
 
 std::string RenderModel(const v1::Model& model) {
@@ -39,6 +50,7 @@ std::string RenderModel(const v1::Model& model) {
                              memory.region_tokens(), FormatBytes(model.max_state_bytes()))},
       {"region memory", memory.region_memory()},
       {"finds text", FindsText(model)},
+      {"answers by", AnswersBy(model)},
       {"model digest", model.model_digest()},
       {"tokenizer digest", model.tokenizer_digest()},
       {"profile digest", model.profile_digest()},
@@ -48,12 +60,19 @@ std::string RenderModel(const v1::Model& model) {
   });
 }
 
-absl::Status Model(Context& context) {
-  TOME_ASSIGN_OR_RETURN(const v1::Model model, context.client->GetModel(context.call()));
+struct ModelArguments {
+  bool session_cost = false;
+  MemoryArguments memory;
+};
+
+absl::Status Model(const ModelArguments& arguments, Context& context) {
+  v1::GetModelRequest request;
+  *request.mutable_session_options() = ToProto(arguments.memory);
+  TOME_ASSIGN_OR_RETURN(const v1::Model model, context.client->GetModel(request, context.call()));
   if (context.options.json) {
-    context.PrintJson(ToJson(model));
+    context.PrintJson(arguments.session_cost ? ToJson(model.session_cost()) : ToJson(model));
   } else {
-    context.out << RenderModel(model);
+    context.out << (arguments.session_cost ? FormatSessionCost(model.session_cost()) : RenderModel(model));
   }
   return absl::OkStatus();
 }
@@ -98,8 +117,18 @@ absl::Status Tokenize(const std::string& argument, Context& context) {
 
 void AddModelCommands(CLI::App& app, Action* action) {
   CLI::App* model = app.add_subcommand("model", "Show what the server computes with");
-  model->footer("Examples:\n  tome model\n  tome model --output json | jq .config\n");
-  model->callback([action] { *action = Model; });
+  auto arguments = std::make_shared<ModelArguments>();
+  CLI::Option* cost = model->add_flag("--session-cost", arguments->session_cost,
+                                      "Show what a session with these options would take, before it is made");
+  for (CLI::Option* option : AddMemoryOptions(model, &arguments->memory)) option->needs(cost);
+  model->footer(
+      "Examples:\n"
+      "  tome model\n"
+      "  tome model --output json | jq .config\n"
+      "  tome model --session-cost\n"
+      "  tome model --session-cost --window 1024 --region-memory off\n");
+  model->callback(
+      [arguments, action] { *action = [arguments](Context& context) { return Model(*arguments, context); }; });
 
   auto text = std::make_shared<std::string>();
   CLI::App* tokenize = app.add_subcommand("tokenize", "Show the tokens of a text, as append counts them");

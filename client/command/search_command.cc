@@ -16,7 +16,7 @@ struct SearchArguments {
   std::string effort;
   int limit = 10;
   bool whole_text = false;
-  bool wait_for_all = false;
+  std::string wait_for;
 };
 
 std::string Summary(const v1::SearchResponse& response) {
@@ -35,10 +35,8 @@ absl::Status Search(const SearchArguments& arguments, Context& context) {
   request.set_effort(EffortOf(arguments.effort));
   request.set_page_size(arguments.limit);
   request.set_include_text(true);
-  if (arguments.wait_for_all) {
-    TOME_ASSIGN_OR_RETURN(const std::uint64_t bytes, StoredBytes(request.session(), context));
-    request.set_wait_for_ingested_bytes(bytes);
-  }
+  TOME_ASSIGN_OR_RETURN(const std::uint64_t bytes, BytesToWaitFor(arguments.wait_for, request.session(), context));
+  request.set_wait_for_ingested_bytes(bytes);
   TOME_ASSIGN_OR_RETURN(const v1::SearchResponse response, context.client->Search(request, context.call()));
   if (context.options.json) {
     context.PrintJson(ToJson(response));
@@ -62,7 +60,7 @@ void AddSearchCommand(CLI::App& app, Action* action) {
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
   command->add_flag("--text", arguments->whole_text, "Print the whole text of each region, not only its beginning");
-  command->add_flag("--wait-for-all", arguments->wait_for_all, "First wait until all that is stored has been read");
+  AddWaitOptions(command, &arguments->wait_for);
   command->footer(
       "Looks through everything that the session has read and prints the regions of text (64 tokens each, as a rule)\n"
       "that the query asks for, best first: the document, the range of bytes in it, and a score, which is the\n"

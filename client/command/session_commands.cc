@@ -6,6 +6,7 @@
 #include "client/command/error_text.h"
 #include "client/command/exit_code.h"
 #include "client/command/format.h"
+#include "client/command/memory_options.h"
 #include "client/command/table.h"
 #include "client/source.h"
 #include "engine/base/status.h"
@@ -19,11 +20,7 @@ struct CreateArguments {
   std::string id;
   std::string display_name;
   std::vector<std::string> labels;
-  std::uint32_t window_tokens = 0;
-  std::uint32_t sink_tokens = 0;
-  std::uint32_t segment_tokens = 0;
-  std::uint32_t region_tokens = 0;
-  std::string region_memory;
+  MemoryArguments memory;
 };
 
 absl::Status Create(const CreateArguments& arguments, Context& context) {
@@ -37,12 +34,7 @@ absl::Status Create(const CreateArguments& arguments, Context& context) {
     }
     (*request.mutable_session()->mutable_labels())[label.substr(0, at)] = label.substr(at + 1);
   }
-  v1::MemoryOptions& memory = *request.mutable_session()->mutable_options();
-  memory.set_window_tokens(arguments.window_tokens);
-  memory.set_sink_tokens(arguments.sink_tokens);
-  memory.set_segment_tokens(arguments.segment_tokens);
-  memory.set_region_tokens(arguments.region_tokens);
-  memory.set_region_memory(arguments.region_memory);
+  *request.mutable_session()->mutable_options() = ToProto(arguments.memory);
   TOME_ASSIGN_OR_RETURN(const v1::Session session, context.client->CreateSession(request, context.call()));
   if (context.options.json) {
     context.PrintJson(ToJson(session));
@@ -60,14 +52,7 @@ void AddCreate(CLI::App& app, Action* action) {
       ->type_name("KEY=VALUE")
       ->take_all();
   command->add_option("--id", arguments->id, "The session's id: a-z, 0-9 and '-', 4 to 63 of them, a letter first");
-  command->add_option("--window", arguments->window_tokens, "Latest tokens that stay exact (0: the server's default)");
-  command->add_option("--sink", arguments->sink_tokens, "First tokens that stay exact (0: the server's default)");
-  command->add_option("--segment", arguments->segment_tokens, "Tokens read in one pass (0: the server's default)");
-  command->add_option("--region", arguments->region_tokens,
-                      "Tokens of a region, the unit in which text is found and cited (0: the server's default)");
-  command->add_option("--region-memory", arguments->region_memory,
-                      "What is attended beyond the window while reading: off, or settings like selected=16,pool=64 on "
-                      "top of the server's default");
+  AddMemoryOptions(command, &arguments->memory);
   command->footer(
       "Examples:\n"
       "  tome create --id bible --name \"King James Bible\" --label language=en\n"
@@ -128,7 +113,8 @@ std::string RenderSession(const v1::Session& session) {
                                           FormatCount(session.ingested_tokens())));
   fields.emplace_back("state", fmt::format("{} of at most {}", FormatBytes(session.state_bytes()),
                                            FormatBytes(session.max_state_bytes())));
-  fields.emplace_back("archive", FormatBytes(session.archive_bytes()));
+  fields.emplace_back("archive", fmt::format("{}, {} in memory", FormatBytes(session.archive_bytes()),
+                                             FormatBytes(session.archive_resident_bytes())));
   fields.emplace_back("memory", fmt::format("sink {}, window {}, segment {}, region {} tokens", memory.sink_tokens(),
                                             memory.window_tokens(), memory.segment_tokens(), memory.region_tokens()));
   fields.emplace_back("region memory", memory.region_memory());

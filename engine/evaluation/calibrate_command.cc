@@ -34,7 +34,11 @@ absl::Status RunCalibrate(CalibrateArguments arguments) {
   TOME_ASSIGN_OR_RETURN(const auto model, arguments.common.LoadModel());
   TOME_ASSIGN_OR_RETURN(const CalibrationResult result,
                         Calibrate(model, text, arguments.calibration, arguments.made_by));
-  TOME_RETURN_IF_ERROR(WriteTextFile(arguments.out_path, FormatModelProfile(result.profile)));
+  ModelProfile profile = result.profile;
+  profile.prompt_form = model->profile().prompt_form;
+  profile.budget_tokens = model->profile().budget_tokens;
+  profile.effort = model->profile().effort;
+  TOME_RETURN_IF_ERROR(WriteTextFile(arguments.out_path, FormatModelProfile(profile)));
   fmt::print("{}", FormatCalibration(result));
   fmt::print(stderr, "the profile is in {}\n", arguments.out_path);
   return arguments.common.WriteJson(ToJson(result));
@@ -44,7 +48,10 @@ absl::Status RunCalibrate(CalibrateArguments arguments) {
 
 void AddCalibrateCommand(CLI::App& app, int argc, char** argv, std::function<absl::Status()>* run) {
   auto arguments = std::make_shared<CalibrateArguments>();
-  CLI::App* command = app.add_subcommand("calibrate", "Find a model's retrieval heads and write its profile");
+  CLI::App* command =
+      app.add_subcommand("calibrate",
+                         "Find a model's retrieval heads and write its profile; it keeps the defaults of "
+                         "questions that the model's profile has");
   arguments->common.Add(command);
   CalibrationOptions& options = arguments->calibration;
   command->add_option("--text", arguments->text_path, "Text to calibrate on; never a document of a session")

@@ -12,13 +12,11 @@ namespace {
 struct CostArguments {
   CommonOptions common;
   std::vector<std::string> text_paths;
-  std::string region_memory, svg_path;
+  std::string svg_path;
   std::int64_t tokens = 16384, until = 4 << 20;
 };
 
-absl::Status RunCost(CostArguments arguments) {
-  TOME_ASSIGN_OR_RETURN(arguments.common.memory.regions,
-                        ParseRegionMemoryOptions(arguments.region_memory, arguments.common.memory.regions));
+absl::Status RunCost(const CostArguments& arguments) {
   TOME_ASSIGN_OR_RETURN(const auto model, arguments.common.LoadModel());
   TOME_ASSIGN_OR_RETURN(const std::string text, ReadTextFiles(arguments.text_paths));
   TOME_ASSIGN_OR_RETURN(
@@ -47,7 +45,6 @@ void AddCostCommand(CLI::App& app, std::function<absl::Status()>* run) {
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   command->add_option("--until", arguments->until, "Project the figures up to so many tokens")->capture_default_str();
-  command->add_option("--region-memory", arguments->region_memory, "Settings of the region memory, or off");
   command->add_option("--svg", arguments->svg_path, "Write a picture of the bytes by tokens read");
   command->callback([arguments, run] { *run = [arguments] { return RunCost(*arguments); }; });
 }

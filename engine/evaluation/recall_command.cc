@@ -15,14 +15,12 @@ struct RecallArguments {
   CommonOptions common;
   AttentionRecallOptions recall;
   std::vector<std::string> text_paths;
-  std::string region_memory, svg_path;
+  std::string svg_path;
   std::int64_t tokens = 8192;
 };
 
 absl::Status RunRecall(RecallArguments arguments) {
   arguments.recall.memory = arguments.common.memory;
-  TOME_ASSIGN_OR_RETURN(arguments.recall.memory.regions,
-                        ParseRegionMemoryOptions(arguments.region_memory, arguments.recall.memory.regions));
   TOME_ASSIGN_OR_RETURN(const auto model, arguments.common.LoadModel());
   TOME_ASSIGN_OR_RETURN(const std::vector<TokenId> tokens,
                         ReadTokenFiles(*model->tokenizer(), arguments.text_paths, arguments.tokens));
@@ -57,8 +55,6 @@ void AddRecallCommand(CLI::App& app, std::function<absl::Status()>* run) {
   command->add_option("--selected", arguments->recall.selected, "Numbers of regions to choose")
       ->delimiter(',')
       ->capture_default_str();
-  command->add_option("--region-memory", arguments->region_memory,
-                      "Settings of the region memory, like query-region=128,merge=4,precision=int8");
   command->add_option("--seed", arguments->recall.seed, "Of the random choice")->capture_default_str();
   command->add_option("--svg", arguments->svg_path, "Write a picture of the shares by layer and number of regions");
   command->callback([arguments, run] { *run = [arguments] { return RunRecall(*arguments); }; });

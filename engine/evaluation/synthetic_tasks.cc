@@ -189,8 +189,8 @@ absl::Status Maker::MeasureFiller(std::int64_t tokens) {
       filler_ = settings_.text;
       break;
     case Filler::kNoise:
-      // A line has many tokens; that each has one at least is enough.
-      while (static_cast<std::int64_t>(filler_.size()) < tokens * 5) filler_ += kNoiseLine;
+      // More bytes than any tokenizer puts into a token on average.
+      while (static_cast<std::int64_t>(filler_.size()) < tokens * 8) filler_ += kNoiseLine;
       break;
     case Filler::kNeedles:
       for (std::size_t i = asked_needles(); i < needles_.size(); ++i) filler_ += needles_[i].text + "\n";

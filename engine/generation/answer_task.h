@@ -1,23 +1,14 @@
-// Answering a question over the text of the regions that it was routed to.
+// Answering a question over the regions that it was routed to: their text, or their stored keys and values.
 #ifndef TOME_ENGINE_GENERATION_ANSWER_TASK_H_
 #define TOME_ENGINE_GENERATION_ANSWER_TASK_H_
 
 #include <memory>
-#include <string>
 #include <vector>
 
+#include "engine/generation/passages.h"
 #include "engine/generation/search_task.h"
 
 namespace tome {
-
-// Regions and their neighbours, in the order of the archive but for the best passage, which comes last: as many as fit
-// `budget_tokens`. When everything that was read fits, all of it is one passage for each document.
-std::vector<Passage> ChoosePassages(const Archive& archive, const std::vector<FoundRegion>& found, int budget_tokens);
-
-// The text of all passages as a prompt has it, with an ellipsis line between two.
-std::string JoinPassages(const Archive& archive, const Tokenizer& tokenizer, const std::vector<Passage>& passages);
-// The text of a passage: whole characters.
-std::string PassageText(const Archive& archive, const Tokenizer& tokenizer, const Passage& passage);
 
 class AnswerTask final : public TaskImpl {
  public:
@@ -31,6 +22,8 @@ class AnswerTask final : public TaskImpl {
   StepResult TakeLogits(absl::Span<const float> logits) override;
 
  private:
+  // Notes in the evidence what the answer is generated over; gives the tokens that are attended to as they are stored.
+  std::vector<TokenRange> ChooseText();
   absl::Status BeginGenerating();
 
   SearchTask search_;

@@ -60,7 +60,11 @@ void AppendTokens(const Tokenizer& tokenizer, std::string_view text, std::vector
   for (const TextToken& token : tokenizer.Encode(text)) tokens->push_back(token.id);
 }
 
-absl::StatusOr<FilledPrompt> FillChat(const Model& model, const Question& question, std::string_view text) {
+absl::StatusOr<FilledPrompt> FillChat(const Model& model, const Question& question, std::string_view text,
+                                      bool at_start) {
+  if (model.info().chat_template == ChatTemplate::kPlain) {
+    return FailedPrecondition("the model has no chat template; ask with the raw or the question-answer form");
+  }
   using Role = ChatMessage::Role;
   std::vector<ChatMessage> messages;
   if (!question.instruction.empty()) messages.push_back({Role::kSystem, question.instruction});
@@ -70,8 +74,28 @@ absl::StatusOr<FilledPrompt> FillChat(const Model& model, const Question& questi
   }
   messages.push_back({Role::kUser, FillForm(question.form.prompt, {{"{text}", text}, {"{question}", question.text}})});
   TOME_ASSIGN_OR_RETURN(RenderedChat chat,
-                        RenderChat(*model.tokenizer(), model.info().chat_template, messages, /*at_start=*/true));
+                        RenderChat(*model.tokenizer(), model.info().chat_template, messages, at_start));
   return FilledPrompt{.tokens = std::move(chat.tokens), .stop_tokens = std::move(chat.stop_tokens)};
+}
+
+absl::StatusOr<FilledPrompt> FillText(const Model& model, const Question& question, std::string_view text,
+                                      bool at_start) {
+  const PromptForm& form = question.form;
+  if (!question.instruction.empty() && !HasPlace(form, "{instruction}")) {
+    return InvalidArgument("instruction: the prompt form has no place for it, no {{instruction}}");
+  }
+  if (!question.turns.empty() && !HasPlace(form, "{turns}")) {
+    return InvalidArgument("turns: the prompt form has no place for them, no {{turns}}");
+  }
+  const Tokenizer& tokenizer = *model.tokenizer();
+  FilledPrompt filled;
+  if (at_start && tokenizer.add_bos() && tokenizer.bos()) filled.tokens.push_back(*tokenizer.bos());
+  const std::string turns = FillTurns(question);
+  const std::string prompt = FillForm(
+      form.prompt,
+      {{"{instruction}", question.instruction}, {"{text}", text}, {"{turns}", turns}, {"{question}", question.text}});
+  AppendTokens(tokenizer, at_start ? prompt : "\n\n" + prompt, &filled.tokens);
+  return filled;
 }
 
 }  // namespace
@@ -88,25 +112,15 @@ PromptForm QuestionAnswerPromptForm() {
 
 PromptForm ChatPromptForm() { return {.prompt = "{text}\n\n{question}", .chat = true}; }
 
-absl::StatusOr<FilledPrompt> FillPrompt(const Model& model, const Question& question, std::string_view text) {
-  const Tokenizer& tokenizer = *model.tokenizer();
-  FilledPrompt filled;
-  if (question.form.chat) {
-    if (model.info().chat_template == ChatTemplate::kPlain) {
-      return FailedPrecondition("the model has no chat template; ask with the raw or the question-answer form");
-    }
-    TOME_ASSIGN_OR_RETURN(filled, FillChat(model, question, text));
-  } else {
-    if (tokenizer.add_bos() && tokenizer.bos()) filled.tokens.push_back(*tokenizer.bos());
-    const std::string turns = FillTurns(question);
-    AppendTokens(tokenizer,
-                 FillForm(question.form.prompt, {{"{instruction}", question.instruction},
-                                                 {"{text}", text},
-                                                 {"{turns}", turns},
-                                                 {"{question}", question.text}}),
-                 &filled.tokens);
-  }
-  AppendTokens(tokenizer, question.form.opening, &filled.tokens);
+bool HasPlace(const PromptForm& form, std::string_view mark) {
+  return form.chat || form.prompt.find(mark) != std::string::npos;
+}
+
+absl::StatusOr<FilledPrompt> FillPrompt(const Model& model, const Question& question, std::string_view text,
+                                        bool at_start) {
+  TOME_ASSIGN_OR_RETURN(FilledPrompt filled, question.form.chat ? FillChat(model, question, text, at_start)
+                                                                : FillText(model, question, text, at_start));
+  AppendTokens(*model.tokenizer(), question.form.opening, &filled.tokens);
   filled.stop = question.form.stop;
   return filled;
 }

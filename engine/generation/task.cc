@@ -114,8 +114,10 @@ StepResult ReadTask::Advance() {
 
 // --- Generating ------------------------------------------------------------------------------------------------------
 
-GenerateTask::GenerateTask(Memory fork, std::vector<TokenId> prompt, GenerationOptions options)
+GenerateTask::GenerateTask(Memory fork, std::vector<TokenRange> attended, std::vector<TokenId> prompt,
+                           GenerationOptions options)
     : fork_(std::move(fork)),
+      attended_(std::move(attended)),
       prompt_(std::move(prompt)),
       options_(std::move(options)),
       stop_tokens_(options_.stop_tokens.begin(), options_.stop_tokens.end()),
@@ -135,8 +137,9 @@ TokenAttention* GenerateTask::decode_attention() {
 StepResult GenerateTask::Advance() {
   StepResult result;
   if (!cache_.has_value()) {
-    cache_.emplace(weights(), *fork_.state(),
-                   fork_.tokens_kept() + static_cast<std::int64_t>(prompt_.size()) + options_.max_tokens);
+    std::int64_t capacity = static_cast<std::int64_t>(prompt_.size()) + options_.max_tokens;
+    for (const TokenRange& range : attended_) capacity += range.tokens();
+    cache_.emplace(weights(), *fork_.state(), attended_, capacity);
   }
   const bool reading = next_ < prompt_.size();
   const absl::Span<const TokenId> input =
@@ -212,7 +215,8 @@ absl::StatusOr<Task> Task::Generate(Memory fork, std::vector<TokenId> prompt, Ge
         "model's context of {} has room for {}; ask a shorter question or lower max_tokens",
         prompt_tokens, options.max_tokens, fork.tokens_kept(), config.context_length, room);
   }
-  return Task(std::make_unique<GenerateTask>(std::move(fork), std::move(prompt), std::move(options)));
+  std::vector<TokenRange> kept = KeptTokens(*fork.state());
+  return Task(std::make_unique<GenerateTask>(std::move(fork), std::move(kept), std::move(prompt), std::move(options)));
 }
 
 namespace {
@@ -246,6 +250,9 @@ absl::StatusOr<Task> Task::Search(Memory fork, PendingText pending, std::string 
 absl::StatusOr<Task> Task::Answer(Memory fork, PendingText pending, Question question, GenerationOptions options) {
   TOME_RETURN_IF_ERROR(ValidateGenerationOptions(options));
   TOME_RETURN_IF_ERROR(CheckQuestion(fork, pending, question.text, question.route));
+  if (question.mode == AnswerMode::kWindow) {
+    return InvalidArgument("an answer over sink and window finds no text: it is generated with its prompt as it is");
+  }
   const std::int64_t context = fork.model()->info().config.context_length;
   if (question.budget_tokens < fork.options().region_tokens || question.budget_tokens > context) {
     return InvalidArgument("budget_tokens: expected {} to {}, found {}", fork.options().region_tokens, context,

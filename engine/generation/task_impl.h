@@ -64,7 +64,8 @@ class ReadTask final : public TaskImpl {
 
 class GenerateTask final : public TaskImpl {
  public:
-  GenerateTask(Memory fork, std::vector<TokenId> prompt, GenerationOptions options);
+  // `attended`: tokens that the fork holds, see SequenceCache.
+  GenerateTask(Memory fork, std::vector<TokenRange> attended, std::vector<TokenId> prompt, GenerationOptions options);
 
   std::int64_t tokens_left_to_read() const override;
   const LlamaWeights& weights() const override;
@@ -79,6 +80,7 @@ class GenerateTask final : public TaskImpl {
   void End(FinishReason reason, StepResult* result);
 
   Memory fork_;
+  std::vector<TokenRange> attended_;
   std::vector<TokenId> prompt_;
   GenerationOptions options_;
   std::unordered_set<TokenId> stop_tokens_;

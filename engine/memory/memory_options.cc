@@ -1,11 +1,10 @@
-// Options of a memory: their names, their limits, and what they cost.
+// Options of a memory: their names and their limits.
 #include <algorithm>
 #include <charconv>
 #include <string>
 
 #include "engine/base/status.h"
 #include "engine/engine.h"
-#include "engine/memory/retention.h"
 #include "fmt/format.h"
 
 namespace tome {
@@ -158,23 +157,6 @@ absl::Status ValidateMemoryOptions(const MemoryOptions& options, const LlamaConf
         most - options.sink_tokens - options.window_tokens - options.segment_tokens, most, config.context_length);
   }
   return absl::OkStatus();
-}
-
-std::size_t Memory::MaxStateBytes(const LlamaConfig& config, const MemoryOptions& options, Precision precision) {
-  const std::size_t width = config.num_layers * config.num_kv_heads * config.head_dim;  // of keys, or of values
-  const std::size_t value_bytes = precision == Precision::kBf16 ? 2 : 4;
-  std::size_t tokens = static_cast<std::size_t>(options.sink_tokens) + options.window_tokens;
-  const RegionMemoryOptions& regions = options.regions;
-  if (regions.selected == 0) return tokens * 2 * width * value_bytes;
-  tokens += options.region_tokens - 1;
-  const std::size_t stored_bytes = regions.precision == RegionPrecision::kInt8   ? 1
-                                   : regions.precision == RegionPrecision::kBf16 ? 2
-                                                                                 : value_bytes;
-  std::size_t region = options.region_tokens * (2 * width * stored_bytes + sizeof(float)) + width * sizeof(float);
-  if (regions.precision == RegionPrecision::kInt8) region += 2 * width * sizeof(float);
-  const std::size_t counts = NeedsCounts(regions.retention) ? TokenCounts::Bytes(config.vocab_size) : 0;
-  return tokens * 2 * width * value_bytes + MaxRegions(regions) * region + regions.merge * width * sizeof(float) +
-         counts;
 }
 
 }  // namespace tome

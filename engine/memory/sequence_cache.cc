@@ -125,15 +125,18 @@ absl::Status CheckUsable(const SegmentReading& reading) {
   return Internal("the model gives keys or values that are no usable numbers; its weights are damaged");
 }
 
-SequenceCache::SequenceCache(const LlamaWeights& weights, const MemoryState& state, std::int64_t capacity)
-    : weights_(weights), size_(state.tokens_kept()) {
+SequenceCache::SequenceCache(const LlamaWeights& weights, const MemoryState& state,
+                             absl::Span<const TokenRange> attended, std::int64_t capacity)
+    : weights_(weights) {
   const LlamaConfig& config = weights.config;
   const auto options = at::TensorOptions().dtype(weights.type).device(weights.device);
   keys_ = at::empty({config.num_layers, config.num_kv_heads, capacity, config.head_dim}, options);
   values_ = at::empty_like(keys_);
+  const StoredTokens stored(state);
   for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
-    state.Gather(layer, weights.rope, keys_.select(0, layer), values_.select(0, layer));
+    stored.Gather(layer, weights.rope, attended, keys_.select(0, layer), values_.select(0, layer));
   }
+  for (const TokenRange& range : attended) size_ += range.tokens();
 }
 
 void SequenceCache::Attend(std::int64_t layer, const at::Tensor& qkv, const at::Tensor& out) {

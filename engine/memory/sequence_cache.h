@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "engine/memory/memory_state.h"
+#include "engine/memory/stored_tokens.h"
 #include "engine/model/forward.h"
 
 namespace tome {
@@ -61,12 +62,17 @@ SegmentReading ReadSegment(const LlamaWeights& weights, const MemoryState& state
 // INTERNAL when it cannot be kept: the weights gave NaN, infinite or absurdly large numbers.
 absl::Status CheckUsable(const SegmentReading& reading);
 
-// A question's own cache: the kept tokens of a state, then prompt and answer. Positions never shift, so every key is
+// A question's own cache: tokens that a state holds, then prompt and answer. Positions never shift, so every key is
 // rotated once. One writer.
 class SequenceCache final : public SequenceAttention, public TokenAttention {
  public:
-  // `capacity`: kept tokens, prompt and answer together, at most the context. `weights` outlives this object.
-  SequenceCache(const LlamaWeights& weights, const MemoryState& state, std::int64_t capacity);
+  // `attended`: ascending, disjoint ranges of tokens that the state holds (StoredTokens). `capacity`: these, prompt and
+  // answer together, at most the context. `weights` outlives this object.
+  SequenceCache(const LlamaWeights& weights, const MemoryState& state, absl::Span<const TokenRange> attended,
+                std::int64_t capacity);
+  // Over sink and window.
+  SequenceCache(const LlamaWeights& weights, const MemoryState& state, std::int64_t capacity)
+      : SequenceCache(weights, state, KeptTokens(state), capacity) {}
 
   // A pass appends its tokens at size() .. for every layer; Advance then counts them.
   void Attend(std::int64_t layer, const at::Tensor& qkv, const at::Tensor& out) override;

@@ -11,6 +11,8 @@
 
 #include "engine/base/digest.h"
 #include "engine/base/status.h"
+#include "engine/model/json_fields.h"
+#include "engine/model/prompt_form_json.h"
 #include "engine/model/shipped_profiles.h"
 
 namespace tome {
@@ -20,35 +22,6 @@ using nlohmann::json;
 
 constexpr int kFormat = 2;
 
-// Reads fields of one JSON object, and remembers what is wrong first.
-class Fields {
- public:
-  Fields(const json& object, std::string where) : object_(object), where_(std::move(where)) {}
-
-  template <typename T>
-  void Get(const char* name, T* value) {
-    if (!status_.ok()) return;
-    const auto found = object_.find(name);
-    if (found == object_.end()) return Fail(name, "it is missing");
-    try {
-      *value = found->get<T>();
-    } catch (const json::exception& error) {
-      Fail(name, error.what());
-    }
-  }
-  void Require(bool holds, const char* name, const std::string& what) {
-    if (status_.ok() && !holds) Fail(name, what);
-  }
-  const absl::Status& status() const { return status_; }
-
- private:
-  void Fail(const char* name, const std::string& what) { status_ = InvalidArgument("{}: {}: {}", where_, name, what); }
-
-  const json& object_;
-  std::string where_;
-  absl::Status status_;
-};
-
 bool AllFinite(const std::vector<float>& values) {
   return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
 }
@@ -56,7 +29,7 @@ bool AllFinite(const std::vector<float>& values) {
 absl::StatusOr<RetrievalHead> ParseHead(const json& object, const std::string& where, const LlamaConfig& config) {
   if (!object.is_object()) return InvalidArgument("{}: expected an object", where);
   RetrievalHead head;
-  Fields fields(object, where);
+  JsonFields fields(object, where);
   fields.Get("layer", &head.layer);
   fields.Get("kv_head", &head.kv_head);
   fields.Get("query_heads", &head.query_heads);
@@ -92,6 +65,32 @@ absl::StatusOr<RetrievalHead> ParseHead(const json& object, const std::string& w
   return head;
 }
 
+// The defaults of questions.
+absl::Status ParseDefaults(const json& object, const std::string& source, const LlamaConfig& config,
+                           ModelProfile* profile) {
+  JsonFields fields(object, source);
+  if (fields.Has("prompt_form")) {
+    TOME_ASSIGN_OR_RETURN(profile->prompt_form,
+                          PromptFormFromJson(object.at("prompt_form"), fmt::format("{}: prompt_form", source)));
+  }
+  if (fields.Has("budget_tokens")) {
+    std::int64_t budget = 0;
+    fields.Get("budget_tokens", &budget);
+    fields.Require(budget >= 1 && budget <= config.context_length, "budget_tokens",
+                   fmt::format("expected 1 to {}, found {}", config.context_length, budget));
+    profile->budget_tokens = static_cast<int>(budget);
+  }
+  if (fields.Has("effort")) {
+    std::string effort;
+    fields.Get("effort", &effort);
+    TOME_RETURN_IF_ERROR(fields.status());
+    const absl::StatusOr<Effort> parsed = ParseEffort(effort);
+    if (!parsed.ok()) return Annotate(parsed.status(), source);
+    profile->effort = *parsed;
+  }
+  return fields.status();
+}
+
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
@@ -101,6 +100,25 @@ absl::StatusOr<std::string> ReadFile(const std::string& path) {
 }
 
 }  // namespace
+
+absl::StatusOr<Effort> ParseEffort(std::string_view name) {
+  for (const Effort effort : {Effort::kFast, Effort::kBalanced, Effort::kThorough}) {
+    if (EffortName(effort) == name) return effort;
+  }
+  return InvalidArgument("effort: expected fast, balanced or thorough, found '{}'", name);
+}
+
+std::string_view EffortName(Effort effort) {
+  switch (effort) {
+    case Effort::kFast:
+      return "fast";
+    case Effort::kBalanced:
+      return "balanced";
+    case Effort::kThorough:
+      return "thorough";
+  }
+  return "unknown";
+}
 
 int ModelProfile::code_bytes() const {
   int bits = 0;
@@ -121,7 +139,7 @@ absl::StatusOr<ModelProfile> ParseModelProfile(std::string_view text, const std:
   ModelProfile profile;
   int format = 0;
   json heads;
-  Fields fields(object, source);
+  JsonFields fields(object, source);
   fields.Get("format", &format);
   fields.Require(format == kFormat, "format", fmt::format("this build reads {}, found {}", kFormat, format));
   fields.Get("model_digest", &profile.model_digest);
@@ -136,6 +154,7 @@ absl::StatusOr<ModelProfile> ParseModelProfile(std::string_view text, const std:
     TOME_ASSIGN_OR_RETURN(RetrievalHead head, ParseHead(heads[i], fmt::format("{}: heads[{}]", source, i), config));
     profile.heads.push_back(std::move(head));
   }
+  TOME_RETURN_IF_ERROR(ParseDefaults(object, source, config, &profile));
   return profile;
 }
 
@@ -152,11 +171,14 @@ std::string FormatModelProfile(const ModelProfile& profile) {
                      {"step", head.step},
                      {"background", head.background}});
   }
-  const FloatJson object = {{"format", kFormat},
-                            {"model_digest", profile.model_digest},
-                            {"made_by", profile.made_by},
-                            {"code_bits", profile.code_bits},
-                            {"heads", heads}};
+  FloatJson object = {{"format", kFormat},
+                      {"model_digest", profile.model_digest},
+                      {"made_by", profile.made_by},
+                      {"code_bits", profile.code_bits},
+                      {"heads", heads}};
+  if (profile.prompt_form) object["prompt_form"] = PromptFormToJson(*profile.prompt_form);
+  if (profile.budget_tokens) object["budget_tokens"] = *profile.budget_tokens;
+  if (profile.effort) object["effort"] = EffortName(*profile.effort);
   return object.dump() + "\n";
 }
 

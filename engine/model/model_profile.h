@@ -3,10 +3,12 @@
 #ifndef TOME_ENGINE_MODEL_MODEL_PROFILE_H_
 #define TOME_ENGINE_MODEL_MODEL_PROFILE_H_
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/checkpoint/llama_config.h"
 
@@ -28,21 +30,41 @@ struct RetrievalHead {
 };
 
 // How text and question become the model's input, as data. In `prompt` the marks {instruction}, {text}, {turns} and
-// {question} are replaced; a paragraph (a part between empty lines) whose mark has nothing to put in is left out. Each
-// earlier turn becomes `turn` with {question} and {answer}.
+// {question} are replaced; a paragraph (a part between empty lines) whose marks all have nothing to put in is left out.
+// Each earlier turn becomes `turn` with {question} and {answer}. Examples are paragraphs without marks.
 struct PromptForm {
   std::string prompt;
   std::string turn;
-  bool chat = false;  // `prompt` is the user's message of the model's chat template, the instruction its system message
-  std::string opening;  // the first words of the answer, given to the model
-  std::vector<std::string> stop;
+  // `prompt` is the user's last message of the model's chat template; instruction and turns are messages of their own.
+  bool chat = false;
+  std::string opening;            // the first words of the answer, given to the model and no part of what it answers
+  std::vector<std::string> stop;  // texts that end the answer
+
+  friend bool operator==(const PromptForm&, const PromptForm&) = default;
 };
+// INVALID_ARGUMENT unless `prompt` has {text} and {question} and no mark but those above (of a chat form: no other
+// one), `turn` has {question} and {answer} just when `prompt` has {turns}, all is UTF-8, prompt and turn have at most
+// 16,384 bytes, the opening at most 1,024, and there are at most 16 stop texts of 1 to 256 bytes.
+absl::Status ValidatePromptForm(const PromptForm& form);
+
+// How much work goes into finding the regions that a question needs.
+enum class Effort {
+  kFast,      // the fused lists of the routers
+  kBalanced,  // the best are reranked by the model
+  kThorough,  // more of them, each with its neighbours
+};
+absl::StatusOr<Effort> ParseEffort(std::string_view name);  // "fast", "balanced", "thorough"
+std::string_view EffortName(Effort effort);
 
 struct ModelProfile {
   std::string model_digest;
   std::string made_by;  // the command, for people
   int code_bits = 8;    // 4 or 8
   std::vector<RetrievalHead> heads;
+  // What questions get that do not say; absent: the defaults of every model.
+  std::optional<PromptForm> prompt_form;
+  std::optional<int> budget_tokens;
+  std::optional<Effort> effort;
 
   bool empty() const { return heads.empty(); }
   // Bytes of one token's codes.

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <utility>
 
-#include "absl/time/time.h"
 #include "engine/base/utf8.h"
+#include "server/rpc/question_conversion.h"
 #include "server/rpc/validation.h"
 
 namespace tome::server {
@@ -18,14 +19,6 @@ void SetTime(absl::Time time, google::protobuf::Timestamp* timestamp) {
   const absl::Duration seconds = absl::Floor(since_epoch, absl::Seconds(1));
   timestamp->set_seconds(absl::ToInt64Seconds(seconds));
   timestamp->set_nanos(static_cast<int>(absl::ToInt64Nanoseconds(since_epoch - seconds)));
-}
-
-void SetDuration(absl::Duration duration, google::protobuf::Duration* proto) {
-  // The contract's durations count forward, and google.protobuf.Duration ends at 10,000 years.
-  duration = std::clamp(duration, absl::ZeroDuration(), absl::Hours(24 * 365 * 100));
-  const std::int64_t nanoseconds = absl::ToInt64Nanoseconds(duration);
-  proto->set_seconds(nanoseconds / kNanosPerSecond);
-  proto->set_nanos(static_cast<int>(nanoseconds % kNanosPerSecond));
 }
 
 v1::Session::Phase ToProto(SessionPhase phase) {
@@ -42,22 +35,6 @@ v1::Session::Phase ToProto(SessionPhase phase) {
       return v1::Session::PHASE_FAILED;
   }
   return v1::Session::PHASE_UNSPECIFIED;
-}
-
-v1::AskResult::FinishReason ToProto(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::kNone:
-      return v1::AskResult::FINISH_REASON_UNSPECIFIED;
-    case FinishReason::kStopToken:
-      return v1::AskResult::FINISH_REASON_STOP_TOKEN;
-    case FinishReason::kStopText:
-      return v1::AskResult::FINISH_REASON_STOP_TEXT;
-    case FinishReason::kMaxTokens:
-      return v1::AskResult::FINISH_REASON_MAX_TOKENS;
-    case FinishReason::kContextFull:
-      return v1::AskResult::FINISH_REASON_CONTEXT_FULL;
-  }
-  return v1::AskResult::FINISH_REASON_UNSPECIFIED;
 }
 
 v1::Document ToProto(const DocumentInfo& info) {
@@ -88,130 +65,10 @@ v1::ModelConfig ToProto(const LlamaConfig& config) {
   return proto;
 }
 
-PromptForm FromProto(v1::PromptForm form) {
-  switch (form) {
-    case v1::PROMPT_FORM_CHAT:
-      return PromptForm::kChat;
-    case v1::PROMPT_FORM_RAW:
-      return PromptForm::kRaw;
-    case v1::PROMPT_FORM_QUESTION_ANSWER:
-      return PromptForm::kQuestionAnswer;
-    default:
-      return PromptForm::kDefault;
-  }
-}
-
-AnswerMode FromProto(v1::AnswerMode mode) {
-  return mode == v1::ANSWER_MODE_WINDOW ? AnswerMode::kWindow : AnswerMode::kReread;
-}
-
-v1::AnswerMode ToProto(AnswerMode mode) {
-  return mode == AnswerMode::kWindow ? v1::ANSWER_MODE_WINDOW : v1::ANSWER_MODE_REREAD;
-}
-
-Effort FromProto(v1::Effort effort) {
-  switch (effort) {
-    case v1::EFFORT_FAST:
-      return Effort::kFast;
-    case v1::EFFORT_THOROUGH:
-      return Effort::kThorough;
-    default:
-      return Effort::kBalanced;
-  }
-}
-
-v1::Effort ToProto(Effort effort) {
-  switch (effort) {
-    case Effort::kFast:
-      return v1::EFFORT_FAST;
-    case Effort::kBalanced:
-      return v1::EFFORT_BALANCED;
-    case Effort::kThorough:
-      return v1::EFFORT_THOROUGH;
-  }
-  return v1::EFFORT_UNSPECIFIED;
-}
-
-CitationOptions FromProto(const v1::CitationOptions& proto) {
-  CitationOptions options{.include_text = proto.include_text()};
-  if (proto.max_citations() != 0) options.max_citations = static_cast<int>(proto.max_citations());
-  return options;
-}
-
-v1::ByteRange ToProto(const ByteRange& range) {
-  v1::ByteRange proto;
-  proto.set_document(range.document);
-  proto.set_begin(range.begin);
-  proto.set_end(range.end);
-  return proto;
-}
-
-void SetTimings(const QuestionTimings& timings, v1::Timings* proto) {
-  SetDuration(timings.waiting, proto->mutable_waiting());
-  SetDuration(timings.queued, proto->mutable_queued());
-  SetDuration(timings.reading_question, proto->mutable_reading_question());
-  SetDuration(timings.routing, proto->mutable_routing());
-  SetDuration(timings.reranking, proto->mutable_reranking());
-  SetDuration(timings.reading_text, proto->mutable_reading_text());
-  SetDuration(timings.generating, proto->mutable_generating());
-  // Zero when there was no token.
-  if (timings.time_to_first_token > absl::ZeroDuration()) {
-    SetDuration(timings.time_to_first_token, proto->mutable_time_to_first_token());
-  }
-}
-
-v1::Coverage ToProto(const Coverage& coverage) {
-  v1::Coverage proto;
-  proto.set_durable_bytes(coverage.durable_bytes);
-  proto.set_ingested_bytes(coverage.ingested_bytes);
-  proto.set_ingested_tokens(coverage.ingested_tokens);
-  proto.set_pending_bytes(coverage.pending_bytes);
-  for (const ByteRange& range : coverage.exact) *proto.add_exact() = ToProto(range);
-  proto.set_forgotten_bytes(coverage.forgotten_bytes);
-  proto.set_searchable_bytes(coverage.searchable_bytes);
-  proto.set_archive_only_bytes(coverage.archive_only_bytes);
-  proto.set_reread_bytes(coverage.reread_bytes);
-  proto.set_unread_bytes(coverage.unread_bytes);
-  return proto;
-}
-
-void SetReread(const QuestionResult& result, v1::AskResult* proto) {
-  proto->set_effort(ToProto(result.effort));
-  proto->set_budget_tokens(static_cast<std::uint32_t>(result.budget_tokens));
-  proto->set_regions_scanned(result.regions_scanned);
-  for (const RereadPassage& passage : result.passages) {
-    v1::Passage& added = *proto->add_passages();
-    *added.mutable_range() = ToProto(passage.range);
-    added.set_tokens(static_cast<std::uint32_t>(passage.tokens));
-    added.set_score(passage.score);
-  }
-  for (const RoutedRegion& region : result.citations) {
-    v1::Citation& added = *proto->add_citations();
-    *added.mutable_range() = ToProto(region.range);
-    added.set_score(region.score);
-    added.set_text(ReplaceInvalidUtf8(region.text));
-  }
-}
-
 std::uint32_t NumRetrievalHeads(const ModelProfile& profile) {
   std::size_t heads = 0;
   for (const RetrievalHead& head : profile.heads) heads += head.query_heads.size();
   return static_cast<std::uint32_t>(heads);
-}
-
-// Fields left at zero keep the engine's defaults.
-GenerationOptions FromProto(const v1::GenerationOptions& proto) {
-  GenerationOptions options;
-  if (proto.max_tokens() != 0) options.max_tokens = static_cast<int>(proto.max_tokens());
-  options.sampling.temperature = proto.temperature();
-  options.sampling.top_k = static_cast<int>(proto.top_k());
-  if (proto.top_p() != 0) options.sampling.top_p = proto.top_p();
-  options.sampling.min_p = proto.min_p();
-  if (proto.repetition_penalty() != 0) options.sampling.repetition_penalty = proto.repetition_penalty();
-  options.sampling.seed = proto.seed();
-  options.stop.assign(proto.stop().begin(), proto.stop().end());
-  options.log_probabilities = proto.log_probabilities();
-  return options;
 }
 
 std::map<std::string, std::string> Labels(const google::protobuf::Map<std::string, std::string>& labels) {
@@ -220,16 +77,28 @@ std::map<std::string, std::string> Labels(const google::protobuf::Map<std::strin
 
 }  // namespace
 
+void SetDuration(absl::Duration duration, google::protobuf::Duration* proto) {
+  // The contract's durations count forward, and google.protobuf.Duration ends at 10,000 years.
+  duration = std::clamp(duration, absl::ZeroDuration(), absl::Hours(24 * 365 * 100));
+  const std::int64_t nanoseconds = absl::ToInt64Nanoseconds(duration);
+  proto->set_seconds(nanoseconds / kNanosPerSecond);
+  proto->set_nanos(static_cast<int>(nanoseconds % kNanosPerSecond));
+}
+
+MemoryOptions FromProto(const v1::MemoryOptions& options) {
+  return {.sink_tokens = static_cast<int>(options.sink_tokens()),
+          .window_tokens = static_cast<int>(options.window_tokens()),
+          .segment_tokens = static_cast<int>(options.segment_tokens()),
+          .region_tokens = static_cast<int>(options.region_tokens())};
+}
+
 CreateRequest FromProto(const v1::CreateSessionRequest& request) {
   const v1::Session& session = request.session();
   return {.session_id = request.session_id(),
           .request_id = request.request_id(),
           .display_name = session.display_name(),
           .labels = Labels(session.labels()),
-          .options = {.sink_tokens = static_cast<int>(session.options().sink_tokens()),
-                      .window_tokens = static_cast<int>(session.options().window_tokens()),
-                      .segment_tokens = static_cast<int>(session.options().segment_tokens()),
-                      .region_tokens = static_cast<int>(session.options().region_tokens())},
+          .options = FromProto(session.options()),
           .region_memory = session.options().region_memory()};
 }
 
@@ -242,32 +111,6 @@ UpdateRequest FromProto(const v1::UpdateSessionRequest& request) {
   if (wanted("display_name")) update.display_name = request.session().display_name();
   if (wanted("labels")) update.labels = Labels(request.session().labels());
   return update;
-}
-
-QuestionRequest FromProto(const v1::AskRequest& request) {
-  QuestionRequest question{.session_id = *ParseSessionName(request.session()),
-                           .question = request.question(),
-                           .prompt_form = FromProto(request.prompt_form()),
-                           .instruction = request.instruction(),
-                           .generation = FromProto(request.generation()),
-                           .mode = FromProto(request.mode()),
-                           .effort = FromProto(request.effort()),
-                           .budget_tokens = static_cast<int>(request.budget_tokens()),
-                           .citations = FromProto(request.citations()),
-                           .wait_for_ingested_bytes = request.wait_for_ingested_bytes()};
-  for (const v1::Turn& turn : request.turns()) question.turns.push_back({turn.question(), turn.answer()});
-  return question;
-}
-
-SearchRequest FromProto(const v1::SearchRequest& request) {
-  const int page_size = request.page_size() == 0 ? kDefaultSearchPageSize : request.page_size();
-  return {.session_id = *ParseSessionName(request.session()),
-          .query = request.query(),
-          .effort = FromProto(request.effort()),
-          .page_size = std::min(page_size, kMaxSearchPageSize),
-          .page_token = request.page_token(),
-          .include_text = request.include_text(),
-          .wait_for_ingested_bytes = request.wait_for_ingested_bytes()};
 }
 
 WriteRequest FromProto(v1::AppendRequest&& request) {
@@ -298,6 +141,7 @@ v1::Session ToProto(const SessionInfo& info) {
   session.set_state_bytes(info.state_bytes);
   session.set_max_state_bytes(info.max_state_bytes);
   session.set_archive_bytes(info.archive_bytes);
+  session.set_archive_resident_bytes(info.archive_resident_bytes);
   session.set_problem(ReplaceInvalidUtf8(info.problem));
   session.set_model_digest(info.model_digest);
   session.set_tokenizer_digest(info.tokenizer_digest);
@@ -317,69 +161,6 @@ v1::WatchResponse ToProto(const SessionProgress& progress) {
   return response;
 }
 
-v1::AskProgress ToProto(const QuestionProgress& progress) {
-  v1::AskProgress proto;
-  switch (progress.phase) {
-    case QuestionPhase::kWaitingForReading:
-      proto.set_phase(v1::AskProgress::PHASE_WAITING_FOR_READING);
-      break;
-    case QuestionPhase::kQueued:
-      proto.set_phase(v1::AskProgress::PHASE_QUEUED);
-      break;
-    case QuestionPhase::kReadingQuestion:
-      proto.set_phase(v1::AskProgress::PHASE_READING_QUESTION);
-      break;
-    case QuestionPhase::kRouting:
-      proto.set_phase(v1::AskProgress::PHASE_ROUTING);
-      break;
-    case QuestionPhase::kReranking:
-      proto.set_phase(v1::AskProgress::PHASE_RERANKING);
-      break;
-    case QuestionPhase::kReadingText:
-      proto.set_phase(v1::AskProgress::PHASE_READING_TEXT);
-      break;
-  }
-  proto.set_done(progress.done);
-  proto.set_total(progress.total);
-  return proto;
-}
-
-v1::AskResult ToProto(const QuestionResult& result) {
-  v1::AskResult proto;
-  proto.set_answer(result.answer);
-  proto.set_finish_reason(ToProto(result.finish_reason));
-  proto.mutable_usage()->set_prompt_tokens(result.prompt_tokens);
-  proto.mutable_usage()->set_generated_tokens(result.generated_tokens);
-  proto.mutable_usage()->set_attended_tokens(result.attended_tokens);
-  SetTimings(result.timings, proto.mutable_timings());
-  *proto.mutable_coverage() = ToProto(result.coverage);
-  proto.set_mode(ToProto(result.mode));
-  if (result.mode == AnswerMode::kReread) SetReread(result, &proto);
-  return proto;
-}
-
-v1::SearchResponse ToProto(const SearchPage& page) {
-  v1::SearchResponse proto;
-  for (const RoutedRegion& region : page.regions) {
-    v1::SearchRegion& added = *proto.add_regions();
-    *added.mutable_range() = ToProto(region.range);
-    added.set_score(region.score);
-    added.mutable_parts()->set_attention_mass(region.attention_mass);
-    added.mutable_parts()->set_stem_score(region.stem_score);
-    added.mutable_parts()->set_token_score(region.token_score);
-    if (region.log_likelihood) added.mutable_parts()->set_log_likelihood(*region.log_likelihood);
-    added.set_text(ReplaceInvalidUtf8(region.text));
-  }
-  proto.set_next_page_token(page.next_page_token);
-  proto.set_ingested_bytes(page.ingested_bytes);
-  proto.set_ingested_tokens(page.ingested_tokens);
-  proto.set_pending_bytes(page.pending_bytes);
-  proto.set_regions_scanned(page.regions_scanned);
-  proto.set_effort(ToProto(page.effort));
-  SetTimings(page.timings, proto.mutable_timings());
-  return proto;
-}
-
 v1::MemoryOptions ToProto(const MemoryOptions& options) {
   v1::MemoryOptions proto;
   proto.set_sink_tokens(static_cast<std::uint32_t>(options.sink_tokens));
@@ -388,16 +169,6 @@ v1::MemoryOptions ToProto(const MemoryOptions& options) {
   proto.set_region_tokens(static_cast<std::uint32_t>(options.region_tokens));
   proto.set_region_memory(FormatRegionMemoryOptions(options.regions));
   return proto;
-}
-
-void MergeDelta(const AnswerDelta& delta, const Tokenizer& tokenizer, v1::AskDelta* into) {
-  into->mutable_text()->append(delta.text);
-  for (const GeneratedToken& token : delta.tokens) {
-    v1::TokenLogProbability& added = *into->add_tokens();
-    added.set_token(token.id);
-    added.set_piece(ReplaceInvalidUtf8(tokenizer.PieceText(token.id)));
-    added.set_log_probability(token.log_probability);
-  }
 }
 
 v1::Model ToProto(const ModelInfo& info, const ModelProfile& profile, const MemoryOptions& default_options,
@@ -423,7 +194,36 @@ v1::Model ToProto(const ModelInfo& info, const ModelProfile& profile, const Memo
   model.set_compute_threads(static_cast<std::uint32_t>(info.num_threads));
   model.set_profile_digest(info.profile_digest);
   model.set_retrieval_heads(NumRetrievalHeads(profile));
+  if (profile.prompt_form) *model.mutable_prompt_form() = ToProto(*profile.prompt_form);
+  if (profile.effort) model.set_effort(ToProto(*profile.effort));
+  model.set_budget_tokens(static_cast<std::uint32_t>(profile.budget_tokens.value_or(0)));
   return model;
+}
+
+v1::SessionCost ToProto(const SessionCost& cost, const MemoryOptions& options, std::size_t session_bytes,
+                        std::size_t max_resident_bytes) {
+  v1::SessionCost proto;
+  *proto.mutable_options() = ToProto(options);
+  proto.set_exact_bytes(cost.exact_bytes);
+  proto.set_region_memory_bytes(cost.region_memory_bytes);
+  proto.set_max_state_bytes(cost.max_state_bytes);
+  proto.set_attended_tokens(static_cast<std::uint64_t>(cost.attended_tokens));
+  proto.set_archive_bytes_per_token(cost.archive_bytes_per_token);
+  proto.set_text_bytes_per_token(cost.text_bytes_per_token);
+  proto.set_dense_bytes_per_token(cost.dense_bytes_per_token);
+  proto.set_max_resident_bytes(max_resident_bytes);
+  proto.set_resident_sessions(max_resident_bytes / std::max<std::size_t>(1, session_bytes));
+  for (const std::uint64_t tokens : {std::uint64_t{1} << 20, std::uint64_t{4} << 20}) {
+    const auto bytes = [tokens](double per_token) { return static_cast<std::uint64_t>(per_token * tokens); };
+    v1::SessionCostAtLength& length = *proto.add_lengths();
+    length.set_tokens(tokens);
+    length.set_archive_bytes(bytes(cost.archive_bytes_per_token));
+    length.set_memory_bytes(cost.max_state_bytes + length.archive_bytes());
+    length.set_text_bytes(bytes(cost.text_bytes_per_token));
+    length.set_dense_bytes(tokens * cost.dense_bytes_per_token);
+    length.set_dense_ratio(static_cast<double>(length.dense_bytes()) / static_cast<double>(length.memory_bytes()));
+  }
+  return proto;
 }
 
 }  // namespace tome::server

@@ -1,11 +1,26 @@
 #include "server/rpc/model_service.h"
 
+#include "engine/base/status.h"
 #include "engine/base/utf8.h"
 #include "server/rpc/conversion.h"
 #include "server/session/errors.h"
+#include "server/session/session_options.h"
 
 namespace tome::server {
 namespace {
+
+absl::StatusOr<v1::Model> Describe(const SessionManager& sessions, const v1::GetModelRequest& request,
+                                   const std::string& server_version) {
+  const Model& model = *sessions.model();
+  const SessionManagerOptions& server = sessions.options();
+  TOME_ASSIGN_OR_RETURN(const MemoryOptions options, ResolveMemoryOptions(FromProto(request.session_options()),
+                                                                          request.session_options().region_memory(),
+                                                                          server, model, /*field=*/"session_options"));
+  v1::Model described = ToProto(model.info(), model.profile(), server.default_memory_options, server_version);
+  *described.mutable_session_cost() =
+      ToProto(ComputeSessionCost(model, options), options, MaxResidentBytes(model, options), server.max_state_bytes);
+  return described;
+}
 
 v1::TokenizeResponse Tokenized(const Tokenizer& tokenizer, const std::string& text) {
   v1::TokenizeResponse response;
@@ -24,9 +39,8 @@ grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext* co
                                                  grpc::ByteBuffer* response) {
   return RunUnary<v1::GetModelRequest, v1::Model>(
       "GetModel", environment_, context, request, response,
-      [this](SessionManager& sessions, const v1::GetModelRequest&, const ReplyFunction<v1::Model>& reply) {
-        reply(ToProto(sessions.model()->info(), sessions.model()->profile(), sessions.options().default_memory_options,
-                      server_version_));
+      [this](SessionManager& sessions, const v1::GetModelRequest& asked, const ReplyFunction<v1::Model>& reply) {
+        reply(Describe(sessions, asked, server_version_));
       });
 }
 

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "engine/base/status.h"
-#include "server/rpc/conversion.h"
+#include "server/rpc/question_conversion.h"
 #include "server/rpc/validation.h"
 #include "tome/v1/tome.pb.h"
 

@@ -8,6 +8,7 @@
 #include "engine/base/quote.h"
 #include "engine/base/status.h"
 #include "server/rpc/field_violations.h"
+#include "server/rpc/question_conversion.h"
 
 namespace tome::server {
 namespace {
@@ -83,6 +84,27 @@ void CheckPage(std::int32_t page_size, const std::string& page_token, FieldViola
 void CheckNumber(bool allowed, double number, const std::string& field, std::string_view expected,
                  FieldViolations* violations) {
   if (!allowed) violations->Add(field, fmt::format("expected {}, found {}", expected, number));
+}
+
+void CheckMemoryOptions(const v1::MemoryOptions& options, const std::string& field, FieldViolations* violations) {
+  CheckCount(options.sink_tokens(), field + ".sink_tokens", violations);
+  CheckCount(options.window_tokens(), field + ".window_tokens", violations);
+  CheckCount(options.segment_tokens(), field + ".segment_tokens", violations);
+  CheckCount(options.region_tokens(), field + ".region_tokens", violations);
+  const absl::Status regions = ParseRegionMemoryOptions(options.region_memory()).status();
+  if (!regions.ok()) violations->Add(field + ".region_memory", std::string(regions.message()));
+}
+
+// Given with PROMPT_FORM_CUSTOM, and only with it.
+void CheckCustomForm(const v1::AskRequest& request, FieldViolations* violations) {
+  const bool wanted = request.prompt_form() == v1::PROMPT_FORM_CUSTOM;
+  if (wanted != request.has_custom_form()) {
+    violations->Add("custom_form", wanted ? "expected a form with PROMPT_FORM_CUSTOM, found nothing"
+                                          : "expected nothing without PROMPT_FORM_CUSTOM, found a form");
+  } else if (wanted) {
+    const absl::Status status = ValidatePromptForm(FromProto(request.custom_form()));
+    if (!status.ok()) violations->Add("custom_form", std::string(status.message()));
+  }
 }
 
 void CheckDisplayName(const std::string& name, FieldViolations* violations) {
@@ -171,13 +193,7 @@ absl::Status Validate(const v1::CreateSessionRequest& request) {
   CheckMaxBytes(request.request_id(), kMaxRequestIdBytes, "request_id", &violations);
   CheckDisplayName(request.session().display_name(), &violations);
   CheckLabels(request.session().labels(), &violations);
-  const v1::MemoryOptions& options = request.session().options();
-  CheckCount(options.sink_tokens(), "session.options.sink_tokens", &violations);
-  CheckCount(options.window_tokens(), "session.options.window_tokens", &violations);
-  CheckCount(options.segment_tokens(), "session.options.segment_tokens", &violations);
-  CheckCount(options.region_tokens(), "session.options.region_tokens", &violations);
-  const absl::Status regions = ParseRegionMemoryOptions(options.region_memory()).status();
-  if (!regions.ok()) violations.Add("session.options.region_memory", std::string(regions.message()));
+  CheckMemoryOptions(request.session().options(), "session.options", &violations);
   return violations.ToStatus();
 }
 
@@ -224,6 +240,7 @@ absl::Status Validate(const v1::AskRequest& request) {
   CheckSession(request.session(), "session", &violations);
   if (request.question().empty()) violations.Add("question", "expected a question, found nothing");
   CheckEnum(v1::PromptForm_IsValid(request.prompt_form()), request.prompt_form(), "prompt_form", &violations);
+  CheckCustomForm(request, &violations);
   CheckEnum(v1::AnswerMode_IsValid(request.mode()), request.mode(), "mode", &violations);
   CheckEnum(v1::Effort_IsValid(request.effort()), request.effort(), "effort", &violations);
   CheckCount(request.budget_tokens(), "budget_tokens", &violations);
@@ -249,7 +266,11 @@ absl::Status Validate(const v1::SearchRequest& request) {
   return violations.ToStatus();
 }
 
-absl::Status Validate(const v1::GetModelRequest&) { return absl::OkStatus(); }
+absl::Status Validate(const v1::GetModelRequest& request) {
+  FieldViolations violations;
+  CheckMemoryOptions(request.session_options(), "session_options", &violations);
+  return violations.ToStatus();
+}
 
 absl::Status Validate(const v1::TokenizeRequest& request) {
   FieldViolations violations;

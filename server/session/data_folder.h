@@ -1,6 +1,7 @@
 // The server's folder on disk:
 //   LOCK                      held by the process that serves the folder
 //   sessions/<id>/session.db  one folder for each session
+//   archive/                  empty: files without a name, see engine/base/spill_folder.h; unless it is put elsewhere
 //   sessions/.new-<id>        a session being made, sessions/.trash-<id> one being removed: cleared at the next start
 #ifndef TOME_SERVER_SESSION_DATA_FOLDER_H_
 #define TOME_SERVER_SESSION_DATA_FOLDER_H_

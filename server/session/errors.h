@@ -13,10 +13,10 @@
 // - FAILED_PRECONDITION: ETAG_MISMATCH {session, etag}
 // - FAILED_PRECONDITION: SESSION_EMPTY {session}
 // - FAILED_PRECONDITION: READING_FAILED {session}, see the session's problem
-// - FAILED_PRECONDITION: NO_CHAT_TEMPLATE {}
+// - FAILED_PRECONDITION: NO_CHAT_TEMPLATE, NO_PROFILE_FORM {field}
 // - INVALID_ARGUMENT: INVALID_UTF8 {session, document, byte_offset, committed_offset}
 // - INVALID_ARGUMENT: UTF8_POLICY_MISMATCH {session, document}, the document was begun with the other policy
-// - INVALID_ARGUMENT: MEMORY_OPTIONS, PAGE_TOKEN, GENERATION_OPTIONS, ANSWER_BUDGET {field}
+// - INVALID_ARGUMENT: MEMORY_OPTIONS, PAGE_TOKEN, GENERATION_OPTIONS, ANSWER_BUDGET, PROMPT_FORM {field}
 // - INVALID_ARGUMENT: QUESTION_TOO_LONG {field, ...}
 // - DATA_LOSS: CHECKSUM_MISMATCH {session, document, write_offset}, of a message
 // - DATA_LOSS: STORED_DATA_DAMAGED {session[, document, begin, end]}

@@ -18,7 +18,8 @@ absl::Status PageTokenError() {
 
 // Tells searches apart, so that a token is not used with another one by mistake.
 std::uint32_t Fingerprint(const SearchRequest& request) {
-  return Crc32c(fmt::format("{} {} {}", request.session_id, static_cast<int>(request.effort), request.query));
+  const int effort = request.effort ? static_cast<int>(*request.effort) : -1;
+  return Crc32c(fmt::format("{} {} {}", request.session_id, effort, request.query));
 }
 
 }  // namespace

@@ -1,102 +1,78 @@
 #include "server/session/prompt.h"
 
-#include <utility>
-
 #include "engine/base/status.h"
+#include "engine/generation/prompt_form.h"
 #include "server/session/errors.h"
 
 namespace tome::server {
 namespace {
 
-using Role = ChatMessage::Role;
-
-absl::StatusOr<Prompt> ChatPrompt(const Tokenizer& tokenizer, ChatTemplate chat_template,
-                                  const QuestionRequest& request, bool at_start) {
-  std::vector<ChatMessage> messages;
-  if (!request.instruction.empty()) messages.push_back({Role::kSystem, request.instruction});
-  for (const Turn& turn : request.turns) {
-    messages.push_back({Role::kUser, turn.question});
-    messages.push_back({Role::kAssistant, turn.answer});
-  }
-  messages.push_back({Role::kUser, request.question});
-  TOME_ASSIGN_OR_RETURN(RenderedChat chat, RenderChat(tokenizer, chat_template, messages, at_start));
-  return Prompt{.tokens = std::move(chat.tokens), .stop_tokens = std::move(chat.stop_tokens)};
-}
-
-void AddParagraph(const std::string& paragraph, std::string* text) {
-  if (paragraph.empty()) return;
-  *text += "\n\n";
-  *text += paragraph;
-}
-
-std::string RawText(const QuestionRequest& request) {
-  std::string text;
-  AddParagraph(request.instruction, &text);
-  for (const Turn& turn : request.turns) {
-    AddParagraph(turn.question, &text);
-    AddParagraph(turn.answer, &text);
-  }
-  AddParagraph(request.question, &text);
-  return text;
-}
-
-std::string QuestionAnswerText(const QuestionRequest& request) {
-  std::string text;
-  AddParagraph(request.instruction, &text);
-  for (const Turn& turn : request.turns) {
-    AddParagraph(fmt::format("Question: {}\nAnswer: {}", turn.question, turn.answer), &text);
-  }
-  AddParagraph(fmt::format("Question: {}\nAnswer:", request.question), &text);
-  return text;
-}
-
-Prompt TextPrompt(const Tokenizer& tokenizer, std::string text, bool at_start) {
-  Prompt prompt;
-  if (at_start) {
-    text.erase(0, 2);
-    if (tokenizer.add_bos() && tokenizer.bos()) prompt.tokens.push_back(*tokenizer.bos());
-  }
-  for (const TextToken& token : tokenizer.Encode(text)) prompt.tokens.push_back(token.id);
-  return prompt;
-}
-
-}  // namespace
-
-absl::StatusOr<Prompt> BuildPrompt(const Tokenizer& tokenizer, ChatTemplate chat_template,
-                                   const QuestionRequest& request, bool at_start) {
-  const bool has_template = chat_template != ChatTemplate::kPlain;
-  switch (request.prompt_form) {
-    case PromptForm::kDefault:
-      if (!has_template) return TextPrompt(tokenizer, RawText(request), at_start);
-      return ChatPrompt(tokenizer, chat_template, request, at_start);
-    case PromptForm::kChat:
-      if (!has_template) return NoChatTemplateError();
-      return ChatPrompt(tokenizer, chat_template, request, at_start);
-    case PromptForm::kRaw:
-      return TextPrompt(tokenizer, RawText(request), at_start);
-    case PromptForm::kQuestionAnswer: {
-      Prompt prompt = TextPrompt(tokenizer, QuestionAnswerText(request), at_start);
-      prompt.stop = {"\n"};
-      return prompt;
-    }
-  }
-  return Internal("unknown prompt form {}", static_cast<int>(request.prompt_form));
+PromptForm DefaultForm(ChatTemplate chat_template, const ModelProfile& profile) {
+  if (profile.prompt_form) return PromptForm::kProfile;
+  return chat_template != ChatTemplate::kPlain ? PromptForm::kChat : PromptForm::kRaw;
 }
 
 absl::Status NoChatTemplateError() {
   return MakeError(absl::StatusCode::kFailedPrecondition,
                    "the model has no chat template; ask with the raw or the question-answer form",
-                   {.reason = "NO_CHAT_TEMPLATE"});
+                   {.reason = "NO_CHAT_TEMPLATE", .metadata = {{"field", "prompt_form"}}});
+}
+
+absl::StatusOr<tome::PromptForm> FormOf(PromptForm name, const QuestionRequest& request, ChatTemplate chat_template,
+                                        const ModelProfile& profile) {
+  switch (name) {
+    case PromptForm::kChat:
+      if (chat_template == ChatTemplate::kPlain) return NoChatTemplateError();
+      return ChatPromptForm();
+    case PromptForm::kRaw:
+      return RawPromptForm();
+    case PromptForm::kQuestionAnswer:
+      return QuestionAnswerPromptForm();
+    case PromptForm::kCustom:
+      if (request.custom_form.chat && chat_template == ChatTemplate::kPlain) return NoChatTemplateError();
+      return request.custom_form;
+    case PromptForm::kProfile:
+      if (profile.prompt_form) return *profile.prompt_form;
+      return MakeError(absl::StatusCode::kFailedPrecondition,
+                       "the model's profile has no prompt form; name another one",
+                       {.reason = "NO_PROFILE_FORM", .metadata = {{"field", "prompt_form"}}});
+    case PromptForm::kDefault:
+      break;
+  }
+  return Internal("unknown prompt form {}", static_cast<int>(name));
+}
+
+absl::Status CheckPlace(const tome::PromptForm& form, bool given, const char* field) {
+  const std::string mark = fmt::format("{{{}}}", field);
+  if (!given || HasPlace(form, mark)) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kInvalidArgument,
+      fmt::format("{}: the prompt form has no place for it, no {}; ask without, or with another form", field, mark),
+      {.reason = "PROMPT_FORM", .metadata = {{"field", field}}});
+}
+
+}  // namespace
+
+absl::StatusOr<ChosenForm> ChooseForm(const QuestionRequest& request, ChatTemplate chat_template,
+                                      const ModelProfile& profile) {
+  ChosenForm chosen{.name = request.prompt_form};
+  if (chosen.name == PromptForm::kDefault) chosen.name = DefaultForm(chat_template, profile);
+  TOME_ASSIGN_OR_RETURN(chosen.form, FormOf(chosen.name, request, chat_template, profile));
+  TOME_RETURN_IF_ERROR(CheckPlace(chosen.form, !request.instruction.empty(), "instruction"));
+  TOME_RETURN_IF_ERROR(CheckPlace(chosen.form, !request.turns.empty(), "turns"));
+  return chosen;
 }
 
 absl::Status CheckQuestionSize(const QuestionRequest& request, std::size_t max_bytes) {
   std::size_t bytes = request.question.size() + request.instruction.size();
   for (const Turn& turn : request.turns) bytes += turn.question.size() + turn.answer.size();
+  const tome::PromptForm& form = request.custom_form;
+  bytes += form.prompt.size() + form.turn.size() + form.opening.size();
   if (bytes <= max_bytes) return absl::OkStatus();
-  return MakeError(
-      absl::StatusCode::kInvalidArgument,
-      fmt::format("question, instruction and turns have {} bytes, at most {} are allowed", bytes, max_bytes),
-      {.reason = "QUESTION_TOO_LONG", .metadata = {{"field", "question"}}});
+  return MakeError(absl::StatusCode::kInvalidArgument,
+                   fmt::format("question, instruction, turns and prompt form have {} bytes, at most {} are allowed",
+                               bytes, max_bytes),
+                   {.reason = "QUESTION_TOO_LONG", .metadata = {{"field", "question"}}});
 }
 
 }  // namespace tome::server

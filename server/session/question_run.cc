@@ -199,8 +199,8 @@ void QuestionRun::TakeStepLocked(const StepResult& step) {
   tokens_read_ += static_cast<std::uint64_t>(step.tokens_read);
   if (step.phase == TaskPhase::kPrompt) prompt_tokens_read_ += static_cast<std::uint64_t>(step.tokens_read);
   if (step.evidence) AddEvidence(*step.evidence, request_, search_, documents_, &result_);
-  if (result_.mode == AnswerMode::kReread && prompt_tokens_read_ > result_.attended_tokens) {
-    result_.prompt_tokens = prompt_tokens_read_ - result_.attended_tokens;
+  if (result_.mode != AnswerMode::kWindow && prompt_tokens_read_ > result_.reread_tokens) {
+    result_.prompt_tokens = prompt_tokens_read_ - result_.reread_tokens;
   }
   result_.generated_tokens += step.tokens.size();
   result_.answer += step.text;

@@ -12,6 +12,7 @@ namespace tome::server {
 namespace {
 
 constexpr std::int64_t kDefaultBudgetTokens = 512;
+constexpr Effort kDefaultEffort = Effort::kBalanced;
 
 ByteRange RangeOf(const TokenSpan& span, const std::vector<StoredDocument>& documents) {
   return {.document = documents[span.document].name, .begin = span.begin, .end = span.begin + span.num_bytes};
@@ -40,14 +41,48 @@ Coverage MakeCoverage(const ReadingFork& fork, const Segment& tail, const std::v
   return coverage;
 }
 
+// --- The question ---
+
+absl::StatusOr<ChosenForm> FormFor(const QuestionRequest& request, const Memory& memory) {
+  const Model& model = *memory.model();
+  return ChooseForm(request, model.info().chat_template, model.profile());
+}
+
+Effort EffortFor(const QuestionRequest& request, const Memory& memory) {
+  return request.effort.value_or(memory.model()->profile().effort.value_or(kDefaultEffort));
+}
+
+absl::StatusOr<int> BudgetFor(const QuestionRequest& request, const Memory& memory) {
+  const std::int64_t context = memory.model()->info().config.context_length;
+  const std::int64_t least = memory.options().region_tokens;
+  if (request.budget_tokens == 0) {
+    const std::int64_t usual = std::min(kDefaultBudgetTokens, context / 2);
+    return static_cast<int>(std::max(least, std::int64_t{memory.model()->profile().budget_tokens.value_or(usual)}));
+  }
+  if (request.budget_tokens >= least && request.budget_tokens <= context) return request.budget_tokens;
+  return MakeError(absl::StatusCode::kInvalidArgument,
+                   fmt::format("budget_tokens: expected {} (a region) to {} (the model's context), found {}", least,
+                               context, request.budget_tokens),
+                   {.reason = "ANSWER_BUDGET", .metadata = {{"field", "budget_tokens"}}});
+}
+
+tome::Question EngineQuestion(const QuestionRequest& request, const ChosenForm& form) {
+  tome::Question question{.text = request.question,
+                          .instruction = request.instruction,
+                          .turns = {},
+                          .form = form.form,
+                          .route = {},
+                          .mode = request.mode};
+  for (const Turn& turn : request.turns) question.turns.emplace_back(turn.question, turn.answer);
+  return question;
+}
+
 // --- Over sink and window ---
 
-absl::StatusOr<Task> Generate(const QuestionRequest& request, const ReadingFork& fork, const Segment& tail,
-                              std::uint64_t* prompt_tokens) {
-  const Model& model = *fork.memory.model();
+absl::StatusOr<Task> Generate(const QuestionRequest& request, const tome::Question& question, const ReadingFork& fork,
+                              const Segment& tail, std::uint64_t* prompt_tokens) {
   const bool at_start = fork.memory.tokens_read() == 0 && tail.tokens.empty();
-  TOME_ASSIGN_OR_RETURN(const Prompt prompt,
-                        BuildPrompt(*model.tokenizer(), model.info().chat_template, request, at_start));
+  TOME_ASSIGN_OR_RETURN(const FilledPrompt prompt, FillPrompt(*fork.memory.model(), question, /*text=*/"", at_start));
   *prompt_tokens = prompt.tokens.size();
   GenerationOptions options = request.generation;
   options.stop.insert(options.stop.end(), prompt.stop.begin(), prompt.stop.end());
@@ -59,63 +94,25 @@ absl::StatusOr<Task> Generate(const QuestionRequest& request, const ReadingFork&
 
 absl::StatusOr<QuestionWork> MakeWindowWork(const QuestionRequest& request, ReadingFork fork,
                                             const std::vector<StoredDocument>& documents) {
-  QuestionResult result{.mode = AnswerMode::kWindow};
-  absl::StatusOr<Task> task = Generate(request, fork, fork.tail, &result.prompt_tokens);
+  TOME_ASSIGN_OR_RETURN(const ChosenForm form, FormFor(request, fork.memory));
+  const tome::Question question = EngineQuestion(request, form);
+  QuestionResult result{.mode = AnswerMode::kWindow, .prompt_form = form.name};
+  absl::StatusOr<Task> task = Generate(request, question, fork, fork.tail, &result.prompt_tokens);
   if (task.status().code() == absl::StatusCode::kInvalidArgument && fork.ingested_tokens > 0 &&
       !fork.tail.tokens.empty()) {
     // The question may fit beside what was read, without what is pending; the coverage tells.
     fork.tail = Segment();
-    task = Generate(request, fork, fork.tail, &result.prompt_tokens);
+    task = Generate(request, question, fork, fork.tail, &result.prompt_tokens);
   }
   if (!task.ok()) return WithQuestionDetails(task.status());
-  result.attended_tokens = fork.memory.tokens_kept() + fork.tail.tokens.size();
+  result.stored_tokens = fork.memory.tokens_kept();
+  result.attended_tokens = result.stored_tokens + fork.tail.tokens.size();
   result.coverage =
       MakeCoverage(fork, fork.tail, fork.attended.Ranges(fork.tail.spans), documents, AnswerMode::kWindow);
   return QuestionWork{.task = *std::move(task), .result = std::move(result)};
 }
 
-// --- Over the text that is found ---
-
-absl::StatusOr<tome::PromptForm> EngineForm(PromptForm form, ChatTemplate chat_template) {
-  const bool has_template = chat_template != ChatTemplate::kPlain;
-  switch (form) {
-    case PromptForm::kDefault:
-      return has_template ? ChatPromptForm() : RawPromptForm();
-    case PromptForm::kChat:
-      if (!has_template) return NoChatTemplateError();
-      return ChatPromptForm();
-    case PromptForm::kRaw:
-      return RawPromptForm();
-    case PromptForm::kQuestionAnswer:
-      return QuestionAnswerPromptForm();
-  }
-  return Internal("unknown prompt form {}", static_cast<int>(form));
-}
-
-absl::StatusOr<int> BudgetOf(const QuestionRequest& request, const Memory& memory) {
-  const std::int64_t context = memory.model()->info().config.context_length;
-  const std::int64_t least = memory.options().region_tokens;
-  if (request.budget_tokens == 0) {
-    return static_cast<int>(std::max(least, std::min(kDefaultBudgetTokens, context / 2)));
-  }
-  if (request.budget_tokens >= least && request.budget_tokens <= context) return request.budget_tokens;
-  return MakeError(absl::StatusCode::kInvalidArgument,
-                   fmt::format("budget_tokens: expected {} (a region) to {} (the model's context), found {}", least,
-                               context, request.budget_tokens),
-                   {.reason = "ANSWER_BUDGET", .metadata = {{"field", "budget_tokens"}}});
-}
-
-absl::StatusOr<tome::Question> EngineQuestion(const QuestionRequest& request, const Memory& memory) {
-  tome::Question question{.text = request.question,
-                          .instruction = request.instruction,
-                          .turns = {},
-                          .form = {},
-                          .route = {.effort = request.effort}};
-  for (const Turn& turn : request.turns) question.turns.emplace_back(turn.question, turn.answer);
-  TOME_ASSIGN_OR_RETURN(question.form, EngineForm(request.prompt_form, memory.model()->info().chat_template));
-  TOME_ASSIGN_OR_RETURN(question.budget_tokens, BudgetOf(request, memory));
-  return question;
-}
+// --- Over what is found ---
 
 absl::Status CheckUnchanged(const RegionSlice& search, std::uint64_t read_bytes) {
   if (!search.read_bytes || *search.read_bytes == read_bytes) return absl::OkStatus();
@@ -126,26 +123,35 @@ absl::Status CheckUnchanged(const RegionSlice& search, std::uint64_t read_bytes)
                    {.reason = "SEARCH_CHANGED", .metadata = {{"field", "page_token"}}});
 }
 
+absl::StatusOr<Task> Answer(const QuestionRequest& request, Memory fork, PendingText pending, QuestionResult* result) {
+  TOME_ASSIGN_OR_RETURN(const ChosenForm form, FormFor(request, fork));
+  tome::Question question = EngineQuestion(request, form);
+  TOME_ASSIGN_OR_RETURN(question.budget_tokens, BudgetFor(request, fork));
+  question.route.effort = result->effort;
+  result->prompt_form = form.name;
+  result->budget_tokens = question.budget_tokens;
+  absl::StatusOr<Task> task =
+      Task::Answer(std::move(fork), std::move(pending), std::move(question), request.generation);
+  if (!task.ok()) return WithQuestionDetails(task.status());
+  return task;
+}
+
 absl::StatusOr<QuestionWork> MakeRoutedWork(const QuestionRequest& request, const std::optional<RegionSlice>& search,
                                             ReadingFork fork, const std::vector<StoredDocument>& documents) {
-  QuestionResult result{.mode = AnswerMode::kReread, .effort = request.effort};
+  QuestionResult result{.mode = request.mode, .effort = EffortFor(request, fork.memory)};
   AttendedText attended = std::move(fork.attended);
   attended.Add(fork.tail.spans);
-  result.coverage = MakeCoverage(fork, fork.tail, attended.Ranges(), documents, AnswerMode::kReread);
+  result.coverage = MakeCoverage(fork, fork.tail, attended.Ranges(), documents, request.mode);
   PendingText pending{.tokens = std::move(fork.tail.tokens), .spans = std::move(fork.tail.spans)};
   if (search) {
     TOME_RETURN_IF_ERROR(CheckUnchanged(*search, result.coverage.searchable_bytes));
     absl::StatusOr<Task> task = Task::Search(std::move(fork.memory), std::move(pending), request.question,
-                                             {.effort = request.effort, .max_regions = kMaxFoundRegions});
+                                             {.effort = result.effort, .max_regions = kMaxFoundRegions});
     if (!task.ok()) return WithQuestionDetails(task.status());
     return QuestionWork{.task = *std::move(task), .result = std::move(result)};
   }
-  TOME_ASSIGN_OR_RETURN(tome::Question question, EngineQuestion(request, fork.memory));
-  result.budget_tokens = question.budget_tokens;
-  absl::StatusOr<Task> task =
-      Task::Answer(std::move(fork.memory), std::move(pending), std::move(question), request.generation);
-  if (!task.ok()) return WithQuestionDetails(task.status());
-  return QuestionWork{.task = *std::move(task), .result = std::move(result)};
+  TOME_ASSIGN_OR_RETURN(Task task, Answer(request, std::move(fork.memory), std::move(pending), &result));
+  return QuestionWork{.task = std::move(task), .result = std::move(result)};
 }
 
 RoutedRegion ToRoutedRegion(const FoundRegion& found, const Evidence& evidence,
@@ -184,20 +190,25 @@ void AddEvidence(const Evidence& evidence, const QuestionRequest& request, const
     }
     return;
   }
-  result->attended_tokens = static_cast<std::uint64_t>(evidence.text_tokens);
+  result->reread_tokens = static_cast<std::uint64_t>(evidence.text_tokens);
+  result->stored_tokens = static_cast<std::uint64_t>(evidence.stored_tokens);
+  result->attended_tokens = result->reread_tokens + result->stored_tokens;
   for (const Passage& passage : evidence.passages) {
-    result->passages.push_back(
-        {.range = RangeOf(passage.span, documents), .tokens = passage.tokens, .score = passage.score});
-    result->coverage.reread_bytes += passage.span.num_bytes;
+    result->passages.push_back({.range = RangeOf(passage.span, documents),
+                                .tokens = passage.tokens,
+                                .score = passage.score,
+                                .stored = passage.stored});
+    Coverage& coverage = result->coverage;
+    (passage.stored ? coverage.stored_bytes : coverage.reread_bytes) += passage.span.num_bytes;
   }
-  const auto was_reread = [&](const FoundRegion& found) {
+  const auto was_attended = [&](const FoundRegion& found) {
     return std::any_of(evidence.passages.begin(), evidence.passages.end(), [&](const Passage& passage) {
       return passage.first_region <= found.region && found.region < passage.end_region;
     });
   };
   for (const FoundRegion& found : evidence.found) {
     if (result->citations.size() == static_cast<std::size_t>(request.citations.max_citations)) break;
-    if (was_reread(found)) result->citations.push_back(ToRoutedRegion(found, evidence, documents));
+    if (was_attended(found)) result->citations.push_back(ToRoutedRegion(found, evidence, documents));
   }
 }
 

@@ -33,7 +33,7 @@ struct QuestionWork {
 
 // A task that answers `request`, or finds its regions if `search` is given, over a fork of a session that stores
 // `documents`. INVALID_ARGUMENT/QUESTION_TOO_LONG, INVALID_ARGUMENT/ANSWER_BUDGET,
-// FAILED_PRECONDITION/NO_CHAT_TEMPLATE, ABORTED/SEARCH_CHANGED.
+// ABORTED/SEARCH_CHANGED, and the errors of ChooseForm.
 absl::StatusOr<QuestionWork> MakeQuestionWork(const QuestionRequest& request, const std::optional<RegionSlice>& search,
                                               ReadingFork fork, const std::vector<StoredDocument>& documents);
 

@@ -14,44 +14,57 @@ bool Residency::Reserve(const std::shared_ptr<Resident>& resident, std::size_t b
   }
   if (!MakeRoom(bytes)) {
     waiting_[resident.get()] = resident;
+    Report();
     return false;
   }
   waiting_.erase(resident.get());
   reserved_bytes_ += bytes;
-  entries_[resident.get()] = {.resident = resident, .reserved_bytes = bytes, .held_bytes = 0, .last_use = ++uses_};
+  entries_[resident.get()] = {.resident = resident, .reserved_bytes = bytes, .held = {}, .last_use = ++uses_};
   Report();
   return true;
 }
 
 bool Residency::MakeRoom(std::size_t bytes) {
-  // A resident that was dropped without a Release is one whose owner is gone.
+  EraseExpired();
+  if (reserved_bytes_ + bytes <= max_bytes_) return true;
+  std::size_t evictable_bytes = 0;
+  for (const auto& [key, entry] : entries_) {
+    const std::shared_ptr<Resident> resident = entry.resident.lock();
+    if (resident && resident->CanEvict()) evictable_bytes += entry.reserved_bytes;
+  }
+  if (reserved_bytes_ - evictable_bytes + bytes > max_bytes_) return false;
+  EvictIdle(bytes);
+  return reserved_bytes_ + bytes <= max_bytes_;
+}
+
+void Residency::EvictIdle(std::size_t bytes, const Resident* except) {
+  std::vector<std::pair<std::uint64_t, std::shared_ptr<Resident>>> idle;
+  for (const auto& [key, entry] : entries_) {
+    std::shared_ptr<Resident> resident = key == except ? nullptr : entry.resident.lock();
+    if (resident && resident->CanEvict()) idle.emplace_back(entry.last_use, std::move(resident));
+  }
+  std::sort(idle.begin(), idle.end());
+  for (const auto& [last_use, resident] : idle) {
+    if (reserved_bytes_ + bytes <= max_bytes_) return;
+    if (resident->TryEvict()) Erase(entries_.find(resident.get()));
+  }
+}
+
+// A resident that was dropped without a Release is one whose owner is gone.
+void Residency::EraseExpired() {
   for (auto entry = entries_.begin(); entry != entries_.end();) {
     const auto next = std::next(entry);
     if (entry->second.resident.expired()) Erase(entry);
     entry = next;
   }
-  if (reserved_bytes_ + bytes <= max_bytes_) return true;
-
-  std::vector<std::pair<std::uint64_t, std::shared_ptr<Resident>>> idle;
-  std::size_t evictable_bytes = 0;
-  for (const auto& [key, entry] : entries_) {
-    std::shared_ptr<Resident> resident = entry.resident.lock();
-    if (!resident || !resident->CanEvict()) continue;
-    evictable_bytes += entry.reserved_bytes;
-    idle.emplace_back(entry.last_use, std::move(resident));
-  }
-  if (reserved_bytes_ - evictable_bytes + bytes > max_bytes_) return false;
-  std::sort(idle.begin(), idle.end());
-  for (const auto& [last_use, resident] : idle) {
-    if (reserved_bytes_ + bytes <= max_bytes_) break;
-    if (resident->TryEvict()) Erase(entries_.find(resident.get()));
-  }
-  return reserved_bytes_ + bytes <= max_bytes_;
 }
 
 void Residency::Erase(std::map<const Resident*, Entry>::iterator entry) {
+  const HeldBytes& held = entry->second.held;
   reserved_bytes_ -= entry->second.reserved_bytes;
-  held_bytes_ -= entry->second.held_bytes;
+  held_.state -= held.state;
+  held_.archive -= held.archive;
+  held_.spilled -= held.spilled;
   entries_.erase(entry);
 }
 
@@ -82,18 +95,27 @@ void Residency::Touch(const Resident& resident) {
   if (const auto entry = entries_.find(&resident); entry != entries_.end()) entry->second.last_use = ++uses_;
 }
 
-void Residency::SetHeldBytes(const Resident& resident, std::size_t bytes) {
+void Residency::SetHeldBytes(const Resident& resident, const HeldBytes& held) {
   std::lock_guard lock(mutex_);
-  const auto entry = entries_.find(&resident);
-  if (entry == entries_.end()) return;
-  held_bytes_ += bytes - entry->second.held_bytes;
-  entry->second.held_bytes = bytes;
+  const auto found = entries_.find(&resident);
+  if (found == entries_.end()) return;
+  Entry& entry = found->second;
+  held_.state += held.state - entry.held.state;
+  held_.archive += held.archive - entry.held.archive;
+  held_.spilled += held.spilled - entry.held.spilled;
+  entry.held = held;
+  if (const std::size_t bytes = held.state + held.archive; bytes > entry.reserved_bytes) {
+    reserved_bytes_ += bytes - entry.reserved_bytes;
+    entry.reserved_bytes = bytes;
+    EvictIdle(0, &resident);
+  }
   Report();
 }
 
 void Residency::Report() {
   observer_.OnResidentSessions(static_cast<std::int64_t>(entries_.size()));
-  observer_.OnStateBytes(reserved_bytes_, held_bytes_);
+  observer_.OnStateBytes(reserved_bytes_, held_.state + held_.archive);
+  observer_.OnArchiveBytes(held_.archive, held_.spilled);
 }
 
 }  // namespace tome::server

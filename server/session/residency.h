@@ -1,5 +1,5 @@
-// Which sessions hold their attention state in memory. What a state can need at most is reserved before it is built;
-// idle states are evicted, least recently used first, to make room.
+// Which sessions hold their state, with the part of their archive that is in memory. What these can need at most is
+// reserved before they are built; idle ones are evicted, least recently used first, to make room.
 #ifndef TOME_SERVER_SESSION_RESIDENCY_H_
 #define TOME_SERVER_SESSION_RESIDENCY_H_
 
@@ -24,6 +24,13 @@ class Resident {
   virtual void OnRoom() = 0;
 };
 
+// What a state really holds.
+struct HeldBytes {
+  std::size_t state = 0;
+  std::size_t archive = 0;  // in memory
+  std::size_t spilled = 0;  // of the archive, in files; no memory
+};
+
 // Thread-safe.
 class Residency {
  public:
@@ -40,18 +47,22 @@ class Residency {
 
   // The state was used just now.
   void Touch(const Resident& resident);
-  // What the state really holds, for the gauges.
-  void SetHeldBytes(const Resident& resident, std::size_t bytes);
+  // Tells what the state holds. Where that is more than what was reserved for it, because the disk does not take its
+  // archive, it counts as reserved from now on, idle states are evicted for it, and no other gets room until there is.
+  void SetHeldBytes(const Resident& resident, const HeldBytes& held);
 
  private:
   struct Entry {
     std::weak_ptr<Resident> resident;
     std::size_t reserved_bytes = 0;
-    std::size_t held_bytes = 0;
+    HeldBytes held;
     std::uint64_t last_use = 0;
   };
 
   bool MakeRoom(std::size_t bytes);
+  // Evicts until there is room for so many bytes more, or nothing is left that could be evicted.
+  void EvictIdle(std::size_t bytes, const Resident* except = nullptr);
+  void EraseExpired();
   void Erase(std::map<const Resident*, Entry>::iterator entry);
   void Report();
 
@@ -61,7 +72,7 @@ class Residency {
   std::map<const Resident*, Entry> entries_;
   std::map<const Resident*, std::weak_ptr<Resident>> waiting_;
   std::size_t reserved_bytes_ = 0;
-  std::size_t held_bytes_ = 0;
+  HeldBytes held_;  // of all
   std::uint64_t uses_ = 0;
 };
 

@@ -82,6 +82,7 @@ SessionInfo Session::Info() const {
                    .state_bytes = reading.state_bytes,
                    .max_state_bytes = problem_.ok() ? reader_.max_state_bytes() : 0,
                    .archive_bytes = reading.archive_bytes,
+                   .archive_resident_bytes = reading.archive_resident_bytes,
                    .problem = std::string(reading.failure.message()),
                    .model_digest = stored_.model_digest,
                    .tokenizer_digest = stored_.tokenizer_digest};

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <utility>
 
+#include "engine/base/spill_folder.h"
 #include "server/scheduling/clock.h"
 #include "server/scheduling/compute_loop.h"
 #include "server/scheduling/thread_pool.h"
@@ -68,6 +69,14 @@ struct SessionContext {
                      {.reason = "DRAINING", .retry_delay = options.retry_delay});
   }
 
+  // Tells the observer of parts of archives that could not be written since it was last told. Called by one thread.
+  void ReportSpillFailures() {
+    if (model->spill_folder() == nullptr) return;
+    const SpillFolder::Failures failures = model->spill_folder()->failures();
+    const std::int64_t more = failures.count - std::exchange(spill_failures_told, failures.count);
+    if (more > 0) observer.OnArchiveSpillsFailed(more, failures.last);
+  }
+
   const SessionManagerOptions options;
   const std::shared_ptr<const Model> model;
   const std::unique_ptr<DataFolder> folder;
@@ -77,8 +86,9 @@ struct SessionContext {
   QuestionGate gate;
   Activity activity;
   std::atomic<bool> draining = false;
-  ThreadPool callbacks;  // calls of clients' callbacks
-  ThreadPool io;         // disk and tokenization
+  std::int64_t spill_failures_told = 0;  // ReportSpillFailures' own
+  ThreadPool callbacks;                  // calls of clients' callbacks
+  ThreadPool io;                         // disk and tokenization
   ComputeLoop compute;
 };
 

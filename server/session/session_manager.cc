@@ -18,6 +18,7 @@
 #include "server/session/search.h"
 #include "server/session/session.h"
 #include "server/session/session_context.h"
+#include "server/session/session_options.h"
 
 namespace tome::server {
 namespace {
@@ -56,8 +57,7 @@ absl::Status ValidateOptions(const SessionManagerOptions& options, const Model& 
   }
   TOME_RETURN_IF_ERROR(Annotate(ValidateMemoryOptions(options.default_memory_options, model.info().config),
                                 "the default memory options"));
-  const std::size_t needed =
-      Memory::MaxStateBytes(model.info().config, options.default_memory_options, model.info().precision);
+  const std::size_t needed = MaxResidentBytes(model, options.default_memory_options);
   if (needed > options.max_state_bytes) {
     return InvalidArgument("max_state_bytes is {}, but one session with the default options can need {}",
                            options.max_state_bytes, needed);
@@ -184,26 +184,10 @@ absl::StatusOr<std::shared_ptr<Session>> SessionManagerImpl::Find(const SessionI
 // --- Sessions ---
 
 absl::StatusOr<StoredSession> SessionManagerImpl::NewSession(const CreateRequest& request) const {
-  const SessionManagerOptions& limits = context_->options;
   const ModelInfo& model = context_->model->info();
-  MemoryOptions options = request.options;
-  if (options.sink_tokens == 0) options.sink_tokens = limits.default_memory_options.sink_tokens;
-  if (options.window_tokens == 0) options.window_tokens = limits.default_memory_options.window_tokens;
-  if (options.segment_tokens == 0) options.segment_tokens = limits.default_memory_options.segment_tokens;
-  if (options.region_tokens == 0) options.region_tokens = limits.default_memory_options.region_tokens;
-  const ErrorDetails details = {.reason = "MEMORY_OPTIONS", .metadata = {{"field", "session.options"}}};
-  absl::StatusOr<RegionMemoryOptions> regions =
-      ParseRegionMemoryOptions(request.region_memory, limits.default_memory_options.regions);
-  if (!regions.ok()) return WithDetails(regions.status(), details);
-  options.regions = *regions;
-  TOME_RETURN_IF_ERROR(WithDetails(ValidateMemoryOptions(options, model.config), details));
-  const std::size_t needed = Memory::MaxStateBytes(model.config, options, model.precision);
-  if (needed > limits.max_state_bytes) {
-    return MakeError(absl::StatusCode::kInvalidArgument,
-                     fmt::format("the session's attention state could take {} bytes, the server allows {} for all",
-                                 needed, limits.max_state_bytes),
-                     details);
-  }
+  TOME_ASSIGN_OR_RETURN(const MemoryOptions options, ResolveMemoryOptions(request.options, request.region_memory,
+                                                                          context_->options, *context_->model,
+                                                                          /*field=*/"session.options"));
   const absl::Time now = absl::FromUnixMicros(absl::ToUnixMicros(context_->clock.Now()));
   return StoredSession{.id = request.session_id.empty() ? RandomSessionId() : request.session_id,
                        .request_id = request.request_id,
@@ -408,6 +392,9 @@ absl::StatusOr<std::unique_ptr<SessionManager>> SessionManager::Open(SessionMana
                                                                      Observer& observer, const Clock& clock) {
   TOME_RETURN_IF_ERROR(ValidateOptions(options, *model));
   TOME_ASSIGN_OR_RETURN(std::unique_ptr<DataFolder> folder, DataFolder::Open(options.data_folder));
+  if (model->spill_folder() != nullptr) {
+    TOME_RETURN_IF_ERROR(Annotate(model->spill_folder()->Prepare(), "the archive folder"));
+  }
   auto context =
       std::make_shared<SessionContext>(std::move(options), std::move(model), std::move(folder), observer, clock);
   auto manager = std::make_unique<SessionManagerImpl>(std::move(context));

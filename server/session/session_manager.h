@@ -39,8 +39,9 @@ struct SessionManagerOptions {
 
   std::int64_t max_sessions = 10'000;
   std::int64_t max_documents = 10'000;  // of one session
-  // Attention state of all resident sessions. The most that a session can need is reserved before it is read; idle
-  // sessions are evicted, least recently used first, to make room.
+  // Memory for attention states, and for archives as far as the model does not keep them in files, of all resident
+  // sessions. The most that a session can need is reserved before it is read; idle sessions are evicted, least recently
+  // used first, to make room.
   std::size_t max_state_bytes = std::size_t{4} << 30;
   // Bytes received for a session and not yet durable. A message is taken whole when there is any room.
   std::size_t max_append_queue_bytes = std::size_t{4} << 20;
@@ -125,7 +126,8 @@ class SessionManager {
  public:
   // Locks the data folder and lists its sessions; waits for the disk. `observer` and `clock` outlive the manager.
   // FAILED_PRECONDITION when another process has the folder; PERMISSION_DENIED or another error, with nothing changed,
-  // when it cannot be written. A session whose files are damaged is listed in phase kFailed.
+  // when it or the model's archive folder cannot be written. A session whose files are damaged is listed in phase
+  // kFailed.
   static absl::StatusOr<std::unique_ptr<SessionManager>> Open(SessionManagerOptions options,
                                                               std::shared_ptr<const Model> model, Observer& observer,
                                                               const Clock& clock = Clock::Real());

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/base/status.h"
+#include "server/session/session_options.h"
 
 namespace tome::server {
 namespace {
@@ -25,6 +26,7 @@ SessionReader::SessionReader(std::shared_ptr<SessionContext> context, SessionId 
       strand_(strand),
       max_state_bytes_(
           Memory::MaxStateBytes(context_->model->info().config, options_, context_->model->info().precision)),
+      reserved_bytes_(MaxResidentBytes(*context_->model, options_)),
       caught_up_(restore_target_bytes == 0),
       restore_target_bytes_(restore_target_bytes),
       attended_(options_) {}
@@ -53,7 +55,7 @@ absl::Status SessionReader::ReadOn() {
       Fail(status);
       return status;
     }
-    if (!context_->residency.Reserve(Self(), max_state_bytes_)) return NoRoom();
+    if (!context_->residency.Reserve(Self(), reserved_bytes_)) return NoRoom();
   }
   const auto read = [&]() -> absl::Status {
     if (!by_this_model) TOME_RETURN_IF_ERROR(CheckModel());
@@ -66,10 +68,11 @@ absl::Status SessionReader::ReadOn() {
 }
 
 absl::Status SessionReader::CheckRoom() const {
-  if (max_state_bytes_ <= context_->options.max_state_bytes) return absl::OkStatus();
+  if (reserved_bytes_ <= context_->options.max_state_bytes) return absl::OkStatus();
   return MakeError(absl::StatusCode::kFailedPrecondition,
-                   fmt::format("session {}: its attention state can take {} bytes, but the server allows {} for all",
-                               id_, max_state_bytes_, context_->options.max_state_bytes),
+                   fmt::format("session {}: its attention state and archive can take {} bytes of memory, but the "
+                               "server allows {} for all",
+                               id_, reserved_bytes_, context_->options.max_state_bytes),
                    {.reason = "MEMORY_OPTIONS", .metadata = {{"session", id_}}});
 }
 
@@ -82,9 +85,9 @@ absl::Status SessionReader::NoRoom() {
   if (changed) host_.OnReadingChanged();
   return MakeError(
       absl::StatusCode::kResourceExhausted,
-      fmt::format("session {}: no room for its attention state of up to {} bytes until another session "
+      fmt::format("session {}: no room for its attention state and archive of up to {} bytes until another session "
                   "becomes idle",
-                  id_, max_state_bytes_),
+                  id_, reserved_bytes_),
       {.reason = "STATE_MEMORY", .metadata = {{"session", id_}}, .retry_delay = context_->options.retry_delay});
 }
 
@@ -233,7 +236,7 @@ Task* SessionReader::NextTask() {
 
 void SessionReader::OnStep(StepResult result, absl::Duration step_time) {
   bool restoring, wants_more, restored = false, idle = false;
-  std::size_t state_bytes = 0;
+  HeldBytes held;
   {
     std::lock_guard lock(mutex_);
     in_flight_ = false;
@@ -241,7 +244,9 @@ void SessionReader::OnStep(StepResult result, absl::Duration step_time) {
     restoring = restore_target_bytes_ > 0;
     if (result.status.ok() && failure_.ok()) {
       memory_ = std::move(writing_);
-      state_bytes = memory_->state_bytes();
+      held = {.state = memory_->state_bytes(),
+              .archive = memory_->archive_resident_bytes(),
+              .spilled = memory_->archive_spilled_bytes()};
       Count(reading_, step_time);
       idle = IdleLocked();
       restored = EndRestoringLocked();
@@ -256,7 +261,8 @@ void SessionReader::OnStep(StepResult result, absl::Duration step_time) {
     return;
   }
   context_->observer.OnSegmentRead(result.tokens_read, step_time, restoring);
-  context_->residency.SetHeldBytes(*this, state_bytes);
+  context_->residency.SetHeldBytes(*this, held);
+  context_->ReportSpillFailures();
   if (restored) context_->observer.OnSessionEvent(id_, "restored", "");
   if (wants_more) {
     strand_.Post([self = Self()] { self->ReadOn().IgnoreError(); });  // status() tells
@@ -311,6 +317,7 @@ ReadingStatus SessionReader::status() const {
           .resident = memory_.has_value(),
           .state_bytes = memory_ ? memory_->state_bytes() : 0,
           .archive_bytes = memory_ ? memory_->archive_bytes() : 0,
+          .archive_resident_bytes = memory_ ? memory_->archive_resident_bytes() : 0,
           .by_this_model = by_this_model_,
           .failure = failure_};
 }

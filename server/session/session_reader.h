@@ -38,6 +38,7 @@ struct ReadingStatus {
   bool resident = false;
   std::size_t state_bytes = 0;
   std::size_t archive_bytes = 0;
+  std::size_t archive_resident_bytes = 0;
   bool by_this_model = false;  // the state was, or is being, made by the server's model
   absl::Status failure;        // why reading stopped for good
 };
@@ -137,6 +138,7 @@ class SessionReader final : public ComputeWork, public Resident {
   ReadingHost& host_;
   SerialQueue& strand_;
   const std::size_t max_state_bytes_;
+  const std::size_t reserved_bytes_;  // while it is resident
 
   // The strand's own.
   std::unique_ptr<TextPipeline> pipeline_;

@@ -57,8 +57,9 @@ struct SessionInfo {
   std::uint64_t ingested_tokens = 0;
   std::size_t state_bytes = 0;  // held now; 0 when evicted
   std::size_t max_state_bytes = 0;
-  std::size_t archive_bytes = 0;  // held now, beside the state
-  std::string problem;            // kFailed: why
+  std::size_t archive_bytes = 0;           // held now, beside the state
+  std::size_t archive_resident_bytes = 0;  // of it in memory, with what finds its parts; the rest is in files
+  std::string problem;                     // kFailed: why
   std::string model_digest;
   std::string tokenizer_digest;
 };
@@ -121,10 +122,12 @@ struct WriteResult {
 // --- Questions ---
 
 enum class PromptForm {
-  kDefault,         // kChat if the model has a chat template, else kRaw
+  kDefault,         // kProfile if the model's profile has a form, else kChat if it has a chat template, else kRaw
   kChat,            // NO_CHAT_TEMPLATE if the model has none
-  kRaw,             // instruction and question after an empty line
+  kRaw,             // text, turns and question with empty lines between
   kQuestionAnswer,  // "Question: ...\nAnswer:", ending at a line end
+  kCustom,          // QuestionRequest.custom_form
+  kProfile,         // NO_PROFILE_FORM if the model's profile has none
 };
 
 struct Turn {
@@ -141,13 +144,16 @@ struct QuestionRequest {
   SessionId session_id;
   std::string question;
   PromptForm prompt_form = PromptForm::kDefault;
+  tome::PromptForm custom_form;  // kCustom only
   std::string instruction;
   std::vector<Turn> turns;  // oldest first
   GenerationOptions generation;
   AnswerMode mode = AnswerMode::kReread;
-  // kReread only, like all up to the citations.
-  Effort effort = Effort::kBalanced;
-  int budget_tokens = 0;  // of text that is read again; 0: 512, or half of the model's context if that is less
+  // Without effect with kWindow, like all up to the citations. Absent: what the model's profile says, else kBalanced.
+  std::optional<Effort> effort;
+  // Of the regions that the answer is generated over; 0: what the model's profile says, else 512, or half of the
+  // model's context if that is less.
+  int budget_tokens = 0;
   CitationOptions citations;
   // Wait until this many bytes of the session are read. A last part that is too short for a segment counts as read
   // once everything before it is, because the question reads it. More bytes than are stored: wait for them to come.
@@ -161,7 +167,7 @@ enum class QuestionPhase {
   kReadingQuestion,  // pending bytes, and with kWindow the question
   kRouting,          // the question is read for what it asks of the text, all regions are ranked
   kReranking,        // the best regions are ranked by the model
-  kReadingText,      // the text that was found, with the question
+  kReadingText,      // the question with the text that was found, as far as that is read again
 };
 
 struct QuestionProgress {
@@ -193,11 +199,12 @@ struct Coverage {
   std::vector<ByteRange> exact;     // in sink and window, in reading order, pending bytes included
   // kWindow: read, but neither in sink nor window.
   std::uint64_t forgotten_bytes = 0;
-  // kReread: all that was read, pending bytes included; of that, neither in sink nor window; of that which was read
-  // again.
+  // But kWindow: all that was read, pending bytes included; of that, neither in sink nor window; in the passages that
+  // were read again, and in those whose stored keys and values were attended to.
   std::uint64_t searchable_bytes = 0;
   std::uint64_t archive_only_bytes = 0;
   std::uint64_t reread_bytes = 0;
+  std::uint64_t stored_bytes = 0;
   std::uint64_t unread_bytes = 0;  // stored, neither read nor pending
 };
 
@@ -213,11 +220,12 @@ struct QuestionTimings {
   absl::Duration time_to_first_token;
 };
 
-// A run of neighbouring regions that was read again.
-struct RereadPassage {
+// A run of neighbouring regions that an answer was generated over.
+struct AnswerPassage {
   ByteRange range;
   int tokens = 0;
   double score = 0;
+  bool stored = false;  // its stored keys and values were attended to; else its text was read again
 };
 
 // A region that a question was routed to.
@@ -236,16 +244,20 @@ struct QuestionResult {
   FinishReason finish_reason = FinishReason::kNone;
   std::uint64_t prompt_tokens = 0;  // of instruction, turns and question; without pending bytes
   std::uint64_t generated_tokens = 0;
-  std::uint64_t attended_tokens = 0;  // of the session: kept and pending, or of the passages
+  std::uint64_t attended_tokens =
+      0;                            // of the session: kept and pending; of the passages; with kAttend also of the sink
+  std::uint64_t stored_tokens = 0;  // of these, attended to by their stored keys and values
+  std::uint64_t reread_tokens = 0;  // of these, read again from their text
   QuestionTimings timings;
   Coverage coverage;
   AnswerMode mode = AnswerMode::kReread;
-  // kReread only.
+  PromptForm prompt_form = PromptForm::kRaw;  // that was used, never kDefault
+  // But kWindow.
   Effort effort = Effort::kBalanced;
   int budget_tokens = 0;
   std::uint64_t regions_scanned = 0;
   std::uint64_t regions_found = 0;      // of which the citations are some
-  std::vector<RereadPassage> passages;  // in the order of the prompt
+  std::vector<AnswerPassage> passages;  // in the order in which the model had them
   std::vector<RoutedRegion> citations;  // best first
 };
 
@@ -254,7 +266,7 @@ struct QuestionResult {
 struct SearchRequest {
   SessionId session_id;
   std::string query;
-  Effort effort = Effort::kBalanced;
+  std::optional<Effort> effort;  // as of a question
   int page_size = 10;
   std::string page_token;  // empty: the first page
   bool include_text = false;

@@ -68,9 +68,16 @@ Metrics::Metrics(const Build& build)
       resident_sessions_(
           Family(BuildGauge(), *registry_, "tome_sessions_resident", "Sessions whose state is in memory.").Add({})),
       state_bytes_(Family(BuildGauge(), *registry_, "tome_state_bytes",
-                          "Attention state of resident sessions, reserved and held.")),
+                          "Memory for states and archives of resident sessions, reserved and held.")),
       state_reserved_(state_bytes_.Add({{"kind", "reserved"}})),
       state_held_(state_bytes_.Add({{"kind", "held"}})),
+      archive_bytes_(Family(BuildGauge(), *registry_, "tome_archive_bytes",
+                            "Archives of resident sessions, in memory and in files.")),
+      archive_resident_(archive_bytes_.Add({{"kind", "resident"}})),
+      archive_spilled_(archive_bytes_.Add({{"kind", "spilled"}})),
+      archive_spill_failures_(Family(BuildCounter(), *registry_, "tome_archive_spill_failures_total",
+                                     "Parts of archives that could not be written to a file and stay in memory.")
+                                  .Add({})),
       queue_depth_(Family(BuildGauge(), *registry_, "tome_queue_depth", "Questions that wait, and that run.")),
       waiting_questions_(queue_depth_.Add({{"kind", "waiting"}})),
       running_questions_(queue_depth_.Add({{"kind", "running"}})) {
@@ -124,6 +131,15 @@ void Metrics::OnResidentSessions(std::int64_t sessions) { resident_sessions_.Set
 void Metrics::OnStateBytes(std::size_t reserved, std::size_t held) {
   state_reserved_.Set(static_cast<double>(reserved));
   state_held_.Set(static_cast<double>(held));
+}
+
+void Metrics::OnArchiveBytes(std::size_t resident, std::size_t spilled) {
+  archive_resident_.Set(static_cast<double>(resident));
+  archive_spilled_.Set(static_cast<double>(spilled));
+}
+
+void Metrics::OnArchiveSpillsFailed(std::int64_t times, const absl::Status& /*last*/) {
+  archive_spill_failures_.Increment(static_cast<double>(times));
 }
 
 void Metrics::OnWaitingQuestions(std::int64_t questions) { waiting_questions_.Set(static_cast<double>(questions)); }

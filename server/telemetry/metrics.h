@@ -13,7 +13,9 @@
 //   tome_bytes_appended_total                 counter    bytes of documents made durable
 //   tome_commit_seconds                       histogram  one commit to disk
 //   tome_sessions, tome_sessions_resident     gauge      all; those whose state is in memory
-//   tome_state_bytes{kind}                    gauge      attention state, kind "reserved" or "held"
+//   tome_state_bytes{kind}                    gauge      memory for states and archives, kind "reserved" or "held"
+//   tome_archive_bytes{kind}                  gauge      archives, kind "resident" (in memory) or "spilled" (in files)
+//   tome_archive_spill_failures_total         counter    parts of archives that could not be written to a file
 //   tome_queue_depth{kind}                    gauge      questions, kind "waiting" or "running"
 //   tome_build_info{version,revision}         gauge      1
 #ifndef TOME_SERVER_TELEMETRY_METRICS_H_
@@ -56,6 +58,8 @@ class Metrics : public Observer, public CallObserver {
   void OnSessions(std::int64_t sessions) override;
   void OnResidentSessions(std::int64_t sessions) override;
   void OnStateBytes(std::size_t reserved, std::size_t held) override;
+  void OnArchiveBytes(std::size_t resident, std::size_t spilled) override;
+  void OnArchiveSpillsFailed(std::int64_t times, const absl::Status& last) override;
   void OnWaitingQuestions(std::int64_t questions) override;
   void OnRunningQuestions(std::int64_t questions) override;
 
@@ -82,6 +86,10 @@ class Metrics : public Observer, public CallObserver {
   prometheus::Family<prometheus::Gauge>& state_bytes_;
   prometheus::Gauge& state_reserved_;
   prometheus::Gauge& state_held_;
+  prometheus::Family<prometheus::Gauge>& archive_bytes_;
+  prometheus::Gauge& archive_resident_;
+  prometheus::Gauge& archive_spilled_;
+  prometheus::Counter& archive_spill_failures_;
   prometheus::Family<prometheus::Gauge>& queue_depth_;
   prometheus::Gauge& waiting_questions_;
   prometheus::Gauge& running_questions_;

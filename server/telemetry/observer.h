@@ -49,10 +49,15 @@ class Observer {
   // Gauges: the new value.
   virtual void OnSessions(std::int64_t /*sessions*/) {}
   virtual void OnResidentSessions(std::int64_t /*sessions*/) {}
-  // Attention state reserved for resident sessions, and held by them.
+  // Memory reserved for the states and archives of resident sessions, and held by them.
   virtual void OnStateBytes(std::size_t /*reserved*/, std::size_t /*held*/) {}
+  // Archives of resident sessions: what is in memory, which is part of the above, and what is in files.
+  virtual void OnArchiveBytes(std::size_t /*resident*/, std::size_t /*spilled*/) {}
   virtual void OnWaitingQuestions(std::int64_t /*questions*/) {}
   virtual void OnRunningQuestions(std::int64_t /*questions*/) {}
+
+  // Parts of archives could not be written to their folder, so many more times, and stay in memory.
+  virtual void OnArchiveSpillsFailed(std::int64_t /*times*/, const absl::Status& /*last*/) {}
 
   // What happened to a session, for the log: "created", "deleted", "evicted", "restoring", "restored", "sealed",
   // "failed", "model_changed". `detail` is for people.

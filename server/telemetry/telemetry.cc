@@ -27,6 +27,14 @@ void Telemetry::OnCallFinished(const CallRecord& record) {
   LogEvent(IsServerFault(record.code) ? LogLevel::kError : LogLevel::kInfo, "call", fields);
 }
 
+void Telemetry::OnArchiveSpillsFailed(std::int64_t times, const absl::Status& last) {
+  Metrics::OnArchiveSpillsFailed(times, last);
+  LogEvent(LogLevel::kWarning, "archive_spill_failed",
+           {{"times", times},
+            {"error", std::string(last.message())},
+            {"detail", "archives stay in memory, beyond what was reserved for them, until the folder can be written"}});
+}
+
 void Telemetry::OnSessionEvent(std::string_view session_id, std::string_view event, std::string_view detail) {
   std::vector<LogField> fields = {{"session", std::string(session_id)}, {"event", std::string(event)}};
   if (!detail.empty()) fields.push_back({"detail", std::string(detail)});

@@ -15,6 +15,7 @@ class Telemetry : public Metrics {
   using Metrics::Metrics;
 
   void OnCallFinished(const CallRecord& record) override;
+  void OnArchiveSpillsFailed(std::int64_t times, const absl::Status& last) override;
   void OnSessionEvent(std::string_view session_id, std::string_view event, std::string_view detail) override;
 };
 

@@ -1,7 +1,8 @@
 // tome-bench: how fast the engine reads and answers. Prints one JSON object.
 //
 // Sections: prefill (a dense prompt of N tokens), decode (tokens after a context of N), stream (a long document through
-// a memory, with the rate by position and the process's peak memory).
+// a memory, with the rate by position and the process's peak memory), routing (a question's search in a long archive,
+// in memory and in files).
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -17,6 +19,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "tests/benchmarks/routing_bench.h"
 
 namespace tome {
 namespace {
@@ -59,6 +62,7 @@ struct Settings {
   int decode_tokens = 64;
   std::int64_t stream_tokens = 32768;
   int window_tokens = 2048;
+  RoutingBenchOptions routing;
 };
 
 // Text tokens, repeated when the text is shorter.
@@ -188,12 +192,19 @@ int Main(int argc, char** argv) {
   app.add_option("--precision", settings.precision, "auto, fp32 or bf16")->capture_default_str();
   app.add_option("--threads", settings.threads, "Compute threads; 0 = all cores")->capture_default_str();
   app.add_option("--lengths", settings.lengths, "Prompt and context lengths")->delimiter(',');
-  app.add_option("--sections", settings.sections, "prefill, decode, stream")->delimiter(',');
+  app.add_option("--sections", settings.sections, "prefill, decode, stream, routing")->delimiter(',');
   app.add_option("--repeats", settings.repeats, "Runs of each measurement")->check(CLI::PositiveNumber);
   app.add_option("--decode-tokens", settings.decode_tokens, "Tokens generated in a run")->check(CLI::PositiveNumber);
   app.add_option("--stream-tokens", settings.stream_tokens, "Tokens of the document")->check(CLI::PositiveNumber);
   app.add_option("--window-tokens", settings.window_tokens, "Window of the session")->capture_default_str();
+  app.add_option("--archive-tokens", settings.routing.tokens, "Tokens of the archive that is searched")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--archive-folder", settings.routing.folder, "Folder of the archive's files");
+  app.add_option("--archive-resident-bytes", settings.routing.resident_bytes, "Archive beside its files")
+      ->transform(CLI::AsSizeValue(false));
   CLI11_PARSE(app, argc, argv);
+  settings.routing.repeats = settings.repeats;
+  if (settings.routing.folder.empty()) settings.routing.folder = std::filesystem::temp_directory_path();
 
   const std::shared_ptr<const Model> model =
       ValueOrDie(Model::Load({.path = settings.model_path,
@@ -205,6 +216,8 @@ int Main(int argc, char** argv) {
   for (const std::string& section : settings.sections) {
     if (section == "stream") {
       output["stream"] = BenchStream(model, text, settings);
+    } else if (section == "routing") {
+      output["routing"] = ValueOrDie(BenchRouting(*model, text, settings.routing));
     } else if (section == "prefill") {
       for (const int length : settings.lengths) {
         output["prefill"].push_back(BenchPrefill(model, text, length, settings.repeats));
@@ -212,7 +225,7 @@ int Main(int argc, char** argv) {
     } else if (section == "decode") {
       for (const int length : settings.lengths) output["decode"].push_back(BenchDecode(model, text, length, settings));
     } else {
-      Die(absl::InvalidArgumentError("--sections: expected prefill, decode or stream, found " + section));
+      Die(absl::InvalidArgumentError("--sections: expected prefill, decode, stream or routing, found " + section));
     }
   }
   std::cout << output.dump(2) << "\n";

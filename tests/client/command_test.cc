@@ -22,6 +22,7 @@ namespace {
 using client::AppendFault;
 using client::FakeServer;
 using client::MakeError;
+using ::testing::AllOf;
 using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -169,7 +170,16 @@ TEST_F(CommandTest, ExitsWith2WhenCalledWrongly) {
                                                        {"list", "--timeout", "-1"},
                                                        {"ask", "s", "why?", "--form", "verse"},
                                                        {"ask", "s", "why?", "--max-tokens", "many"},
-                                                       {"ask", "s", "why?", "--mode", "attend"},
+                                                       {"ask", "s", "why?", "--mode", "dream"},
+                                                       {"ask", "s", "why?", "--wait-for", "some"},
+                                                       {"ask", "s", "why?", "--wait-for", "-1"},
+                                                       {"ask", "s", "why?", "--wait-for", "9", "--wait-for-all"},
+                                                       {"ask", "s", "why?", "--turn", "who?"},
+                                                       {"ask", "s", "why?", "--history", "/no/such/file"},
+                                                       {"ask", "s", "why?", "--save-history", "/no/such/file"},
+                                                       {"ask", "s", "why?", "--form-file", "/no/such/file"},
+                                                       {"ask", "s", "why?", "--form-file", "f", "--form", "qa"},
+                                                       {"model", "--window", "9"},
                                                        {"ask", "s", "why?", "--effort", "heroic"},
                                                        {"ask", "s", "why?", "--budget", "-1"},
                                                        {"ask", "s", "why?", "--cite", "some"},
@@ -225,6 +235,7 @@ TEST_F(CommandTest, ListsShowsAndDeletesSessions) {
   EXPECT_EQ(show.exit_code, 0);
   EXPECT_THAT(show.out, HasSubstr("book"));
   EXPECT_THAT(show.out, HasSubstr("50%"));
+  EXPECT_THAT(show.out, HasSubstr("in memory"));
   EXPECT_EQ(Json::parse(Run({"--output", "json", "show", "one"}).out)["name"], "sessions/one");
 
   EXPECT_EQ(Run({"delete", "one"}).out, "deleted sessions/one\n");
@@ -386,7 +397,7 @@ TEST_F(CommandTest, StreamsAnAnswerAndSumsUp) {
            "be brief"});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_EQ(outcome.out, "In the beginning\n");
-  EXPECT_THAT(outcome.err, HasSubstr("7 prompt + 2 generated tokens"));
+  EXPECT_THAT(outcome.err, HasSubstr("7 prompt (qa form) + 2 generated tokens"));
   const v1::AskRequest request = server_.last_question();
   EXPECT_EQ(request.session(), "sessions/s");
   EXPECT_EQ(request.question(), "why?");
@@ -430,6 +441,104 @@ TEST_F(CommandTest, CitesWhatAnAnswerRestsOn) {
               HasSubstr("[1] book:0-60  score 0.500\n    In the beginning God\n    created the heaven"));
   EXPECT_EQ(Run({"ask", "s", "why?", "--mode", "window"}).out, "In the beginning\n");
   EXPECT_EQ(server_.last_question().mode(), v1::ANSWER_MODE_WINDOW);
+}
+
+TEST_F(CommandTest, TellsWhatWasAttendedToAndWhatWasReadAgain) {
+  server_.AddSession("s");
+  const Outcome outcome = Run({"ask", "s", "why?", "--mode", "attend", "--form", "profile", "--cite", "1"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(server_.last_question().mode(), v1::ANSWER_MODE_ATTEND);
+  EXPECT_EQ(server_.last_question().prompt_form(), v1::PROMPT_FORM_PROFILE);
+  EXPECT_THAT(outcome.out, HasSubstr("1  0.500  book:0-60"));
+  EXPECT_THAT(outcome.err, HasSubstr("7 prompt (profile's form) + 2 generated tokens"));
+  EXPECT_THAT(outcome.err, HasSubstr("attended to 69 stored tokens (bytes book:0-60), read 32 tokens again "
+                                     "(bytes book:200-260)"));
+}
+
+TEST_F(CommandTest, AsksWithAFormFromAFile) {
+  server_.AddSession("s");
+  const std::string file = File("form.json", R"({"prompt": "{text}\n\nQ: {question}\nA:", "turn": "t", "chat": true,
+                                                 "opening": " It is", "stop": ["\n", "Q:"]})");
+  const Outcome outcome = Run({"ask", "s", "why?", "--form-file", file});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  const v1::AskRequest request = server_.last_question();
+  EXPECT_EQ(request.prompt_form(), v1::PROMPT_FORM_CUSTOM);
+  EXPECT_EQ(request.custom_form().prompt(), "{text}\n\nQ: {question}\nA:");
+  EXPECT_EQ(request.custom_form().turn(), "t");
+  EXPECT_TRUE(request.custom_form().chat());
+  EXPECT_EQ(request.custom_form().opening(), " It is");
+  EXPECT_THAT(request.custom_form().stop(), ElementsAre("\n", "Q:"));
+  for (const auto& [text, message] : std::initializer_list<std::pair<const char*, const char*>>{
+           {"prompt", "not a JSON object"},
+           {"[]", "not a JSON object"},
+           {"{}", "prompt is missing"},
+           {R"({"prompt": 3})", "prompt has the wrong type"},
+           {R"({"prompt": "p", "stop": "x"})", "stop has the wrong type"},
+           {R"({"prompt": "p", "halt": []})", "unknown field halt"},
+           {"{\"prompt\": \"\xff\"}", "not UTF-8"}}) {
+    const Outcome refused = Run({"ask", "s", "why?", "--form-file", File("bad.json", text)});
+    EXPECT_EQ(refused.exit_code, 2) << text;
+    EXPECT_THAT(refused.err, AllOf(HasSubstr("bad.json"), HasSubstr(message)));
+  }
+}
+
+TEST_F(CommandTest, HoldsAConversation) {
+  server_.AddSession("s");
+  const std::string file = (folder_ / "talk.jsonl").string();
+  const std::vector<std::string> talk = {"--history", file, "--save-history", file};
+  const auto ask = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), talk.begin(), talk.end());
+    const Outcome outcome = Run(arguments);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return server_.last_question();
+  };
+  EXPECT_EQ(ask({"ask", "s", "who \"is\"\nhe?"}).turns_size(), 0);
+  const v1::AskRequest second = ask({"ask", "--turn", "and she?", "not known", "s", "why?", "--turn", "they?", "no"});
+  EXPECT_EQ(second.question(), "why?");
+  ASSERT_EQ(second.turns_size(), 3);
+  EXPECT_EQ(second.turns(0).question(), "who \"is\"\nhe?");
+  EXPECT_EQ(second.turns(0).answer(), "In the beginning");
+  EXPECT_EQ(second.turns(1).question(), "and she?");
+  EXPECT_EQ(second.turns(2).answer(), "no");
+  EXPECT_EQ(ask({"ask", "s", "when?", "--output", "json"}).turns_size(), 2) << "what --turn gave is not saved";
+  EXPECT_EQ(Run({"ask", "s", "how?", "--history", file}).exit_code, 0);
+  EXPECT_EQ(server_.last_question().turns_size(), 3);
+
+  // A question without an answer leaves the conversation as it was.
+  server_.AddCallFault(client::MakeError(grpc::StatusCode::INVALID_ARGUMENT, "too long", "QUESTION_TOO_LONG"));
+  EXPECT_EQ(Run({"ask", "s", "what?", "--save-history", file}).exit_code, 5);
+  EXPECT_EQ(ask({"ask", "s", "where?"}).turns_size(), 3);
+}
+
+TEST_F(CommandTest, GoesOnWithAHistoryThatWasWrittenByHand) {
+  server_.AddSession("s");
+  const std::string file = File("talk.jsonl",
+                                "{\"question\": \"a\", \"answer\": \"b\", \"note\": 1}\n\n"
+                                "{\"answer\": \"d\", \"question\": \"c\"}");
+  EXPECT_EQ(Run({"ask", "s", "e?", "--history", file, "--save-history", file}).exit_code, 0);
+  EXPECT_EQ(server_.last_question().turns_size(), 2);
+  EXPECT_EQ(Run({"ask", "s", "f?", "--history", file}).exit_code, 0);
+  ASSERT_EQ(server_.last_question().turns_size(), 3);
+  EXPECT_EQ(server_.last_question().turns(2).question(), "e?");
+  for (const char* bad : {"{\"question\": \"a\"}", "{\"question\": \"a\", \"answer\": 3}", "why?"}) {
+    const Outcome refused = Run({"ask", "s", "f?", "--history", File("bad.jsonl", std::string("\n") + bad)});
+    EXPECT_EQ(refused.exit_code, 2);
+    EXPECT_THAT(refused.err, HasSubstr("bad.jsonl, line 2"));
+  }
+}
+
+TEST_F(CommandTest, WaitsForWhatItIsToldToWaitFor) {
+  server_.AddDocument("s", {.name = "book", .bytes = "text"});
+  for (const auto& [arguments, bytes] : std::initializer_list<std::pair<std::vector<std::string>, std::uint64_t>>{
+           {{}, 0}, {{"--wait-for", "3"}, 3}, {{"--wait-for", "all"}, 4}, {{"--wait-for-all"}, 4}}) {
+    std::vector<std::string> ask = {"ask", "s", "why?"}, search = {"search", "s", "light"};
+    ask.insert(ask.end(), arguments.begin(), arguments.end());
+    search.insert(search.end(), arguments.begin(), arguments.end());
+    EXPECT_EQ(Run(ask).exit_code, 0);
+    EXPECT_EQ(server_.last_question().wait_for_ingested_bytes(), bytes);
+    EXPECT_EQ(Run(search).exit_code, 0);
+    EXPECT_EQ(server_.last_search().wait_for_ingested_bytes(), bytes);
+  }
 }
 
 TEST_F(CommandTest, SearchesWithoutAnAnswer) {
@@ -504,11 +613,29 @@ TEST_F(CommandTest, ShowsTheModelAndTokens) {
   EXPECT_EQ(model.exit_code, 0) << model.err;
   EXPECT_THAT(model.out, HasSubstr("134,515,008"));
   EXPECT_EQ(Json::parse(Run({"model", "--output", "json"}).out)["config"]["layers"], 30);
+  EXPECT_THAT(model.out, HasSubstr("the chat prompt form"));
   const Outcome tokens = Run({"tokenize", "ab"});
   EXPECT_EQ(tokens.out, "TOKEN  BYTES  PIECE\n   97      1  a\n   98      1  b\n");
   EXPECT_EQ(tokens.err, "2 tokens, 2 bytes\n");
   EXPECT_EQ(Json::parse(Run({"tokenize", "-", "--output", "json"}, "abc").out)["tokens"].size(), 3);
   EXPECT_EQ(Run({"tokenize", "\xff"}).exit_code, 2);
+}
+
+TEST_F(CommandTest, ShowsWhatASessionWouldCost) {
+  const Outcome outcome = Run({"model", "--session-cost", "--window", "1024", "--sink", "32", "--segment", "256",
+                               "--region", "128", "--region-memory", "ring=8"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("window 1024"));
+  EXPECT_THAT(outcome.out, ContainsRegex("TOKENS +STATE +ARCHIVE"));
+  const v1::MemoryOptions options = server_.last_model_request().session_options();
+  EXPECT_EQ(options.window_tokens(), 1024u);
+  EXPECT_EQ(options.sink_tokens(), 32u);
+  EXPECT_EQ(options.segment_tokens(), 256u);
+  EXPECT_EQ(options.region_tokens(), 128u);
+  EXPECT_EQ(options.region_memory(), "ring=8");
+  const Json json = Json::parse(Run({"model", "--session-cost", "--output", "json"}).out);
+  EXPECT_EQ(json["max_state_bytes"], 1000);
+  EXPECT_EQ(json["lengths"][0]["tokens"], 1'048'576);
 }
 
 }  // namespace

@@ -40,6 +40,19 @@ void SetRegions(int limit, bool include_text, google::protobuf::RepeatedPtrField
   }
 }
 
+// The first region was attended to as it is stored, after a sink of 9 tokens, and the third was read again.
+void SetAttended(v1::AskResult* result) {
+  result->mutable_usage()->set_stored_tokens(69);
+  result->mutable_usage()->set_reread_tokens(32);
+  for (const int begin : {0, 200}) {
+    v1::Passage& passage = *result->add_passages();
+    passage.mutable_range()->set_document("book");
+    passage.mutable_range()->set_begin(static_cast<std::uint64_t>(begin));
+    passage.mutable_range()->set_end(static_cast<std::uint64_t>(begin) + 60);
+    passage.set_stored(begin == 0);
+  }
+}
+
 }  // namespace
 
 grpc::Status MakeError(grpc::StatusCode code, const std::string& message, const std::string& reason,
@@ -157,6 +170,10 @@ int FakeServer::append_calls() {
 v1::AskRequest FakeServer::last_question() {
   std::lock_guard lock(mutex_);
   return last_question_;
+}
+v1::GetModelRequest FakeServer::last_model_request() {
+  std::lock_guard lock(mutex_);
+  return last_model_request_;
 }
 v1::SearchRequest FakeServer::last_search() {
   std::lock_guard lock(mutex_);
@@ -461,8 +478,10 @@ grpc::Status FakeServer::Ask(grpc::ServerContext* context, const v1::AskRequest*
   if (context->IsCancelled()) return grpc::Status::CANCELLED;
   if (!answer_end_.ok()) return answer_end_;
   result.set_finish_reason(v1::AskResult::FINISH_REASON_STOP_TOKEN);
-  result.set_mode(request->mode() == v1::ANSWER_MODE_WINDOW ? v1::ANSWER_MODE_WINDOW : v1::ANSWER_MODE_REREAD);
-  if (result.mode() == v1::ANSWER_MODE_REREAD) {
+  result.set_mode(request->mode() == v1::ANSWER_MODE_UNSPECIFIED ? v1::ANSWER_MODE_REREAD : request->mode());
+  result.set_prompt_form(request->prompt_form());
+  if (result.mode() == v1::ANSWER_MODE_ATTEND) SetAttended(&result);
+  if (result.mode() != v1::ANSWER_MODE_WINDOW) {
     SetRegions(static_cast<int>(request->citations().max_citations()), request->citations().include_text(),
                result.mutable_citations());
   }
@@ -486,12 +505,18 @@ grpc::Status FakeServer::Search(grpc::ServerContext*, const v1::SearchRequest* r
   return grpc::Status::OK;
 }
 
-grpc::Status FakeServer::GetModel(grpc::ServerContext*, const v1::GetModelRequest*, v1::Model* response) {
+grpc::Status FakeServer::GetModel(grpc::ServerContext*, const v1::GetModelRequest* request, v1::Model* response) {
   std::lock_guard lock(mutex_);
+  last_model_request_ = *request;
   if (const grpc::Status fault = NextCallFault(); !fault.ok()) return fault;
   response->set_name("fake");
   response->set_parameters(134'515'008);
   response->mutable_config()->set_layers(30);
+  response->set_chat_template("chatml");
+  v1::SessionCost& cost = *response->mutable_session_cost();
+  *cost.mutable_options() = request->session_options();
+  cost.set_max_state_bytes(1000);
+  cost.add_lengths()->set_tokens(1 << 20);
   return grpc::Status::OK;
 }
 

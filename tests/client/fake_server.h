@@ -78,6 +78,7 @@ class FakeServer : public v1::SessionService::Service, public v1::ModelService::
   int append_calls();
   v1::AskRequest last_question();
   v1::SearchRequest last_search();
+  v1::GetModelRequest last_model_request();
   v1::CreateSessionRequest last_create();
   std::vector<v1::InvalidUtf8Policy> policies();
   // Waits (at most a minute) until the condition, called under the server's lock, holds.
@@ -135,6 +136,7 @@ class FakeServer : public v1::SessionService::Service, public v1::ModelService::
   int append_calls_ = 0;
   v1::AskRequest last_question_;
   v1::SearchRequest last_search_;
+  v1::GetModelRequest last_model_request_;
   v1::CreateSessionRequest last_create_;
   std::vector<v1::InvalidUtf8Policy> policies_;
 };

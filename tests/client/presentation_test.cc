@@ -12,6 +12,7 @@
 #include "client/command/json.h"
 #include "client/command/progress.h"
 #include "client/command/regions.h"
+#include "client/command/session_cost.h"
 #include "client/command/table.h"
 #include "client/errors.h"
 #include "tests/client/fake_server.h"
@@ -277,6 +278,61 @@ TEST(AskSummaryTest, TellsWhatWasReadAgain) {
             "cut at --max-tokens | 45 prompt + 120 generated tokens at 30.0 tokens/s | first token after 2.0 s (queued "
             "1.0 s, finding text 0.1 s, ranking it 0.5 s, reading it 0.4 s) | read 2,112 tokens again in 2 passages, "
             "found in 15,625 regions of 1,000,000 tokens, 999.0 KB are not read yet");
+}
+
+TEST(AskSummaryTest, TellsWhatWasAttendedToFromStorage) {
+  v1::AskResult result = SomeResult(v1::ANSWER_MODE_ATTEND);
+  result.set_regions_scanned(15'625);
+  result.set_prompt_form(v1::PROMPT_FORM_QUESTION_ANSWER);
+  result.mutable_usage()->set_stored_tokens(2048);
+  EXPECT_THAT(FormatAskSummary(result),
+              HasSubstr("attended to 2,048 stored tokens, read 0 tokens again, found in 15,625 regions"));
+  result.mutable_usage()->set_reread_tokens(64);
+  for (const bool stored : {true, true, false}) {
+    v1::Passage& passage = *result.add_passages();
+    passage.set_stored(stored);
+    passage.mutable_range()->set_document("b\n");
+    passage.mutable_range()->set_end(static_cast<std::uint64_t>(result.passages_size()));
+  }
+  EXPECT_THAT(FormatAskSummary(result), HasSubstr("45 prompt (qa form) + 120 generated"));
+  EXPECT_THAT(FormatAskSummary(result), HasSubstr("attended to 2,048 stored tokens (bytes b\\n:0-1, b\\n:0-2), read 64 "
+                                                  "tokens again (bytes b\\n:0-3), found in"));
+}
+
+TEST(SessionCostTest, IsFieldsAndATable) {
+  v1::SessionCost cost;
+  cost.mutable_options()->set_sink_tokens(64);
+  cost.mutable_options()->set_window_tokens(2048);
+  cost.mutable_options()->set_segment_tokens(512);
+  cost.mutable_options()->set_region_tokens(64);
+  cost.mutable_options()->set_region_memory("off");
+  cost.set_exact_bytes(97'000'000);
+  cost.set_region_memory_bytes(96'000'000);
+  cost.set_max_state_bytes(193'000'000);
+  cost.set_attended_tokens(3711);
+  cost.set_archive_bytes_per_token(38.06);
+  cost.set_text_bytes_per_token(4.1);
+  cost.set_dense_bytes_per_token(23'040);
+  cost.set_max_resident_bytes(4'294'967'296);
+  cost.set_resident_sessions(22);
+  v1::SessionCostAtLength& length = *cost.add_lengths();
+  length.set_tokens(1'048'576);
+  length.set_archive_bytes(40'000'000);
+  length.set_memory_bytes(233'000'000);
+  length.set_text_bytes(4'300'000);
+  length.set_dense_bytes(24'159'191'040);
+  length.set_dense_ratio(103.7);
+  EXPECT_EQ(FormatSessionCost(cost),
+            "memory         sink 64, window 2048, segment 512, region 64 tokens\n"
+            "region memory  off\n"
+            "attends to     at most 3,711 tokens while it reads\n"
+            "state          at most 193.0 MB, however much is read: sink and window 97.0 MB, region memory 96.0 MB\n"
+            "grows by       about 38.1 bytes of archive a token, and about 4.1 of stored English text\n"
+            "instead of     23,040 bytes a token, all keys and values in bf16\n"
+            "fits           22 such sessions in the 4.3 GB that the server holds\n"
+            "\n"
+            "   TOKENS     STATE  ARCHIVE  TOGETHER  TEXT ON DISK  ALL KEYS AND VALUES  RATIO\n"
+            "1,048,576  193.0 MB  40.0 MB  233.0 MB        4.3 MB              24.2 GB   104x\n");
 }
 
 TEST(RegionsTest, AreATableOrTheirWholeText) {

@@ -259,8 +259,8 @@ TEST(Answer, RefusesWhatCannotWork) {
   EXPECT_THAT(outcome.status, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("context")));
 }
 
-std::string Filled(Question question, const std::string& text) {
-  const absl::StatusOr<FilledPrompt> filled = FillPrompt(*TinyModel(), question, text);
+std::string Filled(Question question, const std::string& text, bool at_start = true) {
+  const absl::StatusOr<FilledPrompt> filled = FillPrompt(*TinyModel(), question, text, at_start);
   EXPECT_THAT(filled, IsOk());
   std::string bytes;
   for (const TokenId token : filled->tokens) {
@@ -283,6 +283,29 @@ TEST(PromptForm, LeavesOutParagraphsWithNothingToSay) {
 TEST(PromptForm, MarksInTextAndQuestionStayPlain) {
   EXPECT_EQ(Filled({.text = "{text}?", .form = RawPromptForm()}, "{question} {answer}"),
             "{question} {answer}\n\n{text}?");
+}
+
+TEST(PromptForm, FollowsEarlierTextAfterAnEmptyLine) {
+  Question question = {.text = "Q?", .instruction = "Be brief.", .form = QuestionAnswerPromptForm()};
+  EXPECT_EQ(Filled(question, "", /*at_start=*/false), "\n\nBe brief.\n\nQuestion: Q?\nAnswer:");
+  EXPECT_EQ(Filled(question, "T", /*at_start=*/false), "\n\nBe brief.\n\nT\n\nQuestion: Q?\nAnswer:");
+}
+
+TEST(PromptForm, ExamplesArePartOfEveryPrompt) {
+  Question question = {.text = "Q?"};
+  question.form = {.prompt = "{instruction}\n\n{text}\n\nQ: 1?\nA: one\n\nQ: {question}\nA:", .stop = {"\n"}};
+  EXPECT_EQ(Filled(question, "T"), "T\n\nQ: 1?\nA: one\n\nQ: Q?\nA:");
+  question.instruction = "Be brief.";
+  EXPECT_EQ(Filled(question, ""), "Be brief.\n\nQ: 1?\nA: one\n\nQ: Q?\nA:");
+}
+
+TEST(PromptForm, WithoutAPlaceForWhatIsGivenIsRefused) {
+  Question question = {.text = "Q?", .instruction = "Be brief."};
+  question.form = {.prompt = "{text}\n\n{question}"};
+  EXPECT_THAT(FillPrompt(*TinyModel(), question, ""),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("instruction")));
+  question = {.text = "Q?", .turns = {{"A?", "B"}}, .form = question.form};
+  EXPECT_THAT(FillPrompt(*TinyModel(), question, ""), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("turns")));
 }
 
 TEST(PromptForm, ChatFollowsTheModelsTemplate) {

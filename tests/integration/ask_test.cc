@@ -81,6 +81,77 @@ TEST_F(AskTest, TextThatHasLeftTheWindowIsFoundAndCited) {
   EXPECT_TRUE(holds_sentence(result.passages(result.passages_size() - 1).range()));
 }
 
+TEST_F(AskTest, AttendsToWhatIsStoredAndReadsAgainWhatHasLeft) {
+  const std::string session = GetSession(session_).SerializeAsString();
+  v1::AskRequest request = Question(session_, "Which zebra paints violins?");
+  request.set_mode(v1::ANSWER_MODE_ATTEND);
+  request.set_effort(v1::EFFORT_FAST);
+  request.set_budget_tokens(400);
+  v1::AskResult result;
+  ASSERT_TRUE(Ask(request, &result).ok());
+  EXPECT_EQ(result.mode(), v1::ANSWER_MODE_ATTEND);
+  EXPECT_EQ(result.prompt_form(), v1::PROMPT_FORM_RAW);
+  std::uint64_t stored_bytes = 0, reread_bytes = 0, reread_tokens = 0, stored_tokens = 0;
+  bool reread_begins = false;
+  for (const v1::Passage& passage : result.passages()) {
+    EXPECT_FALSE(passage.stored() && reread_begins) << "what is stored comes first";
+    reread_begins = !passage.stored();
+    (passage.stored() ? stored_bytes : reread_bytes) += passage.range().end() - passage.range().begin();
+    (passage.stored() ? stored_tokens : reread_tokens) += passage.tokens();
+  }
+  ASSERT_GT(result.passages_size(), 0);
+  EXPECT_EQ(result.coverage().stored_bytes(), stored_bytes);
+  EXPECT_EQ(result.coverage().reread_bytes(), reread_bytes);
+  EXPECT_EQ(result.usage().reread_tokens(), reread_tokens);
+  EXPECT_GE(result.usage().stored_tokens(), stored_tokens);
+  EXPECT_LE(result.usage().stored_tokens(), stored_tokens + 8) << "with the sink";
+  EXPECT_EQ(result.usage().attended_tokens(), result.usage().stored_tokens() + reread_tokens);
+  EXPECT_EQ(GetSession(session_).SerializeAsString(), session);
+}
+
+TEST_F(AskTest, PromptFormsAreTheClientsToMake) {
+  v1::AskRequest request = Question(session_, "What?");
+  v1::AskResult raw, custom;
+  ASSERT_TRUE(Ask(request, &raw).ok());
+  request.set_prompt_form(v1::PROMPT_FORM_CUSTOM);
+  request.mutable_custom_form()->set_prompt("{instruction}\n\n{text}\n\n{turns}\n\n{question}");
+  request.mutable_custom_form()->set_turn("{question}\n\n{answer}");
+  ASSERT_TRUE(Ask(request, &custom).ok());
+  EXPECT_EQ(custom.answer(), raw.answer());
+  EXPECT_EQ(custom.prompt_form(), v1::PROMPT_FORM_CUSTOM);
+  request.mutable_custom_form()->set_prompt("{text}\n\n{questions}");
+  grpc::Status status = Ask(request, &custom);
+  EXPECT_EQ(status.error_code(), grpc::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), ::testing::HasSubstr("{questions}"));
+  request.clear_custom_form();
+  request.set_prompt_form(v1::PROMPT_FORM_PROFILE);
+  status = Ask(request, &custom);
+  EXPECT_EQ(status.error_code(), grpc::FAILED_PRECONDITION);
+  EXPECT_EQ(ReasonOf(status), "NO_PROFILE_FORM");
+}
+
+TEST_F(AskTest, ASessionCostsWhatWasSaidBefore) {
+  v1::GetModelRequest request;
+  request.mutable_session_options()->set_window_tokens(96);
+  request.mutable_session_options()->set_region_memory("ring=3,pool=2,precision=int8");
+  v1::Model model;
+  grpc::ClientContext model_context, create_context;
+  ASSERT_TRUE(model_stub_->GetModel(&model_context, request, &model).ok());
+  v1::CreateSessionRequest create;
+  create.set_session_id("costly");
+  *create.mutable_session()->mutable_options() = request.session_options();
+  v1::Session session;
+  ASSERT_TRUE(stub_->CreateSession(&create_context, create, &session).ok());
+  EXPECT_EQ(session.max_state_bytes(), model.session_cost().max_state_bytes());
+  EXPECT_EQ(session.options().SerializeAsString(), model.session_cost().options().SerializeAsString());
+  AppendDocument(session.name(), "doc", text_);
+  WatchToTheEnd(session.name());
+  session = GetSession(session.name());
+  EXPECT_LE(session.state_bytes(), session.max_state_bytes());
+  // All but a part of a region's tokens in the window.
+  EXPECT_GT(session.state_bytes(), session.max_state_bytes() - model.session_cost().exact_bytes() / 2);
+}
+
 TEST_F(AskTest, SameSeedSameAnswer) {
   v1::AskRequest request = Question(session_, "What?", 24);
   request.mutable_generation()->set_temperature(1);

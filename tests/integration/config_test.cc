@@ -68,6 +68,17 @@ TEST(ConfigTest, SizesTakeUnits) {
             std::int64_t{2} << 30);
 }
 
+TEST(ConfigTest, ArchivesGoIntoTheDataFolderUnlessToldOtherwise) {
+  const auto options = [](const std::vector<std::string>& flags) {
+    return ParseServerConfig(flags, Variables({}))->ToModelOptions();
+  };
+  EXPECT_EQ(options({"--model=m", "--data-dir=d"}).archive_folder, "d/archive");
+  EXPECT_EQ(options({"--model=m"}).archive_resident_bytes, ModelOptions{}.archive_resident_bytes);
+  const ModelOptions other = options({"--model=m", "--archive-folder=/fast", "--archive-resident-bytes=8MiB"});
+  EXPECT_EQ(other.archive_folder, "/fast");
+  EXPECT_EQ(other.archive_resident_bytes, std::size_t{8} << 20);
+}
+
 TEST(ConfigTest, ErrorsNameTheirSource) {
   const TempDir folder;
   int files = 0;
@@ -137,8 +148,9 @@ TEST(ConfigTest, VersionTellsBuildLibrariesAndCpu) {
 TEST(ConfigTest, HelpNamesEveryOption) {
   const Finished help = RunServer({"--help"});
   EXPECT_EQ(help.exit_code, 0);
-  for (const char* option : {"--model", "--device", "--data-dir", "--listen", "--metrics-listen", "--window-tokens",
-                             "--max-resident-bytes", "--grace-seconds", "--log-format", "--port-file"}) {
+  for (const char* option :
+       {"--model", "--device", "--data-dir", "--listen", "--metrics-listen", "--window-tokens", "--max-resident-bytes",
+        "--archive-folder", "--archive-resident-bytes", "--grace-seconds", "--log-format", "--port-file"}) {
     EXPECT_THAT(help.out, HasSubstr(option));
   }
 }

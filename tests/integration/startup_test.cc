@@ -65,6 +65,16 @@ TEST_F(StartupTest, DataFolderThatCannotBe) {
   ExpectRefused({"--data-dir=" + folder_.File("missing/deep")}, 1, "missing");
 }
 
+TEST_F(StartupTest, ArchiveFolderThatCannotBe) {
+  const std::string file = folder_.Write("file", "not a folder");
+  for (const std::string& path : {file, folder_.File("missing/deep")}) {
+    const Finished finished = RunServer(Flags({"--archive-folder=" + path}));
+    EXPECT_EQ(finished.exit_code, 1);
+    EXPECT_THAT(finished.err, AllOf(HasSubstr("archive folder"), HasSubstr(path)));
+    EXPECT_EQ(std::count(finished.err.begin(), finished.err.end(), '\n'), 1) << finished.err;
+  }
+}
+
 TEST_F(StartupTest, AddressesThatCannotBe) {
   ExpectRefused({"--listen=192.0.2.1:7440"}, 1, "192.0.2.1:7440");
   ExpectRefused({"--metrics-listen=192.0.2.1:7441"}, 1, "192.0.2.1:7441");

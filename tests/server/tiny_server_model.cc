@@ -15,6 +15,11 @@ std::shared_ptr<const Model> TinyServerModel() {
   return model;
 }
 
+std::shared_ptr<const Model> SpillingServerModel(const std::string& folder, std::size_t archive_resident_bytes) {
+  return LoadTinyModelWithProfile(8, {.context_length = 1024, .seed = 1}, 1,
+                                  {.archive_folder = folder, .archive_resident_bytes = archive_resident_bytes});
+}
+
 std::shared_ptr<const Model> OtherTinyServerModel() {
   static const auto& model = *new auto(LoadTinyModelWithProfile(8, {.context_length = 1024, .seed = 2}, 1));
   return model;

@@ -13,6 +13,8 @@
 namespace tome::testing {
 
 std::shared_ptr<const Model> TinyServerModel();
+// The same weights; the archives of its memories go to `folder` beyond so many bytes of each.
+std::shared_ptr<const Model> SpillingServerModel(const std::string& folder, std::size_t archive_resident_bytes);
 // Another one of the same shape.
 std::shared_ptr<const Model> OtherTinyServerModel();
 

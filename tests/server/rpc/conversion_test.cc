@@ -4,6 +4,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/rpc/question_conversion.h"
 #include "server/rpc/validation.h"
 #include "tests/server/tiny_server_model.h"
 
@@ -30,6 +31,11 @@ TEST(ConversionTest, AskCarriesEverything) {
   request.set_question("Why?");
   request.set_instruction("Be brief.");
   request.set_prompt_form(v1::PROMPT_FORM_QUESTION_ANSWER);
+  request.mutable_custom_form()->set_prompt("{text}{question}");
+  request.mutable_custom_form()->set_turn("{answer}");
+  request.mutable_custom_form()->set_chat(true);
+  request.mutable_custom_form()->set_opening("It is");
+  request.mutable_custom_form()->add_stop("!");
   request.set_wait_for_ingested_bytes(77);
   request.set_mode(v1::ANSWER_MODE_WINDOW);
   request.set_effort(v1::EFFORT_THOROUGH);
@@ -55,6 +61,9 @@ TEST(ConversionTest, AskCarriesEverything) {
   EXPECT_EQ(question.question, "Why?");
   EXPECT_EQ(question.instruction, "Be brief.");
   EXPECT_EQ(question.prompt_form, PromptForm::kQuestionAnswer);
+  EXPECT_EQ(question.custom_form,
+            (tome::PromptForm{
+                .prompt = "{text}{question}", .turn = "{answer}", .chat = true, .opening = "It is", .stop = {"!"}}));
   EXPECT_EQ(question.wait_for_ingested_bytes, 77u);
   EXPECT_EQ(question.mode, AnswerMode::kWindow);
   EXPECT_EQ(question.effort, Effort::kThorough);
@@ -79,7 +88,8 @@ TEST(ConversionTest, UnsetQuestionOptionsAreTheDefaults) {
   request.set_session("sessions/abcd");
   const QuestionRequest question = FromProto(request), defaults;
   EXPECT_EQ(question.mode, AnswerMode::kReread);
-  EXPECT_EQ(question.effort, Effort::kBalanced);
+  EXPECT_EQ(question.effort, std::nullopt);
+  EXPECT_EQ(question.prompt_form, PromptForm::kDefault);
   EXPECT_EQ(question.budget_tokens, 0);
   EXPECT_FALSE(question.citations.include_text);
   EXPECT_EQ(question.citations.max_citations, defaults.citations.max_citations);
@@ -111,6 +121,8 @@ TEST(ConversionTest, ResultCarriesEverything) {
                                  .prompt_tokens = 1,
                                  .generated_tokens = 2,
                                  .attended_tokens = 3,
+                                 .stored_tokens = 4,
+                                 .reread_tokens = 5,
                                  .timings = kTimings,
                                  .coverage = {.durable_bytes = 11,
                                               .ingested_bytes = 12,
@@ -121,12 +133,14 @@ TEST(ConversionTest, ResultCarriesEverything) {
                                               .searchable_bytes = 16,
                                               .archive_only_bytes = 17,
                                               .reread_bytes = 18,
+                                              .stored_bytes = 20,
                                               .unread_bytes = 19},
-                                 .mode = AnswerMode::kReread,
+                                 .mode = AnswerMode::kAttend,
+                                 .prompt_form = PromptForm::kProfile,
                                  .effort = Effort::kFast,
                                  .budget_tokens = 21,
                                  .regions_scanned = 22,
-                                 .passages = {{.range = {"b", 3, 4}, .tokens = 23, .score = 0.5}},
+                                 .passages = {{.range = {"b", 3, 4}, .tokens = 23, .score = 0.5, .stored = true}},
                                  .citations = {{.range = {"c", 5, 6}, .score = 0.25, .text = "bad \xFF byte"}}};
   v1::AskResult proto = ToProto(result);
   EXPECT_EQ(proto.answer(), "Yes.");
@@ -145,8 +159,12 @@ TEST(ConversionTest, ResultCarriesEverything) {
   EXPECT_EQ(proto.coverage().searchable_bytes(), 16u);
   EXPECT_EQ(proto.coverage().archive_only_bytes(), 17u);
   EXPECT_EQ(proto.coverage().reread_bytes(), 18u);
+  EXPECT_EQ(proto.coverage().stored_bytes(), 20u);
   EXPECT_EQ(proto.coverage().unread_bytes(), 19u);
-  EXPECT_EQ(proto.mode(), v1::ANSWER_MODE_REREAD);
+  EXPECT_EQ(proto.usage().stored_tokens(), 4u);
+  EXPECT_EQ(proto.usage().reread_tokens(), 5u);
+  EXPECT_EQ(proto.mode(), v1::ANSWER_MODE_ATTEND);
+  EXPECT_EQ(proto.prompt_form(), v1::PROMPT_FORM_PROFILE);
   EXPECT_EQ(proto.effort(), v1::EFFORT_FAST);
   EXPECT_EQ(proto.budget_tokens(), 21u);
   EXPECT_EQ(proto.regions_scanned(), 22u);
@@ -156,10 +174,26 @@ TEST(ConversionTest, ResultCarriesEverything) {
   EXPECT_EQ(proto.passages(0).range().end(), 4u);
   EXPECT_EQ(proto.passages(0).tokens(), 23u);
   EXPECT_EQ(proto.passages(0).score(), 0.5);
+  EXPECT_TRUE(proto.passages(0).stored());
   ASSERT_EQ(proto.citations_size(), 1);
   EXPECT_EQ(proto.citations(0).range().document(), "c");
   EXPECT_EQ(proto.citations(0).score(), 0.25);
   EXPECT_EQ(proto.citations(0).text(), "bad \xEF\xBF\xBD byte");
+}
+
+TEST(ConversionTest, NamesOfFormsAndModesGoBothWays) {
+  for (int form = v1::PROMPT_FORM_CHAT; form <= v1::PROMPT_FORM_PROFILE; ++form) {
+    for (int mode = v1::ANSWER_MODE_REREAD; mode <= v1::ANSWER_MODE_ATTEND; ++mode) {
+      v1::AskRequest request;
+      request.set_session("sessions/abcd");
+      request.set_prompt_form(static_cast<v1::PromptForm>(form));
+      request.set_mode(static_cast<v1::AnswerMode>(mode));
+      const QuestionRequest question = FromProto(request);
+      const v1::AskResult result = ToProto(QuestionResult{.mode = question.mode, .prompt_form = question.prompt_form});
+      EXPECT_EQ(result.prompt_form(), form);
+      EXPECT_EQ(result.mode(), mode);
+    }
+  }
 }
 
 TEST(ConversionTest, ResultOverTheWindowLeavesOutWhatDoesNotApply) {
@@ -173,7 +207,7 @@ TEST(ConversionTest, SearchCarriesEverything) {
   v1::SearchRequest request;
   request.set_session("sessions/abcd");
   EXPECT_EQ(FromProto(request).page_size, kDefaultSearchPageSize);
-  EXPECT_EQ(FromProto(request).effort, Effort::kBalanced);
+  EXPECT_EQ(FromProto(request).effort, std::nullopt);
   request.set_query("cat");
   request.set_effort(v1::EFFORT_FAST);
   request.set_page_size(1000);
@@ -254,6 +288,7 @@ TEST(ConversionTest, SessionCarriesEverything) {
       .state_bytes = 100,
       .max_state_bytes = 200,
       .archive_bytes = 300,
+      .archive_resident_bytes = 250,
       .problem = "bad \xFF byte",
       .model_digest = "m",
       .tokenizer_digest = "t"};
@@ -268,6 +303,7 @@ TEST(ConversionTest, SessionCarriesEverything) {
   EXPECT_EQ(session.options().region_tokens(), 4u);
   EXPECT_EQ(session.options().region_memory(), FormatRegionMemoryOptions({}));
   EXPECT_EQ(session.archive_bytes(), 300u);
+  EXPECT_EQ(session.archive_resident_bytes(), 250u);
   ASSERT_EQ(session.documents_size(), 1);
   EXPECT_TRUE(session.documents(0).sealed());
   EXPECT_EQ(session.phase(), v1::Session::PHASE_FAILED);
@@ -310,6 +346,47 @@ TEST(ConversionTest, ModelTellsItsConfigAndStateSize) {
   EXPECT_EQ(proto.device(), "cpu");
   EXPECT_EQ(proto.profile_digest(), model->info().profile_digest);
   EXPECT_EQ(proto.retrieval_heads(), 4u);  // two key-value heads with two query heads each
+  EXPECT_FALSE(proto.has_prompt_form());
+  EXPECT_EQ(proto.effort(), v1::EFFORT_UNSPECIFIED);
+  ModelProfile profile = model->profile();
+  profile.prompt_form = {.prompt = "{text}{question}", .stop = {"!"}};
+  profile.effort = Effort::kFast;
+  profile.budget_tokens = 99;
+  const v1::Model with_form = ToProto(model->info(), profile, options, "");
+  EXPECT_EQ(with_form.prompt_form().prompt(), "{text}{question}");
+  EXPECT_EQ(with_form.prompt_form().stop(0), "!");
+  EXPECT_EQ(with_form.effort(), v1::EFFORT_FAST);
+  EXPECT_EQ(with_form.budget_tokens(), 99u);
+}
+
+TEST(ConversionTest, SessionCostIsTheEnginesAtOneAndFourMillionTokens) {
+  const MemoryOptions options = tome::testing::kTinyMemoryOptions;
+  const SessionCost cost = {.exact_bytes = 600,
+                            .region_memory_bytes = 400,
+                            .max_state_bytes = 1000,
+                            .attended_tokens = 77,
+                            .archive_bytes_per_token = 2.5,
+                            .text_bytes_per_token = 4,
+                            .dense_bytes_per_token = 50};
+  const v1::SessionCost proto = ToProto(cost, options, 1200, 3999);
+  EXPECT_EQ(proto.options().window_tokens(), 64u);
+  EXPECT_EQ(proto.exact_bytes(), 600u);
+  EXPECT_EQ(proto.region_memory_bytes(), 400u);
+  EXPECT_EQ(proto.max_state_bytes(), 1000u);
+  EXPECT_EQ(proto.attended_tokens(), 77u);
+  EXPECT_EQ(proto.archive_bytes_per_token(), 2.5);
+  EXPECT_EQ(proto.text_bytes_per_token(), 4);
+  EXPECT_EQ(proto.dense_bytes_per_token(), 50u);
+  EXPECT_EQ(proto.max_resident_bytes(), 3999u);
+  EXPECT_EQ(proto.resident_sessions(), 3u);
+  ASSERT_EQ(proto.lengths_size(), 2);
+  EXPECT_EQ(proto.lengths(0).tokens(), 1'048'576u);
+  EXPECT_EQ(proto.lengths(0).archive_bytes(), 2'621'440u);
+  EXPECT_EQ(proto.lengths(0).memory_bytes(), 2'622'440u);
+  EXPECT_EQ(proto.lengths(0).text_bytes(), 4'194'304u);
+  EXPECT_EQ(proto.lengths(0).dense_bytes(), 52'428'800u);
+  EXPECT_DOUBLE_EQ(proto.lengths(0).dense_ratio(), 52'428'800.0 / 2'622'440.0);
+  EXPECT_EQ(proto.lengths(1).tokens(), 4'194'304u);
 }
 
 }  // namespace

@@ -69,7 +69,7 @@ class FakeSessionManager final : public server::SessionManager {
   void Shutdown() override {}
 
  private:
-  server::SessionManagerOptions options_;
+  server::SessionManagerOptions options_ = {.default_memory_options = kTinyMemoryOptions};
   std::shared_ptr<const Model> model_ = TinyServerModel();
 };
 

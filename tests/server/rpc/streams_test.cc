@@ -158,6 +158,36 @@ TEST_F(UnaryTest, ModelIsTold) {
   ASSERT_TRUE(model_stub_->GetModel(&context, v1::GetModelRequest(), &model).ok());
   EXPECT_EQ(model.server_version(), "test");
   EXPECT_EQ(model.format(), "huggingface");
+  EXPECT_EQ(model.session_cost().max_state_bytes(), model.max_state_bytes());
+}
+
+TEST_F(UnaryTest, SessionCostIsThatOfTheOptionsAskedFor) {
+  Open();
+  v1::GetModelRequest request;
+  request.mutable_session_options()->set_window_tokens(100);
+  request.mutable_session_options()->set_region_memory("off");
+  v1::Model model;
+  {
+    grpc::ClientContext context;
+    ASSERT_TRUE(model_stub_->GetModel(&context, request, &model).ok());
+  }
+  const v1::SessionCost& cost = model.session_cost();
+  EXPECT_EQ(cost.options().window_tokens(), 100u);
+  EXPECT_EQ(cost.options().sink_tokens(), model.default_options().sink_tokens());
+  EXPECT_EQ(cost.options().region_memory(), "off");
+  EXPECT_EQ(cost.region_memory_bytes(), 0u);
+  EXPECT_EQ(cost.max_state_bytes(), cost.exact_bytes());
+  EXPECT_LT(cost.max_state_bytes(), cost.max_resident_bytes());
+  for (const auto& [window, regions] :
+       std::initializer_list<std::pair<int, const char*>>{{100'000, "off"}, {100, "selected=512,ring=600"}}) {
+    request.mutable_session_options()->set_window_tokens(window);
+    request.mutable_session_options()->set_region_memory(regions);
+    grpc::ClientContext context;
+    const grpc::Status status = model_stub_->GetModel(&context, request, &model);
+    EXPECT_EQ(status.error_code(), grpc::INVALID_ARGUMENT);
+    EXPECT_THAT(status.error_message(), HasSubstr("the model was trained on 1024"));
+    EXPECT_EQ(ReasonOf(status), "MEMORY_OPTIONS");
+  }
 }
 
 TEST_F(UnaryTest, PortInUseIsAnError) {

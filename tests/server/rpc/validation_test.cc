@@ -183,6 +183,20 @@ TEST(ValidationTest, Ask) {
           {"no session", [](R& r) { r.clear_session(); }, {"session"}},
           {"no question", [](R& r) { r.clear_question(); }, {"question"}},
           {"unknown form", [](R& r) { r.set_prompt_form(static_cast<v1::PromptForm>(17)); }, {"prompt_form"}},
+          {"a form that is not asked for", [](R& r) { r.mutable_custom_form(); }, {"custom_form"}},
+          {"no custom form", [](R& r) { r.set_prompt_form(v1::PROMPT_FORM_CUSTOM); }, {"custom_form"}},
+          {"custom form without marks",
+           [](R& r) {
+             r.set_prompt_form(v1::PROMPT_FORM_CUSTOM);
+             r.mutable_custom_form()->set_prompt("What?");
+           },
+           {"custom_form"}},
+          {"custom form",
+           [](R& r) {
+             r.set_prompt_form(v1::PROMPT_FORM_CUSTOM);
+             r.mutable_custom_form()->set_prompt("{text}\n\n{question}");
+           },
+           {}},
           {"unknown mode", [](R& r) { r.set_mode(static_cast<v1::AnswerMode>(17)); }, {"mode"}},
           {"unknown effort", [](R& r) { r.set_effort(static_cast<v1::Effort>(-1)); }, {"effort"}},
           {"known ones",
@@ -251,6 +265,19 @@ TEST(ValidationTest, Search) {
                       },
                       {"session", "query", "page_size"}},
                  });
+}
+
+TEST(ValidationTest, GetModel) {
+  using R = v1::GetModelRequest;
+  Check<R>(R(), {
+                    {"options", [](R& r) { r.mutable_session_options()->set_window_tokens(9); }, {}},
+                    {"sink",
+                     [](R& r) { r.mutable_session_options()->set_sink_tokens(0x80000000u); },
+                     {"session_options.sink_tokens"}},
+                    {"region memory",
+                     [](R& r) { r.mutable_session_options()->set_region_memory("ring=many"); },
+                     {"session_options.region_memory"}},
+                });
 }
 
 TEST(ValidationTest, Tokenize) {

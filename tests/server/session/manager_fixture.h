@@ -2,6 +2,7 @@
 #ifndef TOME_TESTS_SERVER_SESSION_MANAGER_FIXTURE_H_
 #define TOME_TESTS_SERVER_SESSION_MANAGER_FIXTURE_H_
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -44,6 +45,12 @@ class EventRecorder final : public server::Observer {
     std::int64_t running_questions = 0;
     std::int64_t prompt_tokens = 0;
     std::vector<server::QuestionRecord> questions;
+    std::size_t max_reserved_bytes = 0;
+    std::size_t held_bytes = 0;
+    bool held_more_than_reserved = false;
+    std::size_t archive_resident_bytes = 0;
+    std::size_t archive_spilled_bytes = 0;
+    std::int64_t spills_failed = 0;
   };
   void OnSegmentRead(std::int64_t, absl::Duration, bool) override {
     counts.Update([](Counts& c) { ++c.segments; });
@@ -53,6 +60,22 @@ class EventRecorder final : public server::Observer {
   }
   void OnBytesStored(std::uint64_t bytes, absl::Duration) override {
     counts.Update([&](Counts& c) { c.stored_bytes += bytes; });
+  }
+  void OnStateBytes(std::size_t reserved, std::size_t held) override {
+    counts.Update([&](Counts& c) {
+      c.max_reserved_bytes = std::max(c.max_reserved_bytes, reserved);
+      c.held_bytes = held;
+      c.held_more_than_reserved |= held > reserved;
+    });
+  }
+  void OnArchiveBytes(std::size_t resident, std::size_t spilled) override {
+    counts.Update([&](Counts& c) {
+      c.archive_resident_bytes = resident;
+      c.archive_spilled_bytes = spilled;
+    });
+  }
+  void OnArchiveSpillsFailed(std::int64_t times, const absl::Status&) override {
+    counts.Update([&](Counts& c) { c.spills_failed += times; });
   }
   void OnRunningQuestions(std::int64_t questions) override {
     counts.Update([&](Counts& c) { c.running_questions = questions; });

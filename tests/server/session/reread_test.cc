@@ -30,8 +30,9 @@ EngineAnswer AnswerWithEngine(const Memory& memory, const QuestionRequest& reque
                           .instruction = request.instruction,
                           .turns = {},
                           .form = RawPromptForm(),
-                          .route = {.effort = request.effort},
-                          .budget_tokens = budget_tokens};
+                          .route = {.effort = *request.effort},
+                          .budget_tokens = budget_tokens,
+                          .mode = request.mode};
   for (const Turn& turn : request.turns) question.turns.emplace_back(turn.question, turn.answer);
   Task task = Task::Answer(memory, {}, question, request.generation).value();
   EngineAnswer answer;
@@ -51,9 +52,9 @@ std::uint64_t NumBytes(const std::vector<ByteRange>& ranges) {
   return sum;
 }
 
-std::uint64_t NumBytes(const std::vector<RereadPassage>& passages) {
+std::uint64_t NumBytes(const std::vector<AnswerPassage>& passages) {
   std::uint64_t sum = 0;
-  for (const RereadPassage& passage : passages) sum += passage.range.end - passage.range.begin;
+  for (const AnswerPassage& passage : passages) sum += passage.range.end - passage.range.begin;
   return sum;
 }
 
@@ -123,9 +124,65 @@ TEST_F(RereadTest, AnswersAndFindsWhatTheEngineDoes) {
       EXPECT_EQ(citation.log_likelihood.has_value(), effort != Effort::kFast);
       EXPECT_EQ(citation.log_likelihood.value_or(0), found->log_likelihood);
       EXPECT_TRUE(std::any_of(result.passages.begin(), result.passages.end(),
-                              [&](const RereadPassage& passage) { return Within(citation.range, passage.range); }));
+                              [&](const AnswerPassage& passage) { return Within(citation.range, passage.range); }));
     }
     EXPECT_EQ(result.citations.front().range, RangeOf(expected.evidence->found.front().span));
+  }
+}
+
+TEST_F(RereadTest, AttendsToWhatTheEngineDoes) {
+  AppendBooks();
+  const Memory memory = ReadWithEngine(TinyServerModel(), books_, kTinyMemoryOptions);
+  bool some_stored = false, some_reread = false;
+  for (const char* question : {"What did the lord say?", "Who came unto Moses?", "What came to pass in the land?"}) {
+    QuestionRequest request = QuestionTo("session", AnswerMode::kAttend);
+    request.question = question;
+    request.effort = Effort::kFast;
+    request.budget_tokens = 300;
+    const QuestionResult result = Ask(request).results[0].value();
+    const EngineAnswer expected = AnswerWithEngine(memory, request, 300);
+    EXPECT_EQ(result.answer, expected.text);
+    EXPECT_EQ(result.mode, AnswerMode::kAttend);
+    EXPECT_EQ(result.prompt_form, PromptForm::kRaw);
+    EXPECT_EQ(result.stored_tokens, static_cast<std::uint64_t>(expected.evidence->stored_tokens));
+    EXPECT_EQ(result.reread_tokens, static_cast<std::uint64_t>(expected.evidence->text_tokens));
+    EXPECT_EQ(result.attended_tokens, result.stored_tokens + result.reread_tokens);
+    EXPECT_GT(result.prompt_tokens, 0u);
+    EXPECT_LT(result.prompt_tokens, 100u) << "text that is read again is counted by itself";
+    std::uint64_t stored_bytes = 0, reread_bytes = 0;
+    ASSERT_EQ(result.passages.size(), expected.evidence->passages.size());
+    for (std::size_t i = 0; i < result.passages.size(); ++i) {
+      const Passage& passage = expected.evidence->passages[i];
+      EXPECT_EQ(result.passages[i].range, RangeOf(passage.span));
+      EXPECT_EQ(result.passages[i].stored, passage.stored);
+      (passage.stored ? stored_bytes : reread_bytes) += passage.span.num_bytes;
+      (passage.stored ? some_stored : some_reread) = true;
+    }
+    EXPECT_EQ(result.coverage.stored_bytes, stored_bytes);
+    EXPECT_EQ(result.coverage.reread_bytes, reread_bytes);
+    EXPECT_EQ(result.coverage.archive_only_bytes + NumBytes(result.coverage.exact), result.coverage.searchable_bytes);
+    EXPECT_FALSE(result.citations.empty());
+  }
+  EXPECT_TRUE(some_stored);
+  EXPECT_TRUE(some_reread);
+}
+
+TEST_F(RereadTest, CustomFormIsUsedInEveryMode) {
+  AppendBooks();
+  for (const AnswerMode mode : {AnswerMode::kReread, AnswerMode::kAttend, AnswerMode::kWindow}) {
+    QuestionRequest raw = QuestionTo("session", mode);
+    QuestionRequest custom = raw;
+    custom.prompt_form = PromptForm::kCustom;
+    custom.custom_form = RawPromptForm();
+    const QuestionResult expected = Ask(raw).results[0].value(), result = Ask(custom).results[0].value();
+    EXPECT_EQ(result.prompt_form, PromptForm::kCustom);
+    EXPECT_EQ(result.answer, expected.answer);
+    EXPECT_EQ(result.prompt_tokens, expected.prompt_tokens);
+    custom.custom_form.prompt += "!";
+    EXPECT_GT(Ask(custom).results[0]->prompt_tokens, expected.prompt_tokens);
+    custom.custom_form = {.prompt = "{text} {question}"};
+    custom.turns = {{"Who?", "Moses."}};
+    EXPECT_THAT(Ask(custom).results[0], HasReason("PROMPT_FORM"));
   }
 }
 

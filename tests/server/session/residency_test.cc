@@ -77,6 +77,62 @@ TEST_F(ResidencyTest, ThoseThatWaitAreToldOnceWhenThereMayBeRoom) {
   EXPECT_TRUE(residency_.Reserve(b, 50));
 }
 
+class BytesRecorder final : public Observer {
+ public:
+  void OnStateBytes(std::size_t reserved_in, std::size_t held_in) override {
+    reserved = reserved_in;
+    held = held_in;
+  }
+  void OnArchiveBytes(std::size_t resident_in, std::size_t spilled_in) override {
+    resident = resident_in;
+    spilled = spilled_in;
+  }
+  std::size_t reserved = 0, held = 0, resident = 0, spilled = 0;
+};
+
+TEST(ResidencyBytesTest, AreSumsOverTheStatesThatAreThere) {
+  BytesRecorder bytes;
+  Residency residency(100, bytes);
+  const auto a = std::make_shared<FakeState>(true), b = std::make_shared<FakeState>(true);
+  residency.Reserve(a, 40);
+  residency.Reserve(b, 50);
+  residency.SetHeldBytes(*a, {.state = 10, .archive = 20, .spilled = 1000});
+  residency.SetHeldBytes(*b, {.state = 1, .archive = 2, .spilled = 3});
+  residency.SetHeldBytes(*a, {.state = 11, .archive = 5, .spilled = 2000});
+  EXPECT_EQ(bytes.reserved, 90u);
+  EXPECT_EQ(bytes.held, 19u);
+  EXPECT_EQ(bytes.resident, 7u);
+  EXPECT_EQ(bytes.spilled, 2003u);
+  residency.Release(*a);
+  EXPECT_EQ(bytes.reserved, 50u);
+  EXPECT_EQ(bytes.held, 3u);
+  EXPECT_EQ(bytes.spilled, 3u);
+  residency.SetHeldBytes(*a, {.state = 99});  // not there any more
+  EXPECT_EQ(bytes.held, 3u);
+}
+
+TEST(ResidencyBytesTest, MoreThanWasReservedCountsAndPushesIdleStatesOut) {
+  BytesRecorder bytes;
+  Residency residency(100, bytes);
+  const auto idle = std::make_shared<FakeState>(true), growing = std::make_shared<FakeState>(true),
+             waiting = std::make_shared<FakeState>(true);
+  residency.Reserve(idle, 40);
+  residency.Reserve(growing, 40);
+  residency.SetHeldBytes(*growing, {.state = 30, .archive = 25});
+  EXPECT_EQ(bytes.reserved, 95u);
+  EXPECT_EQ(idle->evictions, 0);
+  residency.SetHeldBytes(*growing, {.state = 30, .archive = 80});
+  EXPECT_EQ(idle->evictions, 1);
+  EXPECT_EQ(growing->evictions, 0) << "it does not make room for itself";
+  EXPECT_EQ(bytes.reserved, 110u);
+  growing->idle = false;
+  EXPECT_FALSE(residency.Reserve(waiting, 10));
+  residency.SetHeldBytes(*growing, {.state = 30, .archive = 10});
+  EXPECT_EQ(bytes.reserved, 110u) << "until it is released";
+  residency.Release(*growing);
+  EXPECT_TRUE(residency.Reserve(waiting, 10));
+}
+
 TEST_F(ResidencyTest, RoomOfStatesThatAreGoneIsFree) {
   auto a = Make(false);
   EXPECT_TRUE(residency_.Reserve(a, 100));

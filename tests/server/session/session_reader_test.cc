@@ -209,6 +209,7 @@ TEST_F(SessionReaderTest, QuestionsAndSearchesLeaveTheStateAsItWasAlsoWhenCancel
       {"question", AnswerMode::kReread, false, nullptr},
       {"search", AnswerMode::kReread, true, nullptr},
       {"window question", AnswerMode::kWindow, false, nullptr},
+      {"attending question", AnswerMode::kAttend, false, phase_reached(QuestionPhase::kReadingText)},
       {"queued", AnswerMode::kReread, false, [](const auto&) { return true; }},
       {"pending bytes", AnswerMode::kReread, false, phase_reached(QuestionPhase::kReadingQuestion)},
       {"routing", AnswerMode::kReread, false, phase_reached(QuestionPhase::kRouting)},

@@ -30,7 +30,9 @@ TEST(MetricsTest, AllFamiliesAreThereBeforeAnythingHappened) {
         "tome_question_phase_seconds_total{phase=\"routing\"} 0", "tome_bytes_appended_total 0",
         "tome_commit_seconds_count 0", "tome_sessions 0", "tome_sessions_resident 0",
         "tome_state_bytes{kind=\"reserved\"} 0", "tome_state_bytes{kind=\"held\"} 0",
-        "tome_queue_depth{kind=\"waiting\"} 0", "tome_queue_depth{kind=\"running\"} 0"}) {
+        "tome_archive_bytes{kind=\"resident\"} 0", "tome_archive_bytes{kind=\"spilled\"} 0",
+        "tome_archive_spill_failures_total 0", "tome_queue_depth{kind=\"waiting\"} 0",
+        "tome_queue_depth{kind=\"running\"} 0"}) {
     EXPECT_THAT(text, HasSubstr(line));
   }
   EXPECT_THAT(text, HasSubstr("tome_build_info{"));
@@ -60,6 +62,8 @@ TEST(MetricsTest, CountsWhatIsReported) {
   metrics.OnSessions(9);
   metrics.OnResidentSessions(2);
   metrics.OnStateBytes(1000, 600);
+  metrics.OnArchiveBytes(70, 900);
+  metrics.OnArchiveSpillsFailed(2, absl::ResourceExhaustedError("full"));
   metrics.OnWaitingQuestions(5);
   metrics.OnRunningQuestions(4);
 
@@ -89,6 +93,9 @@ TEST(MetricsTest, CountsWhatIsReported) {
                            "tome_sessions_resident 2",
                            "tome_state_bytes{kind=\"reserved\"} 1000",
                            "tome_state_bytes{kind=\"held\"} 600",
+                           "tome_archive_bytes{kind=\"resident\"} 70",
+                           "tome_archive_bytes{kind=\"spilled\"} 900",
+                           "tome_archive_spill_failures_total 2",
                            "tome_queue_depth{kind=\"waiting\"} 5",
                            "tome_queue_depth{kind=\"running\"} 4"}) {
     EXPECT_THAT(text, HasSubstr(line));

@@ -1,0 +1,37 @@
+#include "server/session/session_options.h"
+
+#include "engine/base/spill_folder.h"
+#include "engine/base/status.h"
+#include "server/session/errors.h"
+
+namespace tome::server {
+
+std::size_t MaxResidentBytes(const Model& model, const MemoryOptions& options) {
+  const std::size_t archive = model.spill_folder() == nullptr ? 0 : model.spill_folder()->resident_bytes();
+  return Memory::MaxStateBytes(model.info().config, options, model.info().precision) + archive;
+}
+
+absl::StatusOr<MemoryOptions> ResolveMemoryOptions(const MemoryOptions& asked, const std::string& region_memory,
+                                                   const SessionManagerOptions& server, const Model& model,
+                                                   const std::string& field) {
+  const ErrorDetails details = {.reason = "MEMORY_OPTIONS", .metadata = {{"field", field}}};
+  const MemoryOptions& defaults = server.default_memory_options;
+  MemoryOptions options = asked;
+  if (options.sink_tokens == 0) options.sink_tokens = defaults.sink_tokens;
+  if (options.window_tokens == 0) options.window_tokens = defaults.window_tokens;
+  if (options.segment_tokens == 0) options.segment_tokens = defaults.segment_tokens;
+  if (options.region_tokens == 0) options.region_tokens = defaults.region_tokens;
+  absl::StatusOr<RegionMemoryOptions> regions = ParseRegionMemoryOptions(region_memory, defaults.regions);
+  if (!regions.ok()) return WithDetails(regions.status(), details);
+  options.regions = *regions;
+  TOME_RETURN_IF_ERROR(WithDetails(ValidateMemoryOptions(options, model.info().config), details));
+  const std::size_t needed = MaxResidentBytes(model, options);
+  if (needed <= server.max_state_bytes) return options;
+  return MakeError(
+      absl::StatusCode::kInvalidArgument,
+      fmt::format("the session's attention state and archive could take {} bytes, the server allows {} for all", needed,
+                  server.max_state_bytes),
+      details);
+}
+
+}  // namespace tome::server

@@ -1,0 +1,26 @@
+// What a new session's memory options become.
+#ifndef TOME_SERVER_SESSION_SESSION_OPTIONS_H_
+#define TOME_SERVER_SESSION_SESSION_OPTIONS_H_
+
+#include <cstddef>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "engine/engine.h"
+#include "server/session/session_manager.h"
+
+namespace tome::server {
+
+// The most memory that a session with these options needs: its state, and the part of its archive that is not in files.
+std::size_t MaxResidentBytes(const Model& model, const MemoryOptions& options);
+
+// `asked` with the server's defaults for fields at 0, and `region_memory`, settings on top of its default, in place of
+// asked.regions. INVALID_ARGUMENT/MEMORY_OPTIONS {field} when the model cannot attend to so much, or one such session
+// would need more than all may have.
+absl::StatusOr<MemoryOptions> ResolveMemoryOptions(const MemoryOptions& asked, const std::string& region_memory,
+                                                   const SessionManagerOptions& server, const Model& model,
+                                                   const std::string& field);
+
+}  // namespace tome::server
+
+#endif  // TOME_SERVER_SESSION_SESSION_OPTIONS_H_

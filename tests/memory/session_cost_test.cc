@@ -1,0 +1,100 @@
+// What a session costs is known before it reads.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <random>
+
+#include "engine/memory/archive.h"
+#include "tests/support/engine_models.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/tiny_profile.h"
+
+namespace tome {
+namespace {
+
+using testing::IsOk;
+
+const std::shared_ptr<const Model>& TinyModel() {
+  static const std::shared_ptr<const Model> model = testing::LoadTinyModelWithProfile();
+  return model;
+}
+
+void Read(std::size_t count, std::mt19937* random, Memory* memory) {
+  std::vector<TokenId> tokens(count);
+  for (TokenId& token : tokens) token = static_cast<TokenId>((*random)() % 256);
+  Task task = Task::Read(memory, std::move(tokens));
+  Task* tasks[] = {&task};
+  while (!task.finished()) ASSERT_THAT(Step(tasks)[0].status, IsOk());
+}
+
+MemoryOptions OptionsWith(const char* regions) {
+  return {.sink_tokens = 8,
+          .window_tokens = 48,
+          .segment_tokens = 32,
+          .region_tokens = 8,
+          .regions = *ParseRegionMemoryOptions(regions)};
+}
+
+TEST(SessionCost, IsNeverExceededAndFinallyReached) {
+  for (const char* regions :
+       {"off", "ring=3,query-region=16", "ring=3,query-region=16,precision=int8",
+        "ring=3,query-region=16,precision=computed,pool=2", "ring=2,query-region=8,merge=4,pool=3,retention=surprise",
+        "ring=2,query-region=16,pool=3,retention=value-norm,compression=merge"}) {
+    SCOPED_TRACE(regions);
+    const MemoryOptions options = OptionsWith(regions);
+    const SessionCost cost = ComputeSessionCost(*TinyModel(), options);
+    EXPECT_EQ(cost.max_state_bytes,
+              Memory::MaxStateBytes(TinyModel()->info().config, options, TinyModel()->info().precision));
+    EXPECT_EQ(cost.exact_bytes + cost.region_memory_bytes, cost.max_state_bytes);
+    Memory memory = *Memory::Create(TinyModel(), options);
+    std::mt19937 random(3);
+    // A first document that leaves all but one token of a region, so that the window is as long as it can be.
+    Read(8 * 4 - 1, &random, &memory);
+    for (int i = 0; i < 24; ++i) {
+      Read(32, &random, &memory);
+      EXPECT_LE(memory.state_bytes(), cost.max_state_bytes);
+      EXPECT_LE(memory.tokens_kept(), cost.attended_tokens);
+    }
+    EXPECT_EQ(memory.state_bytes(), cost.max_state_bytes);
+  }
+}
+
+TEST(SessionCost, DenseCacheIsTwoBytesForEachNumber) {
+  const LlamaConfig& config = TinyModel()->info().config;
+  EXPECT_EQ(ComputeSessionCost(*TinyModel(), OptionsWith("off")).dense_bytes_per_token,
+            2 * 2 * static_cast<std::size_t>(config.num_layers * config.num_kv_heads * config.head_dim));
+}
+
+// What depends on the text, on a book as SmolLM2 tokenizes it.
+TEST(SessionCost, ArchiveAndTextAreAboutThoseOfEnglish) {
+  TOME_SKIP_WITHOUT(testing::SmolLm2Path());
+  TOME_SKIP_WITHOUT(testing::SharedDataPath("books/middlemarch.txt"));
+  TOME_ASSERT_OK_AND_ASSIGN(const std::shared_ptr<const Model> model,
+                            Model::Load({.path = testing::SmolLm2Path(), .num_threads = 2}));
+  std::ifstream file(testing::SharedDataPath("books/middlemarch.txt"));
+  std::string text(400'000, ' ');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  const MemoryOptions options;
+  Archive archive(ArchiveLayoutOf(*model, options));
+  std::vector<TokenId> tokens;
+  std::vector<TokenSpan> spans;
+  ByteOffset begin = 0;
+  for (const TextToken& token : model->tokenizer()->Encode(text)) {
+    spans.push_back({.document = 0, .num_bytes = token.num_bytes, .begin = begin});
+    begin += token.num_bytes;
+    tokens.push_back(token.id);
+    if (tokens.size() < static_cast<std::size_t>(options.segment_tokens)) continue;
+    const std::string codes(tokens.size() * archive.layout().code_bytes, 'c');
+    archive.Append(ArchiveBlock::Make(archive.layout(), tokens, spans, codes, *model->tokenizer()));
+    tokens.clear();
+    spans.clear();
+  }
+  const SessionCost cost = ComputeSessionCost(*model, options);
+  const double read = static_cast<double>(archive.num_tokens());
+  EXPECT_NEAR(cost.archive_bytes_per_token, static_cast<double>(archive.bytes()) / read, 2);
+  EXPECT_NEAR(cost.text_bytes_per_token, static_cast<double>(text.size()) / read, 0.5);
+}
+
+}  // namespace
+}  // namespace tome
