@@ -228,6 +228,13 @@ absl::StatusOr<v1::AskResult> AskForPrograms(const v1::AskRequest& request, Cont
   return result;
 }
 
+// Without white space around it: prompt forms put in their own.
+std::string Trimmed(const std::string& text) {
+  constexpr const char* kSpaces = " \t\r\n";
+  const std::size_t begin = text.find_first_not_of(kSpaces);
+  return begin == std::string::npos ? "" : text.substr(begin, text.find_last_not_of(kSpaces) + 1 - begin);
+}
+
 absl::Status Ask(const AskArguments& arguments, Context& context) {
   TOME_ASSIGN_OR_RETURN(v1::AskRequest request, RequestOf(arguments));
   std::optional<HistoryWriter> history;
@@ -241,7 +248,7 @@ absl::Status Ask(const AskArguments& arguments, Context& context) {
   if (!history) return absl::OkStatus();
   v1::Turn turn;
   turn.set_question(request.question());
-  turn.set_answer(result.answer());
+  turn.set_answer(Trimmed(result.answer()));
   return history->Add(turn);
 }
 

@@ -504,10 +504,17 @@ TEST_F(CommandTest, HoldsAConversation) {
   EXPECT_EQ(Run({"ask", "s", "how?", "--history", file}).exit_code, 0);
   EXPECT_EQ(server_.last_question().turns_size(), 3);
 
+  server_.SetAnswer({" ", "a b", "\n"}, grpc::Status::OK);
+  EXPECT_EQ(ask({"ask", "s", "so?"}).turns_size(), 3);
+  server_.SetAnswer({" "}, grpc::Status::OK);
+  const v1::AskRequest last = ask({"ask", "s", "and?"});
+  EXPECT_EQ(last.turns(3).answer(), "a b") << "without white space around it";
+  EXPECT_EQ(ask({"ask", "s", "then?"}).turns(4).answer(), "");
+
   // A question without an answer leaves the conversation as it was.
   server_.AddCallFault(client::MakeError(grpc::StatusCode::INVALID_ARGUMENT, "too long", "QUESTION_TOO_LONG"));
   EXPECT_EQ(Run({"ask", "s", "what?", "--save-history", file}).exit_code, 5);
-  EXPECT_EQ(ask({"ask", "s", "where?"}).turns_size(), 3);
+  EXPECT_EQ(ask({"ask", "s", "where?"}).turns_size(), 6);
 }
 
 TEST_F(CommandTest, GoesOnWithAHistoryThatWasWrittenByHand) {
