@@ -7,12 +7,13 @@
 
 namespace tome {
 
-// Scaling of rotary embeddings that checkpoints name (config.json "rope_scaling", GGUF "llama.rope.scaling.*").
+// Scaling of rotary embeddings: what checkpoints name (config.json "rope_scaling", GGUF "llama.rope.scaling.*"), and kNtk
+// and kCrdNtk, which only a position encoding can choose. See model/rope.h.
 struct RopeScaling {
-  enum class Kind { kNone, kLinear, kDynamicNtk, kYarn, kLlama3 };
+  enum class Kind { kNone, kLinear, kDynamicNtk, kYarn, kLlama3, kNtk, kCrdNtk };
   Kind kind = Kind::kNone;
   double factor = 1.0;
-  std::int64_t original_context_length = 0;  // kYarn, kLlama3, kDynamicNtk: the length trained on; 0 = context_length
+  std::int64_t original_context_length = 0;  // the length trained on; 0 = context_length
   double low_freq_factor = 1.0;              // kLlama3
   double high_freq_factor = 4.0;             // kLlama3
   double beta_fast = 32.0;                   // kYarn

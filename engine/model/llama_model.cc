@@ -15,6 +15,7 @@
 #include "engine/base/status.h"
 #include "engine/checkpoint/checkpoint.h"
 #include "engine/model/cpu/kernels.h"
+#include "engine/model/position_encoding.h"
 
 namespace tome {
 namespace {
@@ -150,6 +151,19 @@ absl::StatusOr<std::shared_ptr<const Model>> Model::Load(const ModelOptions& opt
   }
   return std::make_shared<LlamaModel>(std::move(info), std::move(tokenizer), std::move(weights), std::move(profile),
                                       std::move(spill_folder));
+}
+
+absl::StatusOr<std::shared_ptr<const Model>> LlamaModel::WithEncoding(const std::string& encoding) const {
+  const std::scoped_lock lock(views_->mutex);
+  std::weak_ptr<const Model>& known = views_->by_encoding[encoding];
+  if (std::shared_ptr<const Model> view = known.lock()) return view;
+  TOME_ASSIGN_OR_RETURN(LlamaConfig config, WithPositionEncoding(encoding, info_.config));
+  auto view = std::make_shared<LlamaModel>(*this);
+  view->info_.config = config;
+  view->weights_.config = config;
+  view->weights_.rope = RopeTable::Make(config, config.context_length, weights_.device);
+  known = view;
+  return view;
 }
 
 }  // namespace tome

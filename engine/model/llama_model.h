@@ -2,7 +2,10 @@
 #ifndef TOME_ENGINE_MODEL_LLAMA_MODEL_H_
 #define TOME_ENGINE_MODEL_LLAMA_MODEL_H_
 
+#include <map>
 #include <memory>
+#include <mutex>
+#include <string>
 #include <utility>
 
 #include "engine/engine.h"
@@ -20,7 +23,8 @@ class LlamaModel final : public Model {
         weights_(std::move(weights)),
         meanings_(weights_),
         profile_(std::move(profile)),
-        spill_folder_(std::move(spill_folder)) {}
+        spill_folder_(std::move(spill_folder)),
+        views_(std::make_shared<Views>()) {}
 
   const ModelInfo& info() const override { return info_; }
   const std::shared_ptr<const Tokenizer>& tokenizer() const override { return tokenizer_; }
@@ -29,16 +33,27 @@ class LlamaModel final : public Model {
   const LlamaWeights& weights() const { return weights_; }
   const TokenMeanings& meanings() const { return meanings_; }
 
+  // The same model with another position encoding ("": its own), which WithPositionEncoding describes. It shares the
+  // weights, and is made once as long as somebody holds it. INVALID_ARGUMENT of WithPositionEncoding.
+  absl::StatusOr<std::shared_ptr<const Model>> WithEncoding(const std::string& encoding) const;
+
   // Every Model is a LlamaModel: only this class can construct one.
   static const LlamaModel& From(const Model& model) { return static_cast<const LlamaModel&>(model); }
 
  private:
+  // What was made by WithEncoding of this model or of another view of it.
+  struct Views {
+    std::mutex mutex;
+    std::map<std::string, std::weak_ptr<const Model>> by_encoding;
+  };
+
   ModelInfo info_;
   std::shared_ptr<const Tokenizer> tokenizer_;
   LlamaWeights weights_;
   TokenMeanings meanings_;
   ModelProfile profile_;
   std::shared_ptr<SpillFolder> spill_folder_;
+  std::shared_ptr<Views> views_;
 };
 
 }  // namespace tome

@@ -113,16 +113,18 @@ PackedMatrix PackedMatrix::Make(absl::Span<const Part> parts, const at::Tensor& 
   if (!CanPack(parts)) {
     matrix.data_ = fallback;
   } else if (IsQ4(parts[0].tensor->type)) {
-    matrix.data_ = CopyBlocks<Q4Block>(parts, matrix.num_rows_, matrix.n_);
+    matrix.data_ = std::make_shared<const std::vector<Q4Block>>(
+        CopyBlocks<Q4Block>(parts, matrix.num_rows_, matrix.n_));
   } else {
-    matrix.data_ = CopyBlocks<Q8Block>(parts, matrix.num_rows_, matrix.n_);
+    matrix.data_ = std::make_shared<const std::vector<Q8Block>>(
+        CopyBlocks<Q8Block>(parts, matrix.num_rows_, matrix.n_));
   }
   return matrix;
 }
 
 std::size_t PackedMatrix::packed_bytes() const {
-  if (const auto* rows = std::get_if<Q4Rows>(&data_)) return rows->size() * sizeof(Q4Block);
-  if (const auto* rows = std::get_if<Q8Rows>(&data_)) return rows->size() * sizeof(Q8Block);
+  if (const auto* rows = std::get_if<Q4Rows>(&data_)) return (*rows)->size() * sizeof(Q4Block);
+  if (const auto* rows = std::get_if<Q8Rows>(&data_)) return (*rows)->size() * sizeof(Q8Block);
   return 0;
 }
 
@@ -140,10 +142,10 @@ void PackedMatrix::Multiply(const ProductInput& input, float* out, std::int64_t 
     const std::int64_t count = end - begin;
     float* target = out + begin;
     if (const auto* q4 = std::get_if<Q4Rows>(&data_)) {
-      kernels.multiply_q4(q4->data() + begin * (n_ / kBlockValues), count, n_, input.rows(), input.block_sums(),
+      kernels.multiply_q4((*q4)->data() + begin * (n_ / kBlockValues), count, n_, input.rows(), input.block_sums(),
                           input.num_rows(), target, out_stride);
     } else if (const auto* q8 = std::get_if<Q8Rows>(&data_)) {
-      kernels.multiply_q8(q8->data() + begin * (n_ / kBlockValues), count, n_, input.rows(), input.num_rows(), target,
+      kernels.multiply_q8((*q8)->data() + begin * (n_ / kBlockValues), count, n_, input.rows(), input.num_rows(), target,
                           out_stride);
     } else if (const at::Tensor& dense = std::get<at::Tensor>(data_); dense.scalar_type() == at::kFloat) {
       kernels.multiply_f32(dense.const_data_ptr<float>() + begin * n_, count, n_, input.rows(), input.num_rows(),
@@ -164,9 +166,9 @@ void PackedMatrix::Expand(std::int64_t first, std::int64_t count, float* out) co
     for (std::int64_t row = begin; row < end; ++row) {
       const std::int64_t block = (first + row) * (n_ / kBlockValues);
       if (const auto* q4 = std::get_if<Q4Rows>(&data_)) {
-        ExpandRow(q4->data() + block, n_, out + row * n_);
+        ExpandRow((*q4)->data() + block, n_, out + row * n_);
       } else {
-        ExpandRow(std::get<Q8Rows>(data_).data() + block, n_, out + row * n_);
+        ExpandRow(std::get<Q8Rows>(data_)->data() + block, n_, out + row * n_);
       }
     }
   });

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -65,8 +66,9 @@ class PackedMatrix {
   void Expand(std::int64_t first, std::int64_t count, float* out) const;
 
  private:
-  using Q4Rows = std::vector<Q4Block>;
-  using Q8Rows = std::vector<Q8Block>;
+  // Copies of a matrix share them.
+  using Q4Rows = std::shared_ptr<const std::vector<Q4Block>>;
+  using Q8Rows = std::shared_ptr<const std::vector<Q8Block>>;
 
   std::int64_t num_rows_ = 0;
   std::int64_t n_ = 0;

@@ -7,6 +7,7 @@
 #include <numbers>
 
 #include "engine/model/cpu/kernels.h"
+#include "engine/model/position_encoding.h"
 
 namespace tome {
 namespace {
@@ -69,43 +70,48 @@ void RotateRowsOnCpu(const at::Tensor& source, const RopeTable& table, std::int6
 
 }  // namespace
 
-RopeFrequencies ComputeRopeFrequencies(const LlamaConfig& config) {
+RopeFrequencies ComputeRopeFrequencies(const LlamaConfig& config, std::int64_t length) {
+  const RopeScaling& scaling = config.rope_scaling;
+  const double trained = static_cast<double>(TrainedLength(config)), dim = static_cast<double>(config.head_dim);
+  double factor = 1;
+  if (scaling.kind == RopeScaling::Kind::kNtk || scaling.kind == RopeScaling::Kind::kCrdNtk) factor = scaling.factor;
+  if (scaling.kind == RopeScaling::Kind::kDynamicNtk && static_cast<double>(length) > trained) {
+    factor = scaling.factor * static_cast<double>(length) / trained - (scaling.factor - 1);
+  }
+  const double theta = config.rope_theta * (factor == 1 ? 1 : std::pow(factor, dim / (dim - 2)));
   RopeFrequencies frequencies;
   for (std::int64_t i = 0; i < config.head_dim / 2; ++i) {
-    const double exponent = 2.0 * static_cast<double>(i) / static_cast<double>(config.head_dim);
-    frequencies.inverse.push_back(std::pow(config.rope_theta, -exponent));
+    frequencies.inverse.push_back(std::pow(theta, -2.0 * static_cast<double>(i) / dim));
   }
-  const RopeScaling& scaling = config.rope_scaling;
-  const double original_length = static_cast<double>(
-      scaling.original_context_length > 0 ? scaling.original_context_length : config.context_length);
-  switch (scaling.kind) {
-    case RopeScaling::Kind::kNone:
-    case RopeScaling::Kind::kDynamicNtk:
-      break;
-    case RopeScaling::Kind::kLinear:
-      for (double& inverse : frequencies.inverse) inverse /= scaling.factor;
-      break;
-    case RopeScaling::Kind::kYarn:
-      ScaleYarn(config, original_length, &frequencies);
-      break;
-    case RopeScaling::Kind::kLlama3:
-      ScaleLlama3(scaling, original_length, &frequencies);
-      break;
+  if (scaling.kind == RopeScaling::Kind::kLinear) {
+    for (double& inverse : frequencies.inverse) inverse /= scaling.factor;
+  } else if (scaling.kind == RopeScaling::Kind::kYarn) {
+    ScaleYarn(config, trained, &frequencies);
+  } else if (scaling.kind == RopeScaling::Kind::kLlama3) {
+    ScaleLlama3(scaling, trained, &frequencies);
   }
   return frequencies;
 }
 
-RopeTable RopeTable::Make(const LlamaConfig& config, std::int64_t num_positions, at::Device device) {
-  const RopeFrequencies frequencies = ComputeRopeFrequencies(config);
+double CrdStageFactor(double factor, std::int64_t stage, std::int64_t stages) {
+  if (stages < 2) return factor;
+  return 1 + (factor - 1) * static_cast<double>(stage) / static_cast<double>(stages - 1);
+}
+
+RopeTable RopeTable::Make(const LlamaConfig& config, std::int64_t num_positions, at::Device device,
+                          std::int64_t shift) {
+  const RopeFrequencies frequencies = ComputeRopeFrequencies(config, num_positions);
+  const bool cyclic = config.rope_scaling.kind == RopeScaling::Kind::kCrdNtk;
   const std::int64_t half = config.head_dim / 2;
   RopeTable table;
   table.cosines = at::empty({num_positions, half}, at::kFloat);
   table.sines = at::empty({num_positions, half}, at::kFloat);
   float* cosines = table.cosines.mutable_data_ptr<float>();
   float* sines = table.sines.mutable_data_ptr<float>();
-  for (std::int64_t position = 0; position < num_positions; ++position) {
+  for (std::int64_t index = 0; index < num_positions; ++index) {
+    const auto position = static_cast<double>(cyclic ? (index + shift) % TrainedLength(config) : index);
     for (std::int64_t i = 0; i < half; ++i) {
-      const double angle = static_cast<double>(position) * frequencies.inverse[i];
+      const double angle = position * frequencies.inverse[i];
       *cosines++ = static_cast<float>(std::cos(angle) * frequencies.attention_scale);
       *sines++ = static_cast<float>(std::sin(angle) * frequencies.attention_scale);
     }

@@ -49,7 +49,7 @@ v1::Document ToProto(const DocumentInfo& info) {
 }
 
 v1::ModelConfig ToProto(const LlamaConfig& config) {
-  static const char* const kScalings[] = {"none", "linear", "dynamic", "yarn", "llama3"};
+  static const char* const kScalings[] = {"none", "linear", "dynamic", "yarn", "llama3", "ntk", "crd-ntk"};
   v1::ModelConfig proto;
   proto.set_vocabulary_size(config.vocab_size);
   proto.set_hidden_size(config.hidden_size);
