@@ -123,7 +123,7 @@ enum class RegionCompression {
 // The region memory: regions that left the window, of which each segment attends to the best. See
 // memory/region_memory.h; docs/results/memory.md tells what each option does to quality and cost.
 struct RegionMemoryOptions {
-  int selected = 8;               // regions that a query region chooses in each layer; 0: no region memory
+  int selected = 16;              // regions that a query region chooses in each layer; 0: no region memory
   int query_region_tokens = 256;  // tokens whose queries are pooled to choose
   int merge = 2;                  // neighbouring query regions that share what they chose
   int route_every = 1;            // of so many layers the first chooses for all
@@ -150,6 +150,13 @@ struct MemoryOptions {
   int segment_tokens = 512;  // tokens read in one pass
   int region_tokens = 64;    // tokens of a region, the unit in which text is found again
   RegionMemoryOptions regions;
+  // How heads attend to window and segment while text is read, see attention/pattern.h: "dense", "scca-fixed(w=512)",
+  // "sliding(1024):3,dense:6". Chunks need a width, for nobody knows how long the text will be. All heads see sink and
+  // chosen regions, and a question sees all that is kept.
+  std::string attention = "dense";
+  // In place of the checkpoint's own, which "" is, see model/position_encoding.h: "yarn(4)". Then more tokens can be
+  // attended at once than the model was trained on.
+  std::string position_encoding;
 };
 
 // The most tokens that a token attends to while a segment is read.

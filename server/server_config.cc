@@ -95,7 +95,7 @@ void BindSessions(CLI::App& app, ServerConfig& config) {
       ->check(tokens)
       ->group("Sessions");
   app.add_option("--region-memory", config.region_memory,
-                 "what segments attend to beyond the window: 'off', or settings like selected=8,ring=64; a default")
+                 "what segments attend to beyond the window: 'off', or settings like selected=16,ring=64; a default")
       ->check([](const std::string& settings) {
         return std::string(ParseRegionMemoryOptions(settings).status().message());
       })

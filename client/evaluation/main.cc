@@ -18,6 +18,8 @@ int main(int argc, char** argv) {
   tome::AddQaCommand(app, &run);
   tome::AddTaskCommands(app, tome::ServiceAnswerer::Connect, &run);
   tome::AddStreamCommand(app, &run);
+  tome::AddPerplexityCommand(app, &run);
+  tome::AddPatternCommand(app, &run);
   tome::AddRecallCommand(app, &run);
   tome::AddCostCommand(app, &run);
   CLI11_PARSE(app, argc, argv);

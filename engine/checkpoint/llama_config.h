@@ -7,8 +7,8 @@
 
 namespace tome {
 
-// Scaling of rotary embeddings: what checkpoints name (config.json "rope_scaling", GGUF "llama.rope.scaling.*"), and kNtk
-// and kCrdNtk, which only a position encoding can choose. See model/rope.h.
+// Scaling of rotary embeddings: what checkpoints name (config.json "rope_scaling", GGUF "llama.rope.scaling.*"), and
+// kNtk and kCrdNtk, which only a position encoding can choose. See model/rope.h.
 struct RopeScaling {
   enum class Kind { kNone, kLinear, kDynamicNtk, kYarn, kLlama3, kNtk, kCrdNtk };
   Kind kind = Kind::kNone;

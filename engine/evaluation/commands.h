@@ -26,6 +26,8 @@ void AddQaCommand(CLI::App& app, std::function<absl::Status()>* run);
 void AddStreamCommand(CLI::App& app, std::function<absl::Status()>* run);
 void AddRecallCommand(CLI::App& app, std::function<absl::Status()>* run);
 void AddCostCommand(CLI::App& app, std::function<absl::Status()>* run);
+void AddPerplexityCommand(CLI::App& app, std::function<absl::Status()>* run);
+void AddPatternCommand(CLI::App& app, std::function<absl::Status()>* run);
 // Adds one for each of the synthetic tasks. `connect`: for --target.
 void AddTaskCommands(CLI::App& app, const AnswererFactory& connect, std::function<absl::Status()>* run);
 

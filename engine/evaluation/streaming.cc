@@ -6,6 +6,7 @@
 #include <charconv>
 #include <chrono>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 #include "engine/base/status.h"
@@ -14,23 +15,14 @@
 #include "engine/memory/sequence_cache.h"
 #include "engine/model/forward.h"
 #include "engine/model/llama_model.h"
+#include "engine/model/token_losses.h"
 
 namespace tome {
 namespace {
 
-// Sums -log p(target) over the rows of `hidden`.
 double SumNats(const LlamaWeights& weights, const at::Tensor& hidden, absl::Span<const TokenId> targets) {
-  constexpr std::int64_t kRows = 128;
-  double nats = 0;
-  for (std::int64_t first = 0; first < static_cast<std::int64_t>(targets.size()); first += kRows) {
-    const std::int64_t count = std::min<std::int64_t>(kRows, targets.size() - first);
-    const at::Tensor logits = ComputeLogits(weights, hidden.narrow(0, first, count));
-    const at::Tensor sums = at::logsumexp(logits, -1);
-    for (std::int64_t row = 0; row < count; ++row) {
-      nats += sums[row].item<double>() - logits[row][targets[first + row]].item<double>();
-    }
-  }
-  return nats;
+  const std::vector<double> losses = TokenLosses(weights, hidden, targets);
+  return std::accumulate(losses.begin(), losses.end(), 0.0);
 }
 
 }  // namespace
@@ -69,7 +61,7 @@ absl::StatusOr<StreamResult> MeasureStream(std::shared_ptr<const Model> model, c
   using std::chrono::steady_clock;
   const c10::InferenceMode inference;
   TOME_ASSIGN_OR_RETURN(const Memory empty, Memory::Create(model, memory.options));
-  const LlamaWeights& weights = LlamaModel::From(*model).weights();
+  const LlamaWeights& weights = LlamaModel::From(*empty.model()).weights();
   // Codes and words of the archive are not looked at: it is enough that it has the tokens.
   ArchiveLayout layout = ArchiveLayoutOf(*model, memory.options);
   layout.code_bytes = 0;

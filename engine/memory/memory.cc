@@ -6,6 +6,7 @@
 #include "engine/base/status.h"
 #include "engine/engine.h"
 #include "engine/memory/memory_state.h"
+#include "engine/model/llama_model.h"
 
 namespace tome {
 
@@ -14,6 +15,7 @@ Memory::Memory(std::shared_ptr<const Model> model, std::shared_ptr<const MemoryS
 
 absl::StatusOr<Memory> Memory::Create(std::shared_ptr<const Model> model, const MemoryOptions& options) {
   TOME_RETURN_IF_ERROR(ValidateMemoryOptions(options, model->info().config));
+  TOME_ASSIGN_OR_RETURN(model, LlamaModel::WithEncoding(std::move(model), options.position_encoding));
   const Archive archive(ArchiveLayoutOf(*model, options), model->spill_folder());
   return Memory(std::move(model), std::make_shared<const MemoryState>(options, archive));
 }

@@ -3,8 +3,10 @@
 #include <charconv>
 #include <string>
 
+#include "engine/attention/pattern.h"
 #include "engine/base/status.h"
 #include "engine/engine.h"
+#include "engine/model/position_encoding.h"
 #include "fmt/format.h"
 
 namespace tome {
@@ -136,7 +138,10 @@ std::int64_t MaxAttendedTokens(const MemoryOptions& options) {
                                                    std::int64_t{options.regions.selected} * options.regions.merge);
 }
 
-absl::Status ValidateMemoryOptions(const MemoryOptions& options, const LlamaConfig& config) {
+absl::Status ValidateMemoryOptions(const MemoryOptions& options, const LlamaConfig& trained) {
+  TOME_ASSIGN_OR_RETURN(const LlamaConfig config, WithPositionEncoding(options.position_encoding, trained));
+  TOME_ASSIGN_OR_RETURN(const AttentionPattern pattern, AttentionPattern::Parse(options.attention));
+  TOME_RETURN_IF_ERROR(pattern.ForHeads(config.num_heads).status());
   if (options.sink_tokens < 0) return InvalidArgument("sink_tokens: expected 0 or more, found {}", options.sink_tokens);
   if (options.window_tokens < 1) {
     return InvalidArgument("window_tokens: expected 1 or more, found {}", options.window_tokens);
@@ -152,7 +157,8 @@ absl::Status ValidateMemoryOptions(const MemoryOptions& options, const LlamaConf
   if (most > config.context_length) {
     return InvalidArgument(
         "sink_tokens {} + window_tokens {} + segment_tokens {} and {} tokens of chosen regions are attended at once, "
-        "{} in all, but the model was trained on {}; make window_tokens or the selected regions fewer",
+        "{} in all, but the model takes {} with its position encoding; make window_tokens or the selected regions "
+        "fewer",
         options.sink_tokens, options.window_tokens, options.segment_tokens,
         most - options.sink_tokens - options.window_tokens - options.segment_tokens, most, config.context_length);
   }

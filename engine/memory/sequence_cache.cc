@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/attention/causal_attention.h"
+#include "engine/attention/pattern_attention.h"
 #include "engine/base/status.h"
 #include "engine/model/cpu/kernels.h"
 
@@ -25,6 +26,9 @@ SegmentAttention::SegmentAttention(const LlamaWeights& weights, const MemoryStat
       chosen_(static_cast<std::size_t>(weights.config.num_layers)) {
   const LlamaConfig& config = weights.config;
   const RegionMemory& regions = state.regions();
+  // The options were validated when the memory was made.
+  const AttentionPattern pattern = *AttentionPattern::Parse(state.options().attention);
+  if (!pattern.dense()) heads_ = *pattern.ForHeads(config.num_heads);
   const auto options = at::TensorOptions().dtype(weights.type).device(weights.device);
   std::int64_t region_tokens = 0;
   if (regions.enabled()) {
@@ -59,9 +63,22 @@ void SegmentAttention::Attend(std::int64_t layer, const at::Tensor& qkv, const a
     const at::Tensor own = queries_.flatten().narrow(0, 0, queries_.size(0) * count * queries_.size(2));
     const at::Tensor rotated = own.view({queries_.size(0), count, queries_.size(2)});
     RotateInto(queries.narrow(1, first, count), weights_.rope, past + first, rotated);
-    CausalAttention(rotated, keys_.narrow(1, 0, past + seen), values_.narrow(1, 0, past + seen),
-                    out.narrow(0, first, count));
+    AttendRun(rotated, first, past, out.narrow(0, first, count));
   }
+}
+
+void SegmentAttention::AttendRun(const at::Tensor& queries, std::int64_t first, std::int64_t past,
+                                 const at::Tensor& out) const {
+  const std::int64_t count = queries.size(1);
+  const at::Tensor keys = keys_.narrow(1, 0, past + first + count), values = values_.narrow(1, 0, past + first + count);
+  if (heads_.empty()) return CausalAttention(queries, keys, values, out);
+  const PatternPlan plan(heads_, {.first_query = state_.tokens_read() + first,
+                                  .queries = count,
+                                  .first_key = state_.tokens_read() - state_.window_tokens(),
+                                  .prefix = past - state_.window_tokens()});
+  const at::Tensor attended =
+      PatternAttention(plan, queries.unsqueeze(0), keys.unsqueeze(0), values.unsqueeze(0)).squeeze(0);
+  out.view({count, queries.size(0), queries.size(2)}).copy_(attended.transpose(0, 1));
 }
 
 void SegmentAttention::AddPooledQueries(std::int64_t layer, const at::Tensor& queries) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "engine/attention/pattern.h"
 #include "engine/memory/memory_state.h"
 #include "engine/memory/stored_tokens.h"
 #include "engine/model/forward.h"
@@ -38,6 +39,9 @@ class SegmentAttention final : public SequenceAttention {
   const std::vector<std::vector<std::int64_t>>& chosen(std::int64_t layer) const { return chosen_[layer]; }
 
  private:
+  // Of tokens first .. first + count - 1, rotated, over the rows of keys_ and values_ up to theirs. `past`: rows before
+  // the segment's.
+  void AttendRun(const at::Tensor& queries, std::int64_t first, std::int64_t past, const at::Tensor& out) const;
   void AddPooledQueries(std::int64_t layer, const at::Tensor& queries);
   // The regions for the run of merged query regions that begins with query region `first`.
   std::vector<std::int64_t> Choose(std::int64_t layer, std::int64_t first) const;
@@ -45,6 +49,7 @@ class SegmentAttention final : public SequenceAttention {
   const LlamaWeights& weights_;
   const MemoryState& state_;
   const std::int64_t tokens_;
+  std::vector<HeadPattern> heads_;  // empty: dense
   KeyValueBlock block_;
   PooledQueries pooled_;                                        // of the segment's query regions
   std::vector<std::vector<std::vector<std::int64_t>>> chosen_;  // [layer][run]

@@ -5,6 +5,7 @@
 #include "engine/engine.h"
 #include "engine/memory/archive.h"
 #include "engine/memory/retention.h"
+#include "engine/model/position_encoding.h"
 
 namespace tome {
 namespace {
@@ -41,6 +42,13 @@ std::size_t RegionMemoryBytes(const LlamaConfig& config, const MemoryOptions& op
   return num_regions * region + regions.merge * width * sizeof(float) + counts;
 }
 
+// Cosines and sines of a position encoding of its own, fp32 for each pair of a head.
+std::size_t PositionTableBytes(const LlamaConfig& config, const MemoryOptions& options) {
+  if (options.position_encoding.empty()) return 0;
+  const absl::StatusOr<LlamaConfig> encoded = WithPositionEncoding(options.position_encoding, config);
+  return encoded.ok() ? encoded->context_length * encoded->head_dim * sizeof(float) : 0;
+}
+
 double ArchiveBytesPerToken(const ArchiveLayout& layout, const MemoryOptions& options) {
   const double segment = options.segment_tokens;
   const double regions = (options.segment_tokens + layout.region_tokens - 1) / layout.region_tokens;
@@ -51,7 +59,8 @@ double ArchiveBytesPerToken(const ArchiveLayout& layout, const MemoryOptions& op
 }  // namespace
 
 std::size_t Memory::MaxStateBytes(const LlamaConfig& config, const MemoryOptions& options, Precision precision) {
-  return ExactBytes(config, options, precision) + RegionMemoryBytes(config, options, precision);
+  return ExactBytes(config, options, precision) + RegionMemoryBytes(config, options, precision) +
+         PositionTableBytes(config, options);
 }
 
 SessionCost ComputeSessionCost(const Model& model, const MemoryOptions& options) {

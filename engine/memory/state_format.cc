@@ -79,6 +79,8 @@ void WriteOptions(const MemoryOptions& options, ByteWriter* writer) {
                            static_cast<int>(regions.compression), static_cast<int>(regions.precision)}) {
     writer->Write<std::int32_t>(option);
   }
+  writer->WriteString(options.attention);
+  writer->WriteString(options.position_encoding);
 }
 
 absl::Status ReadOptions(ByteReader* reader, MemoryOptions* options) {
@@ -90,7 +92,10 @@ absl::Status ReadOptions(ByteReader* reader, MemoryOptions* options) {
   }
   TOME_RETURN_IF_ERROR(ReadEnum(reader, "retention score", RetentionScore::kRandom, &regions.retention));
   TOME_RETURN_IF_ERROR(ReadEnum(reader, "region compression", RegionCompression::kMerge, &regions.compression));
-  return ReadEnum(reader, "region precision", RegionPrecision::kInt8, &regions.precision);
+  TOME_RETURN_IF_ERROR(ReadEnum(reader, "region precision", RegionPrecision::kInt8, &regions.precision));
+  TOME_ASSIGN_OR_RETURN(options->attention, reader->ReadString("attention"));
+  TOME_ASSIGN_OR_RETURN(options->position_encoding, reader->ReadString("position encoding"));
+  return absl::OkStatus();
 }
 
 struct StateHeader {
@@ -324,11 +329,13 @@ absl::StatusOr<Memory> Memory::Parse(std::shared_ptr<const Model> model, std::st
   ByteReader reader(bytes, "state", absl::StatusCode::kDataLoss);
   TOME_ASSIGN_OR_RETURN(const StateHeader header, ReadHeader(*model, bytes, &reader));
   TOME_RETURN_IF_ERROR(CheckHeader(header, config));
+  TOME_ASSIGN_OR_RETURN(std::shared_ptr<const Model> own,
+                        LlamaModel::WithEncoding(model, header.options.position_encoding));
   const std::int64_t kept = header.sink_tokens + header.window_tokens;
   Archive archive(ArchiveLayoutOf(*model, header.options), model->spill_folder());
   if (kept == 0) {
     TOME_RETURN_IF_ERROR(reader.ExpectEnd());
-    return Memory(std::move(model), std::make_shared<const MemoryState>(header.options, archive));
+    return Memory(std::move(own), std::make_shared<const MemoryState>(header.options, archive));
   }
   KeyValueBlock all = KeyValueBlock::Allocate(config, kept, weights.type, at::kCPU);
   for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
@@ -346,7 +353,7 @@ absl::StatusOr<Memory> Memory::Parse(std::shared_ptr<const Model> model, std::st
   all.values = all.values.to(weights.device);
   std::shared_ptr<const KeyValueBlock> sink;
   if (header.sink_tokens > 0) sink = std::make_shared<const KeyValueBlock>(all.Slice(0, header.sink_tokens));
-  return Memory(std::move(model),
+  return Memory(std::move(own),
                 std::make_shared<const MemoryState>(header.options, header.tokens_read, std::move(sink),
                                                     CutWindow(all, header.sink_tokens, header.options.segment_tokens),
                                                     std::move(regions), std::move(archive)));

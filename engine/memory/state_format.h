@@ -19,7 +19,7 @@
 namespace tome {
 
 inline constexpr std::string_view kStateMagic = "TOMESTAT";
-inline constexpr std::uint32_t kStateVersion = 3;
+inline constexpr std::uint32_t kStateVersion = 4;
 
 }  // namespace tome
 

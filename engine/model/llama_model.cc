@@ -153,16 +153,20 @@ absl::StatusOr<std::shared_ptr<const Model>> Model::Load(const ModelOptions& opt
                                       std::move(spill_folder));
 }
 
-absl::StatusOr<std::shared_ptr<const Model>> LlamaModel::WithEncoding(const std::string& encoding) const {
-  const std::scoped_lock lock(views_->mutex);
-  std::weak_ptr<const Model>& known = views_->by_encoding[encoding];
-  if (std::shared_ptr<const Model> view = known.lock()) return view;
-  TOME_ASSIGN_OR_RETURN(LlamaConfig config, WithPositionEncoding(encoding, info_.config));
-  auto view = std::make_shared<LlamaModel>(*this);
+absl::StatusOr<std::shared_ptr<const Model>> LlamaModel::WithEncoding(std::shared_ptr<const Model> model,
+                                                                      const std::string& encoding) {
+  if (encoding.empty()) return model;
+  const LlamaModel& base = From(*model);
+  TOME_ASSIGN_OR_RETURN(const LlamaConfig config, WithPositionEncoding(encoding, base.info_.config));
+  const std::scoped_lock lock(base.views_->mutex);
+  auto& views = base.views_->by_encoding;
+  std::erase_if(views, [](const auto& view) { return view.second.expired(); });
+  if (std::shared_ptr<const Model> known = views[encoding].lock()) return known;
+  auto view = std::make_shared<LlamaModel>(base);
   view->info_.config = config;
   view->weights_.config = config;
-  view->weights_.rope = RopeTable::Make(config, config.context_length, weights_.device);
-  known = view;
+  view->weights_.rope = RopeTable::Make(config, config.context_length, base.weights_.device);
+  views[encoding] = view;
   return view;
 }
 

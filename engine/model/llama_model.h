@@ -33,9 +33,10 @@ class LlamaModel final : public Model {
   const LlamaWeights& weights() const { return weights_; }
   const TokenMeanings& meanings() const { return meanings_; }
 
-  // The same model with another position encoding ("": its own), which WithPositionEncoding describes. It shares the
-  // weights, and is made once as long as somebody holds it. INVALID_ARGUMENT of WithPositionEncoding.
-  absl::StatusOr<std::shared_ptr<const Model>> WithEncoding(const std::string& encoding) const;
+  // `model` with another position encoding, see WithPositionEncoding; itself for "". It shares the weights, and is made
+  // once as long as somebody holds it. INVALID_ARGUMENT of WithPositionEncoding.
+  static absl::StatusOr<std::shared_ptr<const Model>> WithEncoding(std::shared_ptr<const Model> model,
+                                                                   const std::string& encoding);
 
   // Every Model is a LlamaModel: only this class can construct one.
   static const LlamaModel& From(const Model& model) { return static_cast<const LlamaModel&>(model); }

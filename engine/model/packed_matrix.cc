@@ -113,11 +113,11 @@ PackedMatrix PackedMatrix::Make(absl::Span<const Part> parts, const at::Tensor& 
   if (!CanPack(parts)) {
     matrix.data_ = fallback;
   } else if (IsQ4(parts[0].tensor->type)) {
-    matrix.data_ = std::make_shared<const std::vector<Q4Block>>(
-        CopyBlocks<Q4Block>(parts, matrix.num_rows_, matrix.n_));
+    matrix.data_ =
+        std::make_shared<const std::vector<Q4Block>>(CopyBlocks<Q4Block>(parts, matrix.num_rows_, matrix.n_));
   } else {
-    matrix.data_ = std::make_shared<const std::vector<Q8Block>>(
-        CopyBlocks<Q8Block>(parts, matrix.num_rows_, matrix.n_));
+    matrix.data_ =
+        std::make_shared<const std::vector<Q8Block>>(CopyBlocks<Q8Block>(parts, matrix.num_rows_, matrix.n_));
   }
   return matrix;
 }
@@ -145,8 +145,8 @@ void PackedMatrix::Multiply(const ProductInput& input, float* out, std::int64_t 
       kernels.multiply_q4((*q4)->data() + begin * (n_ / kBlockValues), count, n_, input.rows(), input.block_sums(),
                           input.num_rows(), target, out_stride);
     } else if (const auto* q8 = std::get_if<Q8Rows>(&data_)) {
-      kernels.multiply_q8((*q8)->data() + begin * (n_ / kBlockValues), count, n_, input.rows(), input.num_rows(), target,
-                          out_stride);
+      kernels.multiply_q8((*q8)->data() + begin * (n_ / kBlockValues), count, n_, input.rows(), input.num_rows(),
+                          target, out_stride);
     } else if (const at::Tensor& dense = std::get<at::Tensor>(data_); dense.scalar_type() == at::kFloat) {
       kernels.multiply_f32(dense.const_data_ptr<float>() + begin * n_, count, n_, input.rows(), input.num_rows(),
                            target, out_stride);

@@ -10,11 +10,13 @@ namespace tome {
 namespace {
 
 constexpr double kMaxFactor = 1024;
+// Of a context that an encoding extends: a table of cosines and sines has all of them.
+constexpr double kMaxPositions = 131072;
 
 using Kind = RopeScaling::Kind;
 
 constexpr std::pair<std::string_view, Kind> kScalings[] = {
-    {"linear", Kind::kLinear}, {"ntk", Kind::kNtk},        {"dynamic-ntk", Kind::kDynamicNtk},
+    {"linear", Kind::kLinear}, {"ntk", Kind::kNtk},       {"dynamic-ntk", Kind::kDynamicNtk},
     {"yarn", Kind::kYarn},     {"llama3", Kind::kLlama3}, {"crd-ntk", Kind::kCrdNtk}};
 
 std::string_view NameOf(Kind kind) {
@@ -65,7 +67,8 @@ absl::StatusOr<LlamaConfig> WithPositionEncoding(std::string_view encoding, cons
   const Kind own = config.rope_scaling.kind;
   if (own != Kind::kNone && own != chosen.kind) {
     return InvalidArgument(
-        "position encoding: {}: the model was trained with {} of factor {}, which another encoding would undo; leave it "
+        "position encoding: {}: the model was trained with {} of factor {}, which another encoding would undo; leave "
+        "it "
         "out, or choose {} with a larger factor",
         encoding, NameOf(own), config.rope_scaling.factor, NameOf(own));
   }
@@ -74,11 +77,16 @@ absl::StatusOr<LlamaConfig> WithPositionEncoding(std::string_view encoding, cons
                            config.head_dim);
   }
   if (chosen.factor < config.rope_scaling.factor) {
-    return InvalidArgument("position encoding: {}: expected the factor {} that the model was trained with, or a larger one",
-                           encoding, config.rope_scaling.factor);
+    return InvalidArgument(
+        "position encoding: {}: expected the factor {} that the model was trained with, or a larger one", encoding,
+        config.rope_scaling.factor);
   }
   LlamaConfig scaled = config;
   const std::int64_t trained = TrainedLength(config);
+  if (chosen.factor > 1 && static_cast<double>(trained) * chosen.factor > kMaxPositions) {
+    return InvalidArgument("position encoding: {}: expected at most {:.0f} positions, found {} x {}", encoding,
+                           kMaxPositions, trained, chosen.factor);
+  }
   if (own == Kind::kNone && chosen.kind == Kind::kLlama3) {
     scaled.rope_scaling.low_freq_factor = 1;
     scaled.rope_scaling.high_freq_factor = 4;

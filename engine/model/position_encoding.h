@@ -13,10 +13,10 @@ namespace tome {
 // The length that a model was trained on before any scaling extended it.
 std::int64_t TrainedLength(const LlamaConfig& config);
 
-// `config` with another encoding: "" (the checkpoint's own), "rope" (none), or linear, ntk, dynamic-ntk, yarn, llama3 or
-// crd-ntk with a factor of 1 to 1024 in parentheses, "yarn(4)". The context becomes factor times as long; formulas and
-// sources are in rope.h. INVALID_ARGUMENT says what is allowed, or why it does not go with the checkpoint: one that was
-// trained with a scaling of its own can only be told to scale further in the same way.
+// `config` with another encoding: "" (the checkpoint's own), "rope" (none), or linear, ntk, dynamic-ntk, yarn, llama3
+// or crd-ntk with a factor of 1 to 1024 in parentheses, "yarn(4)". The context becomes factor times as long; formulas
+// and sources are in rope.h. INVALID_ARGUMENT says what is allowed, or why it does not go with the checkpoint: one that
+// was trained with a scaling of its own can only be told to scale further in the same way.
 absl::StatusOr<LlamaConfig> WithPositionEncoding(std::string_view encoding, const LlamaConfig& config);
 
 }  // namespace tome

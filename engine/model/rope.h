@@ -1,7 +1,7 @@
 // Rotary position embeddings (RoPE, arXiv 2104.09864) and their scalings.
 //
-// Pair i of a head, (x_i, x_{i + D/2}), is turned by position * inverse_frequency[i]. With base theta, head dimension D,
-// the length L that was trained on and a factor s >= 1, for positions 0 .. s L - 1:
+// Pair i of a head, (x_i, x_{i + D/2}), is turned by position * inverse_frequency[i]. With base theta, head dimension
+// D, the length L that was trained on and a factor s >= 1, for positions 0 .. s L - 1:
 //   none         theta^(-2 i / D), i = 0 .. D/2 - 1; positions up to L - 1
 //   linear       divided by s (position interpolation, arXiv 2306.15595, equation 4)
 //   ntk          theta' = theta s^(D / (D - 2)) (arXiv 2309.00071, equation 16)
@@ -9,7 +9,8 @@
 //   yarn         pairs that turn fast are kept, slow ones divided by s, and cosines and sines multiplied by
 //                0.1 ln s + 1 (arXiv 2309.00071, section 3.2 and equation 22)
 //   llama 3      the same by wavelength, with two thresholds, as Meta's Llama 3.1
-//   crd ntk      cyclic, randomly truncated, dynamically grown NTK (arXiv 2410.04211): theta' = theta s^(D / (D - 2)), and
+//   crd ntk      cyclic, randomly truncated, dynamically grown NTK (arXiv 2410.04211): theta' = theta s^(D / (D - 2)),
+//   and
 //                position p is turned as (p + shift) mod L, so that no angle leaves what was trained. In training the
 //                shift is drawn anew for each sequence and s grows in stages (CrdStageFactor); at inference shift is 0
 //                and s is fixed.

@@ -2,7 +2,7 @@
 //
 // Sections: prefill (a dense prompt of N tokens), decode (tokens after a context of N), stream (a long document through
 // a memory, with the rate by position and the process's peak memory), routing (a question's search in a long archive,
-// in memory and in files).
+// in memory and in files), patterns (one layer's attention with each pattern).
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "tests/benchmarks/pattern_bench.h"
 #include "tests/benchmarks/routing_bench.h"
 
 namespace tome {
@@ -63,6 +64,7 @@ struct Settings {
   std::int64_t stream_tokens = 32768;
   int window_tokens = 2048;
   RoutingBenchOptions routing;
+  PatternBenchOptions patterns;
 };
 
 // Text tokens, repeated when the text is shorter.
@@ -192,7 +194,7 @@ int Main(int argc, char** argv) {
   app.add_option("--precision", settings.precision, "auto, fp32 or bf16")->capture_default_str();
   app.add_option("--threads", settings.threads, "Compute threads; 0 = all cores")->capture_default_str();
   app.add_option("--lengths", settings.lengths, "Prompt and context lengths")->delimiter(',');
-  app.add_option("--sections", settings.sections, "prefill, decode, stream, routing")->delimiter(',');
+  app.add_option("--sections", settings.sections, "prefill, decode, stream, routing, patterns")->delimiter(',');
   app.add_option("--repeats", settings.repeats, "Runs of each measurement")->check(CLI::PositiveNumber);
   app.add_option("--decode-tokens", settings.decode_tokens, "Tokens generated in a run")->check(CLI::PositiveNumber);
   app.add_option("--stream-tokens", settings.stream_tokens, "Tokens of the document")->check(CLI::PositiveNumber);
@@ -202,7 +204,10 @@ int Main(int argc, char** argv) {
   app.add_option("--archive-folder", settings.routing.folder, "Folder of the archive's files");
   app.add_option("--archive-resident-bytes", settings.routing.resident_bytes, "Archive beside its files")
       ->transform(CLI::AsSizeValue(false));
+  app.add_option("--pattern-tokens", settings.patterns.tokens, "Tokens that attend with each pattern")
+      ->check(CLI::Range(1, 1 << 20));
   CLI11_PARSE(app, argc, argv);
+  settings.patterns.repeats = std::min(settings.repeats, settings.patterns.repeats);
   settings.routing.repeats = settings.repeats;
   if (settings.routing.folder.empty()) settings.routing.folder = std::filesystem::temp_directory_path();
 
@@ -218,6 +223,8 @@ int Main(int argc, char** argv) {
       output["stream"] = BenchStream(model, text, settings);
     } else if (section == "routing") {
       output["routing"] = ValueOrDie(BenchRouting(*model, text, settings.routing));
+    } else if (section == "patterns") {
+      output["patterns"] = ValueOrDie(BenchPatterns(settings.patterns));
     } else if (section == "prefill") {
       for (const int length : settings.lengths) {
         output["prefill"].push_back(BenchPrefill(model, text, length, settings.repeats));
@@ -225,7 +232,8 @@ int Main(int argc, char** argv) {
     } else if (section == "decode") {
       for (const int length : settings.lengths) output["decode"].push_back(BenchDecode(model, text, length, settings));
     } else {
-      Die(absl::InvalidArgumentError("--sections: expected prefill, decode, stream or routing, found " + section));
+      Die(absl::InvalidArgumentError("--sections: expected prefill, decode, stream, routing or patterns, found " +
+                                     section));
     }
   }
   std::cout << output.dump(2) << "\n";

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <random>
 
+#include "engine/evaluation/perplexity.h"
 #include "engine/memory/sequence_cache.h"
 #include "engine/model/forward.h"
 #include "engine/model/llama_model.h"
@@ -57,6 +58,43 @@ TEST(Stream, LossIsThatOfDenseAttentionWhileEverythingIsKept) {
   EXPECT_NEAR(result->Loss(0, 150), all / 149, 1e-5);
   EXPECT_NEAR(result->Loss(128, 150), result->segments[4].nats / 21, 1e-9);
   EXPECT_EQ(result->Loss(1, 2), 0) << "no segment begins there";
+}
+
+TEST(Stream, APatternInTheStreamIsThatOfOnePass) {
+  TokenizedText text;
+  text.encoded.tokens = RandomTokens(150);
+  text.encoded.spans.resize(150);
+  for (const char* pattern :
+       {"sliding(20)", "scca-fixed(w=24)", "scca-flow(w=16,m=4)", "sda2", "dilated(5,3):1,s2(w=32):3"}) {
+    const auto whole = MeasurePerplexity(
+        *TinyModel(), text, {.context = 150, .stride = 150, .attention = *AttentionPattern::Parse(pattern)});
+    ASSERT_THAT(whole, IsOk()) << pattern;
+    NamedMemory memory = {.name = pattern, .options = {.sink_tokens = 0, .window_tokens = 190, .segment_tokens = 32}};
+    memory.options.regions.selected = 0;
+    memory.options.attention = pattern;
+    const auto streamed = MeasureStream(TinyModel(), memory, text.encoded.tokens, nullptr);
+    ASSERT_THAT(streamed, IsOk()) << pattern;
+    EXPECT_NEAR(streamed->Loss(0, 150), whole->NatsPerToken(), 1e-5) << pattern;
+  }
+}
+
+TEST(Stream, AnEncodingInTheStreamIsThatOfOnePass) {
+  TokenizedText text;
+  text.encoded.tokens = RandomTokens(150);
+  text.encoded.spans.resize(150);
+  for (const char* encoding : {"linear(2)", "yarn(1.5)", "crd-ntk(2)"}) {
+    const auto whole = MeasurePerplexity(*TinyModel(), text, {.context = 150, .stride = 150, .encoding = encoding});
+    ASSERT_THAT(whole, IsOk()) << encoding;
+    const NamedMemory memory = {.name = encoding,
+                                .options = {.sink_tokens = 4,
+                                            .window_tokens = 200,
+                                            .segment_tokens = 32,
+                                            .regions = {.selected = 0},
+                                            .position_encoding = encoding}};
+    const auto streamed = MeasureStream(TinyModel(), memory, text.encoded.tokens, nullptr);
+    ASSERT_THAT(streamed, IsOk()) << encoding;
+    EXPECT_NEAR(streamed->Loss(0, 150), whole->NatsPerToken(), 1e-5) << encoding;
+  }
 }
 
 StreamResult Made(const std::string& name, std::vector<double> nats) {

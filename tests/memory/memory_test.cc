@@ -49,8 +49,8 @@ TEST(Memory, RefusesOptionsThatDoNotFitTheModel) {
       {{.sink_tokens = -1}, "sink_tokens"},
       {{.window_tokens = 0}, "window_tokens"},
       {{.segment_tokens = 0}, "segment_tokens"},
-      {{.sink_tokens = 64, .window_tokens = 4000, .segment_tokens = 512}, "trained on 4096"},
-      {{.window_tokens = 3000}, "4663 in all"},
+      {{.sink_tokens = 64, .window_tokens = 4000, .segment_tokens = 512}, "the model takes 4096"},
+      {{.window_tokens = 3000}, "5687 in all"},
       {{.regions = {.selected = -1}}, "selected"},
       {{.regions = {.query_region_tokens = 0}}, "query-region"},
       {{.regions = {.merge = 0}}, "merge"},
@@ -62,7 +62,11 @@ TEST(Memory, RefusesOptionsThatDoNotFitTheModel) {
                     .compression = RegionCompression::kMerge,
                     .precision = RegionPrecision::kInt8}},
        "int8"},
-      {{.sink_tokens = 2147483647, .window_tokens = 2147483647, .segment_tokens = 2147483647}, "trained on"}};
+      {{.sink_tokens = 2147483647, .window_tokens = 2147483647, .segment_tokens = 2147483647}, "the model takes"},
+      {{.attention = "scca-fixed"}, "expected w=width"},
+      {{.attention = "dense:5"}, "it has 5 heads"},
+      {{.position_encoding = "yarn(0)"}, "a factor of 1"},
+      {{.position_encoding = "yarn(1000)"}, "at most 131072 positions"}};
   for (const auto& [options, message] : cases) {
     EXPECT_THAT(Memory::Create(TinyModel(), options), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(message)));
   }

@@ -122,10 +122,11 @@ TEST(StateFormat, NonsenseWithSoundChecksumsIsRefused) {
   Read(&memory, 30, 3);
   const std::string bytes = memory.Serialize();
   const ModelInfo& info = TinyModel()->info();
-  // Magic and version, four texts, the shape, 13 options, 6 counts.
+  // Magic and version, four texts, the shape, 13 options and two texts of options, 6 counts.
   const std::size_t identity = 12 + 4 * 8 + info.model_digest.size() + info.tokenizer_digest.size() +
                                info.profile_digest.size() + PrecisionName(info.precision).size() + 3 * 8;
-  const std::size_t counts = identity + 13 * 4, header = counts + 6 * 8, layer = header + 4;
+  const std::size_t texts = 2 * 8 + options.attention.size() + options.position_encoding.size();
+  const std::size_t counts = identity + 13 * 4 + texts, header = counts + 6 * 8, layer = header + 4;
   const std::size_t values = info.config.num_kv_heads * info.config.head_dim;  // of a token
   const std::size_t queries = layer + 4 + 2 * 4 * values * memory.tokens_kept();
   const std::size_t regions = queries + 4 + 4 * values;
@@ -145,6 +146,7 @@ TEST(StateFormat, NonsenseWithSoundChecksumsIsRefused) {
       {"window option", 0, header, identity + 4, Raw<std::int32_t>(-1), "window_tokens"},
       {"ring option", 0, header, identity + 4 * 8, Raw<std::int32_t>(0), "ring"},
       {"retention", 0, header, identity + 4 * 10, Raw<std::int32_t>(99), "retention score"},
+      {"attention", 0, header, identity + 13 * 4 + 8, "dance", "attention pattern"},
       {"tokens read", 0, header, counts, Raw<std::int64_t>(31), "token counts"},
       {"negative count", 0, header, counts, Raw<std::int64_t>(std::numeric_limits<std::int64_t>::min()),
        "token counts"},
@@ -166,6 +168,24 @@ TEST(StateFormat, NonsenseWithSoundChecksumsIsRefused) {
                 StatusIs(absl::StatusCode::kDataLoss, HasSubstr(test.message)))
         << test.name;
   }
+}
+
+TEST(StateFormat, KeepsAttentionAndPositionEncoding) {
+  MemoryOptions options = kOptions;
+  options.attention = "sliding(5):1,scca-fixed(w=4):1";
+  options.position_encoding = "yarn(2)";
+  Memory memory = *Memory::Create(TinyModel(), options);
+  EXPECT_EQ(memory.model()->info().config.context_length, 2 * TinyModel()->info().config.context_length);
+  Read(&memory, 20, 5);
+  const absl::StatusOr<Memory> parsed = Memory::Parse(TinyModel(), memory.Serialize());
+  ASSERT_THAT(parsed, IsOk());
+  EXPECT_EQ(parsed->options().attention, options.attention);
+  EXPECT_EQ(parsed->options().position_encoding, options.position_encoding);
+  EXPECT_EQ(parsed->model(), memory.model()) << "the table of positions is made once";
+  Memory uninterrupted = memory, restored = *parsed;
+  Read(&uninterrupted, 20, 6);
+  Read(&restored, 20, 6);
+  EXPECT_EQ(restored.Digest(), uninterrupted.Digest());
 }
 
 TEST(StateFormat, AnotherModelsStateIsRefusedWithBothValues) {

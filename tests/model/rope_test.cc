@@ -14,8 +14,8 @@
 namespace tome {
 namespace {
 
-using testing::StatusIs;
 using ::testing::HasSubstr;
+using testing::StatusIs;
 
 LlamaConfig SmallConfig() {
   LlamaConfig config;

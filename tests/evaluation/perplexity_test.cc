@@ -1,0 +1,171 @@
+#include "engine/evaluation/perplexity.h"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/attention/pattern_attention.h"
+#include "engine/evaluation/pattern_picture.h"
+#include "engine/memory/sequence_cache.h"
+#include "engine/model/forward.h"
+#include "engine/model/llama_model.h"
+#include "tests/support/engine_models.h"
+#include "tests/support/status_matchers.h"
+
+namespace tome {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::IsOk;
+using testing::StatusIs;
+
+const std::shared_ptr<const Model>& TinyModel() {
+  static const std::shared_ptr<const Model> model = testing::LoadTinyModel();
+  return model;
+}
+
+TokenizedText Text(std::int64_t tokens) {
+  std::string text;
+  for (int i = 0; static_cast<std::int64_t>(text.size()) < 8 * tokens; ++i)
+    text += "word " + std::to_string(i * i) + "\n";
+  return TokenizeText(*TinyModel()->tokenizer(), text, tokens);
+}
+
+AttentionPattern Pattern(const char* text) { return *AttentionPattern::Parse(text); }
+
+// -log p of tokens 1 .. of a window, by the cache that sessions use.
+std::vector<double> DenseLosses(absl::Span<const TokenId> window) {
+  const LlamaWeights& weights = LlamaModel::From(*TinyModel()).weights();
+  const auto count = static_cast<std::int64_t>(window.size());
+  SequenceCache cache(weights, MemoryState(MemoryOptions{}), count);
+  const at::Tensor all = at::log_softmax(ComputeLogits(weights, Forward(weights, window, cache)), -1);
+  std::vector<double> losses;
+  for (std::int64_t i = 0; i + 1 < count; ++i) losses.push_back(-all[i][window[i + 1]].item<double>());
+  return losses;
+}
+
+TEST(Perplexity, ScoresEachTokenOnceWithTheWindowBeforeIt) {
+  const TokenizedText text = Text(101);
+  const absl::Span<const TokenId> tokens = text.encoded.tokens;
+  std::vector<std::int64_t> progress;
+  const auto result = MeasurePerplexity(*TinyModel(), text, {.context = 32, .stride = 10},
+                                        [&](std::int64_t scored) { progress.push_back(scored); });
+  ASSERT_THAT(result, IsOk());
+  EXPECT_EQ(result->scored, 100);
+  EXPECT_EQ(progress.back(), 100);
+  ASSERT_EQ(result->windows.size(), 8u);
+  EXPECT_EQ(result->windows[0].scored, 31);
+  EXPECT_EQ(result->windows[7].scored, 9);
+  double all = 0;
+  for (std::size_t i = 0; i < result->windows.size(); ++i) {
+    const WindowLoss& window = result->windows[i];
+    const std::vector<double> losses = DenseLosses(tokens.subspan(10 * i, 32));
+    double expected = 0;
+    for (std::int64_t k = 0; k < window.scored; ++k) expected += losses[losses.size() - 1 - k];
+    EXPECT_NEAR(window.nats, expected, 1e-3) << i;
+    all += expected;
+  }
+  EXPECT_NEAR(result->NatsPerToken(), all / 100, 1e-5);
+  const TokenSpan &first = text.encoded.spans[1], &last = text.encoded.spans.back();
+  EXPECT_EQ(result->bytes, static_cast<std::int64_t>(last.begin + last.num_bytes - first.begin));
+}
+
+TEST(Perplexity, CountsWordsBetweenWhiteSpace) {
+  const TokenizedText text = TokenizeText(*TinyModel()->tokenizer(), "x one  two\nthree\tfour ", 0);
+  const auto result = MeasurePerplexity(*TinyModel(), text, {.context = 4, .stride = 4});
+  ASSERT_THAT(result, IsOk());
+  EXPECT_GE(result->words, 4);
+  EXPECT_LE(result->words, 5) << "the first token may be the x or a part before it";
+}
+
+TEST(Perplexity, APatternThatSeesAllIsDense) {
+  const TokenizedText text = Text(80);
+  const auto dense = MeasurePerplexity(*TinyModel(), text, {.context = 40, .stride = 20});
+  for (const char* pattern : {"sliding(40)", "scca-fixed(w=40):1,dense:3", "dilated(40,1)"}) {
+    const auto same =
+        MeasurePerplexity(*TinyModel(), text, {.context = 40, .stride = 20, .attention = Pattern(pattern)});
+    ASSERT_THAT(same, IsOk()) << pattern;
+    EXPECT_NEAR(same->nats, dense->nats, 1e-3) << pattern;
+    EXPECT_EQ(same->attention_multiply_adds, dense->attention_multiply_adds) << pattern;
+  }
+  const auto less = MeasurePerplexity(*TinyModel(), text, {.context = 40, .stride = 20, .attention = Pattern("sda4")});
+  EXPECT_GT(std::abs(less->nats - dense->nats), 1e-3);
+  EXPECT_LT(less->attention_multiply_adds, dense->attention_multiply_adds / 3);
+}
+
+TEST(Perplexity, EncodingsChangeTheResultAndWarnWhereTheyDoNotReach) {
+  const LlamaConfig& config = TinyModel()->info().config;
+  const std::int64_t trained = config.context_length;
+  const TokenizedText text = Text(trained + 80);
+  const auto plain = MeasurePerplexity(*TinyModel(), text, {.context = trained + 40, .stride = 40});
+  ASSERT_THAT(plain, IsOk());
+  EXPECT_TRUE(plain->BeyondTrained());
+  for (const char* encoding : {"linear(2)", "ntk(2)", "dynamic-ntk(2)", "yarn(2)", "llama3(2)", "crd-ntk(2)"}) {
+    const auto result =
+        MeasurePerplexity(*TinyModel(), text, {.context = trained + 40, .stride = 40, .encoding = encoding});
+    ASSERT_THAT(result, IsOk()) << encoding;
+    EXPECT_FALSE(result->BeyondTrained()) << encoding;
+    EXPECT_NE(result->nats, plain->nats) << encoding;
+  }
+}
+
+TEST(Perplexity, RefusesWindowsThatCannotBe) {
+  const TokenizedText text = Text(50);
+  const std::pair<PerplexityOptions, const char*> cases[] = {
+      {{.context = 32, .stride = 33}, "stride: expected 1 to the context of 32"},
+      {{.context = 32, .stride = 0}, "stride: expected 1"},
+      {{.context = 1, .stride = 1}, "context: expected 2"},
+      {{.context = 51, .stride = 8}, "50 tokens, fewer than one window of 51"},
+      {{.context = 32, .stride = 8, .attention = Pattern("scca-flow(m=32)")}, "32 groups are more than"},
+      {{.context = 32, .stride = 8, .encoding = "alibi"}, "position encoding"}};
+  for (const auto& [options, message] : cases) {
+    EXPECT_THAT(MeasurePerplexity(*TinyModel(), text, options),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(message)));
+  }
+}
+
+TEST(Perplexity, FourBitWeightsAreNearAndNotTheSame) {
+  const TokenizedText text = Text(60);
+  const auto rounded = WithWeights(TinyModel(), WeightFormat::kInt4);
+  const at::Tensor &own = LlamaModel::From(*TinyModel()).weights().layers[0].down,
+                   &of_rounded = LlamaModel::From(*rounded).weights().layers[0].down;
+  EXPECT_LE((own - of_rounded).abs().max().item<float>(), (own.max() - own.min()).item<float>() / 29);
+  EXPECT_FALSE(at::equal(own, of_rounded));
+  for (std::int64_t row = 0; row < own.size(0); ++row) {
+    const at::Tensor first = of_rounded[row].narrow(0, 0, std::min<std::int64_t>(64, own.size(1)));
+    EXPECT_LE(std::get<0>(at::_unique(first)).numel(), 16) << row;
+  }
+  EXPECT_NE(MeasurePerplexity(*rounded, text, {.context = 30, .stride = 10})->nats,
+            MeasurePerplexity(*TinyModel(), text, {.context = 30, .stride = 10})->nats);
+}
+
+TEST(Perplexity, PlotsEachRun) {
+  const auto result = MeasurePerplexity(*TinyModel(), Text(90), {.context = 30, .stride = 10});
+  const std::string svg = PlotByPosition({*result, *result});
+  EXPECT_THAT(svg, HasSubstr("30, dense, own encoding"));
+  EXPECT_EQ(svg.find("nan"), std::string::npos);
+}
+
+TEST(PatternPicture, ShowsWhatHeadsSeeAndReach) {
+  const AttentionPattern pattern = Pattern("scca-fixed(w=8)");
+  const auto heads = *pattern.ForHeads(3, 32);
+  const auto field = ReceptiveField(heads, 32, 3);
+  EXPECT_EQ(field[31][31], 1);
+  EXPECT_EQ(field[31][24], 1) << "own chunk";
+  EXPECT_EQ(field[31][20], 1) << "half a chunk back";
+  EXPECT_EQ(field[31][19], 2);
+  EXPECT_EQ(field[31][3], 0) << "three layers reach 3 * 8 + 4 back";
+  EXPECT_EQ(field[0][1], 0) << "the future";
+  const std::string svg = DrawPattern(pattern, heads, 32, 3);
+  EXPECT_THAT(svg, HasSubstr("heads 0, 1<"));
+  EXPECT_THAT(svg, HasSubstr("head 2<"));
+  EXPECT_THAT(svg, HasSubstr("scca-fixed(w=8): 32 tokens"));
+}
+
+}  // namespace
+}  // namespace tome
