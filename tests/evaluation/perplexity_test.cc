@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -16,6 +18,7 @@
 #include "engine/model/llama_model.h"
 #include "tests/support/engine_models.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/temp_dir.h"
 
 namespace tome {
 namespace {
@@ -149,6 +152,37 @@ TEST(Perplexity, PlotsEachRun) {
   const std::string svg = PlotByPosition({*result, *result});
   EXPECT_THAT(svg, HasSubstr("30, dense, own encoding"));
   EXPECT_EQ(svg.find("nan"), std::string::npos);
+}
+
+TEST(Perplexity, IsThatOfTransformers) {
+  if (!std::filesystem::exists(testing::SmolLm2Path())) GTEST_SKIP() << "scripts/setup.sh fetches the model";
+  const std::string folder = TOME_SOURCE_DIR "/tests/golden/";
+  const auto golden = nlohmann::json::parse(testing::ReadFile(folder + "perplexity.json"));
+  const auto logits = nlohmann::json::parse(testing::ReadFile(folder + "logits/smollm2.json"));
+  TokenizedText text;
+  for (const auto& example : logits["cases"]) {
+    if (example["name"] == golden["case"]) text.encoded.tokens = example["tokens"].get<std::vector<TokenId>>();
+  }
+  ASSERT_EQ(text.encoded.tokens.size(), 2000u);
+  text.encoded.spans.resize(2000);
+  const auto model = Model::Load({.path = testing::SmolLm2Path(), .precision = Precision::kFp32});
+  ASSERT_THAT(model, IsOk());
+  ASSERT_EQ(golden["runs"].size(), 4u);
+  for (const auto& run : golden["runs"]) {
+    const std::string encoding = run["encoding"];
+    const auto result = MeasurePerplexity(
+        **model, text,
+        {.context = run["context"], .stride = run["stride"], .encoding = encoding == "own" ? "" : encoding});
+    ASSERT_THAT(result, IsOk());
+    ASSERT_EQ(result->windows.size(), run["windows"].size());
+    double expected = 0;
+    for (std::size_t i = 0; i < result->windows.size(); ++i) {
+      EXPECT_EQ(result->windows[i].first_token, run["windows"][i]["first_token"]);
+      EXPECT_EQ(result->windows[i].scored, run["windows"][i]["scored"]);
+      expected += run["windows"][i]["nats"].get<double>();
+    }
+    EXPECT_NEAR(result->NatsPerToken(), expected / static_cast<double>(result->scored), 1e-4) << encoding;
+  }
 }
 
 TEST(PatternPicture, ShowsWhatHeadsSeeAndReach) {
