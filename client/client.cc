@@ -73,6 +73,24 @@ absl::StatusOr<v1::Session> Client::UpdateSession(const v1::UpdateSessionRequest
                                 request);
 }
 
+absl::StatusOr<v1::Snapshot> Client::SnapshotSession(const std::string& name, const CallOptions& options) {
+  v1::SnapshotSessionRequest request;
+  request.set_name(name);
+  v1::Snapshot snapshot;
+  TOME_RETURN_IF_ERROR(RunWithRetries(*connection_, options, [&] {
+    CallContext context(options);
+    return CallStatus(connection_->sessions->SnapshotSession(context.get(), request, &snapshot), options);
+  }));
+  return snapshot;
+}
+
+absl::StatusOr<v1::Session> Client::RereadSession(const std::string& name, const CallOptions& options) {
+  v1::RereadSessionRequest request;
+  request.set_name(name);
+  return CallUnary<v1::Session>(*connection_, options, *connection_->sessions, &v1::SessionService::Stub::RereadSession,
+                                request);
+}
+
 absl::Status Client::DeleteSession(const std::string& name, const CallOptions& options) {
   v1::DeleteSessionRequest request;
   request.set_name(name);

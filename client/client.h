@@ -47,6 +47,9 @@ class Client {
   // All pages, newest session first.
   absl::StatusOr<std::vector<v1::Session>> ListSessions(const CallOptions& options = {});
   absl::StatusOr<v1::Session> UpdateSession(const v1::UpdateSessionRequest& request, const CallOptions& options = {});
+  // What has been read, on disk. Without the deadline of short calls: a large state takes its time.
+  absl::StatusOr<v1::Snapshot> SnapshotSession(const std::string& name, const CallOptions& options = {});
+  absl::StatusOr<v1::Session> RereadSession(const std::string& name, const CallOptions& options = {});
   // OK also when the session was gone at the second try, because the reply to the first was lost.
   absl::Status DeleteSession(const std::string& name, const CallOptions& options = {});
 

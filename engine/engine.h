@@ -22,6 +22,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "engine/base/byte_stream.h"
 #include "engine/base/types.h"
 #include "engine/checkpoint/llama_config.h"
 #include "engine/model/model_profile.h"
@@ -166,6 +167,15 @@ std::int64_t MaxAttendedTokens(const MemoryOptions& options);
 // what is allowed.
 absl::Status ValidateMemoryOptions(const MemoryOptions& options, const LlamaConfig& config);
 
+// A part of one document that was read without a break.
+struct ReadRange {
+  std::uint32_t document = 0;
+  ByteOffset begin = 0, end = 0;
+  std::int64_t tokens = 0;
+
+  friend bool operator==(const ReadRange&, const ReadRange&) = default;
+};
+
 class Archive;      // of all that was read; see memory/archive.h
 class MemoryState;  // immutable, shared by forks
 
@@ -193,11 +203,20 @@ class Memory {
   // The most that state_bytes() can become with these options, known before anything is read.
   static std::size_t MaxStateBytes(const LlamaConfig& config, const MemoryOptions& options, Precision precision);
 
+  // Which bytes were read, in reading order, as few ranges as possible.
+  std::vector<ReadRange> ReadRanges() const;
+  // Where the bytes of the tokens in sink and window are, tokens_kept() of them, in order.
+  std::vector<TokenSpan> KeptSpans() const;
+
   // Canonical: the same state gives the same bytes. Versioned, checksummed; see memory/state_format.h.
   std::string Serialize() const;
+  // The same in pieces of a few MB at most. An error is the sink's.
+  absl::Status Serialize(const ByteSink& sink) const;
   // FAILED_PRECONDITION when it was made by another model or other options (the message has both values);
   // DATA_LOSS when damaged.
   static absl::StatusOr<Memory> Parse(std::shared_ptr<const Model> model, std::string_view bytes);
+  // The same of all bytes of a source, whose errors it gives.
+  static absl::StatusOr<Memory> Parse(std::shared_ptr<const Model> model, ByteSource& source);
   // SHA-256 of Serialize(), hex.
   std::string Digest() const;
 

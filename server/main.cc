@@ -1,6 +1,7 @@
 // tome-server: flags -> options -> wiring -> run -> drain.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -29,6 +30,9 @@ namespace {
 // Exit codes.
 constexpr int kFailed = 1;
 constexpr int kUsage = 2;
+
+// On a stop, for writing to disk what was read, also when running answers took all of the grace.
+constexpr absl::Duration kLeastSnapshotTime = absl::Seconds(3);
 
 std::string VersionAndRevision() { return fmt::format("{} ({})", BuildVersion(), BuildRevision()); }
 
@@ -116,11 +120,14 @@ void Drain(const ServerConfig& config, const StopSignals& signals, Running& runn
   running.sessions->BeginDrain();
   running.rpc->Drain();
   const absl::Time end = absl::Now() + absl::Seconds(config.grace_seconds);
-  bool drained = false;
-  while (!drained && absl::Now() < end && !signals.Arrived()) {
+  bool drained = false, hurry = false;
+  while (!drained && absl::Now() < end && !hurry) {
     drained = running.sessions->WaitUntilDrained(std::min(end - absl::Now(), absl::Milliseconds(200)));
+    hurry = signals.Arrived();
   }
-  running.sessions->Shutdown();
+  // A second signal leaves what was read since the last snapshots to be read again.
+  running.sessions->Shutdown(signals.Arrived() ? absl::ZeroDuration()
+                                               : std::max(end - absl::Now(), kLeastSnapshotTime));
   // What the clients have not yet taken of their last messages.
   running.rpc->Stop(absl::Seconds(1));
   LogEvent(LogLevel::kInfo, "stopped", {{"answers_cut_short", std::int64_t{drained ? 0 : 1}}});

@@ -100,6 +100,15 @@ void BindSessions(CLI::App& app, ServerConfig& config) {
         return std::string(ParseRegionMemoryOptions(settings).status().message());
       })
       ->group("Sessions");
+  app.add_option(
+         "--snapshot-segments", config.snapshot_segments,
+         "while a session is being read, write its state to disk after so many segments; 0: not for this reason")
+      ->check(tokens)
+      ->group("Sessions");
+  app.add_option("--snapshot-seconds", config.snapshot_seconds,
+                 "and when the latest on disk is so old; 0: not for this reason")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 31))
+      ->group("Sessions");
   app.add_option("--max-sessions", config.max_sessions, "sessions that the data folder may hold")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40))
       ->group("Limits");
@@ -285,7 +294,8 @@ SessionManagerOptions ServerConfig::ToSessionManagerOptions() const {
           .max_sessions = max_sessions,
           .max_state_bytes = static_cast<std::size_t>(max_resident_bytes),
           .max_running_questions = max_running_questions,
-          .max_waiting_questions = max_queued_questions};
+          .max_waiting_questions = max_queued_questions,
+          .snapshots = {.segments = snapshot_segments, .interval = absl::Seconds(snapshot_seconds)}};
 }
 
 RpcServerOptions ServerConfig::ToRpcServerOptions(std::string server_version) const {

@@ -48,6 +48,8 @@ struct ServerConfig {
   std::int64_t max_sessions = SessionManagerOptions{}.max_sessions;
   std::int64_t max_resident_bytes = static_cast<std::int64_t>(SessionManagerOptions{}.max_state_bytes);
   std::int64_t archive_resident_bytes = static_cast<std::int64_t>(ModelOptions{}.archive_resident_bytes);
+  int snapshot_segments = SnapshotPolicy{}.segments;
+  std::int64_t snapshot_seconds = absl::ToInt64Seconds(SnapshotPolicy{}.interval);
   int max_running_questions = SessionManagerOptions{}.max_running_questions;
   int max_queued_questions = SessionManagerOptions{}.max_waiting_questions;
   int grace_seconds = 25;

@@ -11,7 +11,8 @@
 
 namespace tome::command {
 
-void AddSessionCommands(CLI::App& app, Action* action);  // create, list, show, delete
+void AddSessionCommands(CLI::App& app, Action* action);   // create, list, show, documents, delete
+void AddSnapshotCommands(CLI::App& app, Action* action);  // snapshot, reread
 void AddAppendCommand(CLI::App& app, Action* action);
 void AddAskCommand(CLI::App& app, Action* action);
 void AddSearchCommand(CLI::App& app, Action* action);

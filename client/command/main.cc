@@ -93,6 +93,7 @@ int Main(int argc, char** argv) {
   Action action;
   AddGlobalOptions(app, &options, &output);
   AddSessionCommands(app, &action);
+  AddSnapshotCommands(app, &action);
   AddAppendCommand(app, &action);
   AddAskCommand(app, &action);
   AddSearchCommand(app, &action);

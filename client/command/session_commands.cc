@@ -97,6 +97,32 @@ void AddList(CLI::App& app, Action* action) {
 
 // --- show ---
 
+std::string ResidencyName(v1::Residency residency) {
+  switch (residency) {
+    case v1::RESIDENCY_NONE:
+      return "none yet";
+    case v1::RESIDENCY_RESIDENT:
+      return "resident";
+    case v1::RESIDENCY_EVICTED:
+      return "evicted";
+    case v1::RESIDENCY_RESTORING:
+      return "restoring";
+    default:
+      return "unknown";
+  }
+}
+
+std::string RenderDocuments(const v1::Session& session) {
+  Table table({{"DOCUMENT"}, {"STORED", true}, {"READ", true}, {"TOKENS", true}, {"SEALED"}, {"CREATED"}});
+  for (const v1::Document& document : session.documents()) {
+    table.AddRow({document.name(), FormatBytes(document.durable_bytes()),
+                  ReadShare(document.ingested_bytes(), document.durable_bytes()),
+                  FormatCount(document.ingested_tokens()), document.sealed() ? "yes" : "no",
+                  FormatTime(document.create_time())});
+  }
+  return table.Render();
+}
+
 std::string RenderSession(const v1::Session& session) {
   std::string labels;
   const std::map<std::string, std::string> sorted(session.labels().begin(), session.labels().end());
@@ -111,8 +137,8 @@ std::string RenderSession(const v1::Session& session) {
                                             FormatCount(session.durable_bytes())));
   fields.emplace_back("read", fmt::format("{}, {} tokens", ReadShare(session.ingested_bytes(), session.durable_bytes()),
                                           FormatCount(session.ingested_tokens())));
-  fields.emplace_back("state", fmt::format("{} of at most {}", FormatBytes(session.state_bytes()),
-                                           FormatBytes(session.max_state_bytes())));
+  fields.emplace_back("state", fmt::format("{}, {} of at most {}", ResidencyName(session.residency()),
+                                           FormatBytes(session.state_bytes()), FormatBytes(session.max_state_bytes())));
   fields.emplace_back("archive", fmt::format("{}, {} in memory", FormatBytes(session.archive_bytes()),
                                              FormatBytes(session.archive_resident_bytes())));
   fields.emplace_back("memory", fmt::format("sink {}, window {}, segment {}, region {} tokens", memory.sink_tokens(),
@@ -122,13 +148,13 @@ std::string RenderSession(const v1::Session& session) {
   fields.emplace_back("changed", FormatTime(session.update_time()));
   fields.emplace_back("model", session.model_digest().substr(0, 16));
   std::string text = RenderFields(fields);
-  if (session.documents().empty()) return text;
-  Table table({{"DOCUMENT"}, {"STORED", true}, {"READ", true}, {"TOKENS", true}, {"SEALED"}, {"CREATED"}});
-  for (const v1::Document& document : session.documents()) {
-    table.AddRow({document.name(), FormatBytes(document.durable_bytes()),
-                  ReadShare(document.ingested_bytes(), document.durable_bytes()),
-                  FormatCount(document.ingested_tokens()), document.sealed() ? "yes" : "no",
-                  FormatTime(document.create_time())});
+  if (!session.documents().empty()) text += '\n' + RenderDocuments(session);
+  if (session.snapshots().empty()) return text;
+  Table table({{"SNAPSHOT", true}, {"READ", true}, {"TOKENS", true}, {"DISK", true}, {"CREATED"}});
+  for (const v1::Snapshot& snapshot : session.snapshots()) {
+    table.AddRow({FormatCount(snapshot.number()), FormatBytes(snapshot.ingested_bytes()),
+                  FormatCount(snapshot.ingested_tokens()), FormatBytes(snapshot.size_bytes()),
+                  FormatTime(snapshot.create_time())});
   }
   return text + '\n' + table.Render();
 }
@@ -150,6 +176,32 @@ void AddShow(CLI::App& app, Action* action) {
   command->add_option("SESSION", *session, "\"sessions/x\" or \"x\"")->required();
   command->footer("Examples:\n  tome show bible\n  tome show bible --output json | jq .ingested_tokens\n");
   command->callback([session, action] { *action = [session](Context& context) { return Show(*session, context); }; });
+}
+
+// --- documents ---
+
+absl::Status Documents(const std::string& argument, Context& context) {
+  TOME_ASSIGN_OR_RETURN(const std::string name, SessionName(argument));
+  TOME_ASSIGN_OR_RETURN(const v1::Session session, context.client->GetSession(name, context.call()));
+  if (context.options.json) {
+    Json json = Json::array();
+    for (const v1::Document& document : session.documents()) json.push_back(ToJson(document));
+    context.PrintJson(json);
+  } else if (session.documents().empty()) {
+    context.err << "no documents yet: tome append writes one\n";
+  } else {
+    context.out << RenderDocuments(session);
+  }
+  return absl::OkStatus();
+}
+
+void AddDocuments(CLI::App& app, Action* action) {
+  auto session = std::make_shared<std::string>();
+  CLI::App* command = app.add_subcommand("documents", "List the documents of a session in reading order");
+  command->add_option("SESSION", *session, "\"sessions/x\" or \"x\"")->required();
+  command->footer("Examples:\n  tome documents bible\n  tome documents bible --output json | jq -r '.[].name'\n");
+  command->callback(
+      [session, action] { *action = [session](Context& context) { return Documents(*session, context); }; });
 }
 
 // --- delete ---
@@ -232,6 +284,7 @@ void AddSessionCommands(CLI::App& app, Action* action) {
   AddCreate(app, action);
   AddList(app, action);
   AddShow(app, action);
+  AddDocuments(app, action);
   AddDelete(app, action);
 }
 

@@ -77,6 +77,11 @@ struct Utf8Replacement {
 // recommends (and Python, the WHATWG and ICU do). The same output whatever the cuts. Not thread-safe; copyable.
 class Utf8Replacer {
  public:
+  Utf8Replacer() = default;
+  // Goes on at a character boundary after so many bytes taken and put out.
+  Utf8Replacer(std::uint64_t source_offset, std::uint64_t output_offset)
+      : source_offset_(source_offset), output_offset_(output_offset) {}
+
   // Takes the next bytes and adds to `output` what is certain; up to three bytes of an unfinished character wait.
   // Replacements are added to `replacements` unless it is null.
   void Append(std::string_view bytes, std::string* output, std::vector<Utf8Replacement>* replacements = nullptr);
@@ -86,6 +91,7 @@ class Utf8Replacer {
 
   // Bytes taken and not yet put out, 0 to 3.
   int pending_bytes() const { return decoder_.pending_bytes(); }
+  std::string_view pending() const { return {pending_, static_cast<std::size_t>(pending_bytes())}; }
 
  private:
   void Replace(int source_bytes, std::string* output, std::vector<Utf8Replacement>* replacements);

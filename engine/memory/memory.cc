@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/base/digest.h"
@@ -36,6 +37,61 @@ std::size_t Memory::archive_spilled_bytes() const { return state_->archive().spi
 std::size_t Memory::archive_resident_bytes() const { return state_->archive().resident_bytes(); }
 void Memory::set_state(std::shared_ptr<const MemoryState> state) { state_ = std::move(state); }
 
-std::string Memory::Digest() const { return Sha256Hex(Serialize()); }
+std::vector<ReadRange> Memory::ReadRanges() const {
+  const Archive& archive = state_->archive();
+  std::vector<ReadRange> ranges;
+  for (std::int64_t i = 0; i < archive.num_blocks(); ++i) {
+    const ArchiveBlock& block = archive.block(i);
+    if (ranges.empty() || ranges.back().document != block.document() || ranges.back().end != block.begin()) {
+      ranges.push_back({.document = block.document(), .begin = block.begin(), .end = block.begin(), .tokens = 0});
+    }
+    ranges.back().end = block.end();
+    ranges.back().tokens += block.num_tokens();
+  }
+  return ranges;
+}
+
+std::vector<TokenSpan> Memory::KeptSpans() const {
+  const Archive& archive = state_->archive();
+  std::vector<TokenSpan> spans;
+  // Tokens first .. end - 1 of all that were read.
+  const auto add = [&](std::int64_t first, std::int64_t end) {
+    std::int64_t begin = 0;
+    for (std::int64_t i = 0; i < archive.num_blocks() && begin < end; begin += archive.block(i++).num_tokens()) {
+      const ArchiveBlock& block = archive.block(i);
+      const std::int64_t last = std::min<std::int64_t>(block.num_tokens(), end - begin);
+      for (std::int64_t k = std::max<std::int64_t>(0, first - begin); k < last; ++k) {
+        spans.push_back(block.Span(static_cast<int>(k), static_cast<int>(k) + 1));
+      }
+    }
+  };
+  add(0, state_->sink_tokens());
+  add(tokens_read() - state_->window_tokens(), tokens_read());
+  return spans;
+}
+
+std::string Memory::Serialize() const {
+  std::string bytes;
+  bytes.reserve(state_->bytes() + state_->archive().bytes() + 12 * state_->archive().num_blocks() + 1024);
+  Serialize([&](std::string_view piece) {
+    bytes += piece;
+    return absl::OkStatus();
+  }).IgnoreError();  // a string takes all
+  return bytes;
+}
+
+absl::StatusOr<Memory> Memory::Parse(std::shared_ptr<const Model> model, std::string_view bytes) {
+  MemorySource source(bytes);
+  return Parse(std::move(model), source);
+}
+
+std::string Memory::Digest() const {
+  Sha256 digest;
+  Serialize([&](std::string_view piece) {
+    digest.Update(piece);
+    return absl::OkStatus();
+  }).IgnoreError();  // it has none
+  return digest.FinishHex();
+}
 
 }  // namespace tome

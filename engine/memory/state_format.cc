@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "engine/base/byte_reader.h"
+#include "engine/base/byte_stream.h"
 #include "engine/base/byte_writer.h"
 #include "engine/base/crc32c.h"
 #include "engine/base/status.h"
@@ -17,12 +17,9 @@
 namespace tome {
 namespace {
 
-// No fuzzer finds a checksum, and what lies behind it must hold as well.
-#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-constexpr bool kCheckSums = false;
-#else
-constexpr bool kCheckSums = true;
-#endif
+// The longest text of a header, and the longest block of an archive, that can be meant.
+constexpr std::uint64_t kMaxTextBytes = 1024;
+constexpr std::uint64_t kMaxBlockBytes = std::uint64_t{1} << 30;
 
 // What a state's header must say to fit a model, in the order in which it is written.
 void WriteIdentity(const Model& model, ByteWriter* writer) {
@@ -36,19 +33,19 @@ void WriteIdentity(const Model& model, ByteWriter* writer) {
   writer->Write<std::uint64_t>(info.config.head_dim);
 }
 
-absl::Status ExpectText(ByteReader* reader, std::string_view field, std::string_view expected) {
-  TOME_ASSIGN_OR_RETURN(const std::string_view found, reader->ReadString(field));
+absl::Status ExpectText(SourceReader* reader, std::string_view field, std::string_view expected) {
+  TOME_ASSIGN_OR_RETURN(const std::string_view found, reader->ReadString(kMaxTextBytes, field));
   if (found == expected) return absl::OkStatus();
   return FailedPrecondition("state: {}: the state has '{}', the model in use '{}'", field, found, expected);
 }
 
-absl::Status ExpectNumber(ByteReader* reader, std::string_view field, std::int64_t expected) {
+absl::Status ExpectNumber(SourceReader* reader, std::string_view field, std::int64_t expected) {
   TOME_ASSIGN_OR_RETURN(const std::uint64_t found, reader->Read<std::uint64_t>(field));
   if (found == static_cast<std::uint64_t>(expected)) return absl::OkStatus();
   return FailedPrecondition("state: {}: the state has {}, the model in use {}", field, found, expected);
 }
 
-absl::Status CheckIdentity(const Model& model, ByteReader* reader) {
+absl::Status CheckIdentity(const Model& model, SourceReader* reader) {
   const ModelInfo& info = model.info();
   TOME_RETURN_IF_ERROR(ExpectText(reader, "model digest", info.model_digest));
   TOME_RETURN_IF_ERROR(ExpectText(reader, "tokenizer digest", info.tokenizer_digest));
@@ -64,7 +61,7 @@ std::string_view RawBytes(const at::Tensor& contiguous) {
 }
 
 template <typename Value>
-absl::Status ReadEnum(ByteReader* reader, std::string_view field, Value last, Value* value) {
+absl::Status ReadEnum(SourceReader* reader, std::string_view field, Value last, Value* value) {
   TOME_ASSIGN_OR_RETURN(const std::int32_t found, reader->Read<std::int32_t>(field));
   if (found < 0 || found > static_cast<std::int32_t>(last)) return DataLoss("state: {}: unknown {}", field, found);
   *value = static_cast<Value>(found);
@@ -83,7 +80,7 @@ void WriteOptions(const MemoryOptions& options, ByteWriter* writer) {
   writer->WriteString(options.position_encoding);
 }
 
-absl::Status ReadOptions(ByteReader* reader, MemoryOptions* options) {
+absl::Status ReadOptions(SourceReader* reader, MemoryOptions* options) {
   RegionMemoryOptions& regions = options->regions;
   for (int* option : {&options->sink_tokens, &options->window_tokens, &options->segment_tokens, &options->region_tokens,
                       &regions.selected, &regions.query_region_tokens, &regions.merge, &regions.route_every,
@@ -108,14 +105,7 @@ struct StateHeader {
   std::int64_t archive_blocks = 0;
 };
 
-absl::Status CheckCrc(ByteReader* reader, std::string_view bytes, std::string_view field) {
-  TOME_ASSIGN_OR_RETURN(const std::uint32_t expected, reader->Read<std::uint32_t>(field));
-  const std::uint32_t found = Crc32c(bytes);
-  if (found == expected || !kCheckSums) return absl::OkStatus();
-  return DataLoss("state: {}: expected CRC-32C {:08x}, found {:08x}", field, expected, found);
-}
-
-absl::StatusOr<StateHeader> ReadHeader(const Model& model, std::string_view bytes, ByteReader* reader) {
+absl::StatusOr<StateHeader> ReadHeader(const Model& model, SourceReader* reader) {
   TOME_ASSIGN_OR_RETURN(const std::string_view magic, reader->ReadBytes(kStateMagic.size(), "magic"));
   if (magic != kStateMagic) return DataLoss("state: magic: this is not a Tome state");
   TOME_ASSIGN_OR_RETURN(const std::uint32_t version, reader->Read<std::uint32_t>("version"));
@@ -129,7 +119,7 @@ absl::StatusOr<StateHeader> ReadHeader(const Model& model, std::string_view byte
                               &header.pooled_queries, &header.archive_blocks}) {
     TOME_ASSIGN_OR_RETURN(*count, reader->Read<std::int64_t>("token counts"));
   }
-  TOME_RETURN_IF_ERROR(CheckCrc(reader, bytes.substr(0, reader->offset()), "header checksum"));
+  TOME_RETURN_IF_ERROR(reader->ExpectCrc(reader->crc(), "header checksum"));
   return header;
 }
 
@@ -180,23 +170,43 @@ std::string_view RawBytes(const std::vector<float>& values) {
   return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)};
 }
 
-void WriteRegions(const RegionMemory& regions, ByteWriter* writer) {
+// Hands the pieces to a sink, each with the checksum that follows it, until one is refused.
+class PieceWriter {
+ public:
+  explicit PieceWriter(const ByteSink& sink) : sink_(sink) {}
+
+  // The piece that is being made.
+  ByteWriter& piece() { return piece_; }
+  // Ends it: `checked` is what of it the checksum is of.
+  absl::Status End(std::string_view checked) {
+    piece_.Write<std::uint32_t>(Crc32c(checked));
+    const ByteWriter whole = std::exchange(piece_, {});
+    return sink_(whole.bytes());
+  }
+  absl::Status End() { return End(piece_.bytes()); }
+
+ private:
+  const ByteSink& sink_;
+  ByteWriter piece_;
+};
+
+absl::Status WriteRegions(const RegionMemory& regions, PieceWriter* writer) {
   if (regions.queries().count > 0) {
-    writer->WriteBytes(RawBytes(regions.queries().values));
-    writer->Write<std::uint32_t>(Crc32c(RawBytes(regions.queries().values)));
+    writer->piece().WriteBytes(RawBytes(regions.queries().values));
+    TOME_RETURN_IF_ERROR(writer->End());
   }
   for (const RegionMemory::Entry& entry : regions.entries()) {
-    const std::size_t begin = writer->size();
     const MemoryRegion& region = *entry.region;
-    writer->Write<std::int64_t>(region.first_token);
-    writer->Write<std::int64_t>(entry.selections);
+    writer->piece().Write<std::int64_t>(region.first_token);
+    writer->piece().Write<std::int64_t>(entry.selections);
     for (const at::Tensor& part :
          {region.block.keys(), region.block.values(), region.block.key_scales(), region.block.value_scales()}) {
-      if (part.defined()) writer->WriteBytes(RawBytes(part.cpu().contiguous()));
+      if (part.defined()) writer->piece().WriteBytes(RawBytes(part.cpu().contiguous()));
     }
-    writer->WriteBytes(RawBytes(region.token_scores));
-    writer->Write<std::uint32_t>(Crc32c(std::string_view(writer->bytes()).substr(begin)));
+    writer->piece().WriteBytes(RawBytes(region.token_scores));
+    TOME_RETURN_IF_ERROR(writer->End());
   }
+  return absl::OkStatus();
 }
 
 // A tensor of raw values that `bytes`, long enough, begins with; cuts them off.
@@ -220,7 +230,7 @@ at::ScalarType StoredType(RegionPrecision precision, at::ScalarType computed) {
 }
 
 absl::StatusOr<RegionMemory::Entry> ReadRegion(const MemoryOptions& options, const LlamaWeights& weights,
-                                               ByteReader* reader) {
+                                               SourceReader* reader) {
   const LlamaConfig& config = weights.config;
   const RegionPrecision precision = options.regions.precision;
   const at::ScalarType type = StoredType(precision, weights.type);
@@ -228,8 +238,7 @@ absl::StatusOr<RegionMemory::Entry> ReadRegion(const MemoryOptions& options, con
   const std::size_t tokens = options.region_tokens, scales = precision == RegionPrecision::kInt8 ? 8 * width : 0;
   TOME_ASSIGN_OR_RETURN(
       std::string_view bytes,
-      reader->ReadBytes(16 + 2 * width * tokens * at::elementSize(type) + scales + tokens * sizeof(float), "region"));
-  TOME_RETURN_IF_ERROR(CheckCrc(reader, bytes, "region"));
+      reader->ReadChecked(16 + 2 * width * tokens * at::elementSize(type) + scales + tokens * sizeof(float), "region"));
   auto region = std::make_shared<MemoryRegion>();
   RegionMemory::Entry entry;
   std::memcpy(&region->first_token, bytes.data(), 8);
@@ -251,13 +260,12 @@ absl::StatusOr<RegionMemory::Entry> ReadRegion(const MemoryOptions& options, con
   return entry;
 }
 
-absl::StatusOr<RegionMemory> ReadRegions(const StateHeader& header, const LlamaWeights& weights, ByteReader* reader) {
+absl::StatusOr<RegionMemory> ReadRegions(const StateHeader& header, const LlamaWeights& weights, SourceReader* reader) {
   const LlamaConfig& config = weights.config;
   PooledQueries queries{.count = header.pooled_queries, .values = {}};
   if (queries.count > 0) {
     const std::size_t size = queries.count * config.num_layers * config.num_kv_heads * config.head_dim;
-    TOME_ASSIGN_OR_RETURN(std::string_view bytes, reader->ReadBytes(size * sizeof(float), "pooled queries"));
-    TOME_RETURN_IF_ERROR(CheckCrc(reader, bytes, "pooled queries"));
+    TOME_ASSIGN_OR_RETURN(std::string_view bytes, reader->ReadChecked(size * sizeof(float), "pooled queries"));
     queries.values = TakeFloats(&bytes, size);
     if (!AreUsable(queries.values)) return UnusableNumbers("pooled queries");
   }
@@ -278,10 +286,12 @@ absl::StatusOr<RegionMemory> ReadRegions(const StateHeader& header, const LlamaW
   return RegionMemory(header.options.regions, header.options.region_tokens, std::move(entries), std::move(queries));
 }
 
-absl::Status ReadArchive(const StateHeader& header, ByteReader* reader, Archive* archive) {
+absl::Status ReadArchive(const StateHeader& header, SourceReader* reader, Archive* archive) {
   for (std::int64_t i = 0; i < header.archive_blocks; ++i) {
-    TOME_ASSIGN_OR_RETURN(const std::string_view bytes, reader->ReadString("archive block"));
-    TOME_RETURN_IF_ERROR(CheckCrc(reader, bytes, fmt::format("archive block {}", i)));
+    const std::string name = fmt::format("archive block {}", i);
+    TOME_ASSIGN_OR_RETURN(const std::uint64_t size, reader->Read<std::uint64_t>(name));
+    if (size > kMaxBlockBytes) return DataLoss("state: {}: {} bytes, more than {}", name, size, kMaxBlockBytes);
+    TOME_ASSIGN_OR_RETURN(const std::string_view bytes, reader->ReadChecked(size, name));
     TOME_ASSIGN_OR_RETURN(auto block, ArchiveBlock::Parse(archive->layout(), std::string(bytes)));
     archive->Append(std::move(block));
   }
@@ -291,43 +301,41 @@ absl::Status ReadArchive(const StateHeader& header, ByteReader* reader, Archive*
 
 }  // namespace
 
-std::string Memory::Serialize() const {
+absl::Status Memory::Serialize(const ByteSink& sink) const {
   const MemoryState& state = *state_;
-  ByteWriter writer;
-  writer.Reserve(state.bytes() + state.archive().bytes() + 12 * state.archive().num_blocks() + 1024);
-  writer.WriteBytes(kStateMagic);
-  writer.Write<std::uint32_t>(kStateVersion);
-  WriteIdentity(*model_, &writer);
-  WriteOptions(options(), &writer);
+  PieceWriter writer(sink);
+  writer.piece().WriteBytes(kStateMagic);
+  writer.piece().Write<std::uint32_t>(kStateVersion);
+  WriteIdentity(*model_, &writer.piece());
+  WriteOptions(options(), &writer.piece());
   for (const std::int64_t count :
        {state.tokens_read(), state.sink_tokens(), state.window_tokens(), state.regions().size(),
         state.regions().queries().count, state.archive().num_blocks()}) {
-    writer.Write<std::int64_t>(count);
+    writer.piece().Write<std::int64_t>(count);
   }
-  writer.Write<std::uint32_t>(Crc32c(writer.bytes()));
+  TOME_RETURN_IF_ERROR(writer.End());
   for (std::int64_t layer = 0; layer < model_->info().config.num_layers && state.tokens_kept() > 0; ++layer) {
-    const std::size_t begin = writer.size();
     for (at::Tensor KeyValueBlock::* part : {&KeyValueBlock::keys, &KeyValueBlock::values}) {
       std::vector<at::Tensor> pieces;
       for (const KeyValueBlock* block : state.blocks()) pieces.push_back((block->*part).select(0, layer));
-      writer.WriteBytes(RawBytes(at::cat(pieces, 1).cpu().contiguous()));
+      writer.piece().WriteBytes(RawBytes(at::cat(pieces, 1).cpu().contiguous()));
     }
-    writer.Write<std::uint32_t>(Crc32c(std::string_view(writer.bytes()).substr(begin)));
+    TOME_RETURN_IF_ERROR(writer.End());
   }
-  WriteRegions(state.regions(), &writer);
+  TOME_RETURN_IF_ERROR(WriteRegions(state.regions(), &writer));
   for (std::int64_t i = 0; i < state.archive().num_blocks(); ++i) {
     const std::string_view block = state.archive().block(i).bytes();
-    writer.WriteString(block);
-    writer.Write<std::uint32_t>(Crc32c(block));
+    writer.piece().WriteString(block);
+    TOME_RETURN_IF_ERROR(writer.End(block));
   }
-  return std::move(writer).Take();
+  return absl::OkStatus();
 }
 
-absl::StatusOr<Memory> Memory::Parse(std::shared_ptr<const Model> model, std::string_view bytes) {
+absl::StatusOr<Memory> Memory::Parse(std::shared_ptr<const Model> model, ByteSource& source) {
   const LlamaWeights& weights = LlamaModel::From(*model).weights();
   const LlamaConfig& config = weights.config;
-  ByteReader reader(bytes, "state", absl::StatusCode::kDataLoss);
-  TOME_ASSIGN_OR_RETURN(const StateHeader header, ReadHeader(*model, bytes, &reader));
+  SourceReader reader(source, "state");
+  TOME_ASSIGN_OR_RETURN(const StateHeader header, ReadHeader(*model, &reader));
   TOME_RETURN_IF_ERROR(CheckHeader(header, config));
   TOME_ASSIGN_OR_RETURN(std::shared_ptr<const Model> own,
                         LlamaModel::WithEncoding(model, header.options.position_encoding));
@@ -340,8 +348,8 @@ absl::StatusOr<Memory> Memory::Parse(std::shared_ptr<const Model> model, std::st
   KeyValueBlock all = KeyValueBlock::Allocate(config, kept, weights.type, at::kCPU);
   for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
     const at::Tensor keys = all.keys.select(0, layer), values = all.values.select(0, layer);
-    TOME_ASSIGN_OR_RETURN(const std::string_view data, reader.ReadBytes(keys.nbytes() + values.nbytes(), "layer"));
-    TOME_RETURN_IF_ERROR(CheckCrc(&reader, data, fmt::format("layer {}", layer)));
+    TOME_ASSIGN_OR_RETURN(const std::string_view data,
+                          reader.ReadChecked(keys.nbytes() + values.nbytes(), fmt::format("layer {}", layer)));
     std::copy(data.begin(), data.begin() + keys.nbytes(), static_cast<char*>(keys.mutable_data_ptr()));
     std::copy(data.begin() + keys.nbytes(), data.end(), static_cast<char*>(values.mutable_data_ptr()));
   }

@@ -35,6 +35,8 @@ class ByteLevelTokenizer final : public VocabularyTokenizer {
         whole_words_(std::move(whole_words)) {}
 
   std::unique_ptr<TokenStream> NewStream() const override;
+  absl::StatusOr<std::unique_ptr<TokenStream>> ResumeStream(const TokenStreamState& state,
+                                                            std::string_view pending) const override;
 
   const WordRules& rules() const { return rules_; }
 
@@ -88,6 +90,16 @@ class ByteLevelStream final : public TokenStream {
   explicit ByteLevelStream(std::shared_ptr<const ByteLevelTokenizer> tokenizer)
       : tokenizer_(std::move(tokenizer)), splitter_(tokenizer_->rules()) {}
 
+  // Offsets count from the first pending byte: only their differences matter.
+  ByteLevelStream(std::shared_ptr<const ByteLevelTokenizer> tokenizer, std::uint64_t held_bytes,
+                  std::string_view pending)
+      : ByteLevelStream(std::move(tokenizer)) {
+    replacer_.Append(pending, &text_, source_.replacements());
+    text_.erase(0, held_bytes);
+    taken_ = pending.size();
+    passed_ = held_bytes;
+  }
+
   void Append(std::string_view bytes, std::vector<TextToken>* out) override {
     taken_ += bytes.size();
     replacer_.Append(bytes, &text_, source_.replacements());
@@ -105,6 +117,11 @@ class ByteLevelStream final : public TokenStream {
 
   std::size_t pending_bytes() const override { return taken_ - emitted_; }
   std::unique_ptr<TokenStream> Clone() const override { return std::make_unique<ByteLevelStream>(*this); }
+  TokenStreamState Save() const override {
+    TokenStreamState state;
+    if (passed_ > emitted_) state.held_bytes = passed_ - emitted_;
+    return state;
+  }
 
  private:
   void EmitWords(bool is_end, std::vector<TextToken>* out) {
@@ -147,6 +164,16 @@ class ByteLevelStream final : public TokenStream {
 
 std::unique_ptr<TokenStream> ByteLevelTokenizer::NewStream() const {
   return std::make_unique<ByteLevelStream>(std::static_pointer_cast<const ByteLevelTokenizer>(shared_from_this()));
+}
+
+absl::StatusOr<std::unique_ptr<TokenStream>> ByteLevelTokenizer::ResumeStream(const TokenStreamState& state,
+                                                                              std::string_view pending) const {
+  const std::uint64_t held = state.held_bytes.value_or(0);
+  if (state.dummy_prefix || held > pending.size() || !IsValidUtf8(pending) || !IsValidUtf8(pending.substr(held))) {
+    return DataLoss("tokenizer: no stream waits with {} bytes, {} of them held back", pending.size(), held);
+  }
+  return std::make_unique<ByteLevelStream>(std::static_pointer_cast<const ByteLevelTokenizer>(shared_from_this()), held,
+                                           pending);
 }
 
 absl::StatusOr<BpeMerger> BuildMerger(const TokenizerData& data, const Vocabulary& vocabulary) {

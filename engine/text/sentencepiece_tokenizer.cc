@@ -38,6 +38,8 @@ class SentencePieceTokenizer final : public VocabularyTokenizer {
         has_byte_fallback_(has_byte_fallback) {}
 
   std::unique_ptr<TokenStream> NewStream() const override;
+  absl::StatusOr<std::unique_ptr<TokenStream>> ResumeStream(const TokenStreamState& state,
+                                                            std::string_view pending) const override;
 
   const CharacterPairs& pairs() const { return pairs_; }
   TokenId unknown() const { return unknown_; }
@@ -59,6 +61,19 @@ class SentencePieceStream final : public TokenStream {
  public:
   explicit SentencePieceStream(std::shared_ptr<const SentencePieceTokenizer> tokenizer)
       : tokenizer_(std::move(tokenizer)) {}
+
+  // What waits is looked at anew: a place to cut depends on nothing before it. Counts of bytes begin with the first
+  // pending one: only their difference matters, and whether there were any.
+  SentencePieceStream(std::shared_ptr<const SentencePieceTokenizer> tokenizer, const TokenStreamState& state,
+                      std::string_view pending)
+      : tokenizer_(std::move(tokenizer)),
+        has_dummy_prefix_(state.dummy_prefix),
+        unknown_bytes_(state.held_bytes),
+        taken_(pending.size() + 1),
+        emitted_(1) {
+    if (has_dummy_prefix_) text_.push_back(' ');
+    text_ += pending.substr(state.held_bytes.value_or(0));
+  }
 
   void Append(std::string_view bytes, std::vector<TextToken>* out) override {
     if (bytes.empty()) return;
@@ -82,6 +97,9 @@ class SentencePieceStream final : public TokenStream {
 
   std::size_t pending_bytes() const override { return taken_ - emitted_; }
   std::unique_ptr<TokenStream> Clone() const override { return std::make_unique<SentencePieceStream>(*this); }
+  TokenStreamState Save() const override {
+    return {.started = taken_ > 0, .dummy_prefix = has_dummy_prefix_, .held_bytes = unknown_bytes_};
+  }
 
  private:
   // Looks at the new characters for the last place where the text can be cut.
@@ -148,7 +166,7 @@ class SentencePieceStream final : public TokenStream {
   std::size_t run_start_ = 0;      // of text_: the last place to cut
   char32_t last_ = 0;              // the character before scanned_
   bool has_dummy_prefix_ = false;  // text_ begins with a space that is not in the source
-  std::optional<std::size_t> unknown_bytes_;  // of the unknown token held back
+  std::optional<std::uint64_t> unknown_bytes_;  // of the unknown token held back
   std::uint64_t taken_ = 0;
   std::uint64_t emitted_ = 0;
   std::vector<TextToken> part_;  // working memory
@@ -157,6 +175,18 @@ class SentencePieceStream final : public TokenStream {
 std::unique_ptr<TokenStream> SentencePieceTokenizer::NewStream() const {
   return std::make_unique<SentencePieceStream>(
       std::static_pointer_cast<const SentencePieceTokenizer>(shared_from_this()));
+}
+
+absl::StatusOr<std::unique_ptr<TokenStream>> SentencePieceTokenizer::ResumeStream(const TokenStreamState& state,
+                                                                                  std::string_view pending) const {
+  const std::uint64_t held = state.held_bytes.value_or(0);
+  if (held > std::min<std::uint64_t>(pending.size(), kMaxWordBytes) || (state.dummy_prefix && !adds_dummy_prefix()) ||
+      (!state.started && (!pending.empty() || state.dummy_prefix || state.held_bytes)) || !IsValidUtf8(pending)) {
+    return DataLoss("tokenizer: no stream waits with {} bytes, {} of them held back", pending.size(), held);
+  }
+  auto self = std::static_pointer_cast<const SentencePieceTokenizer>(shared_from_this());
+  if (!state.started) return std::make_unique<SentencePieceStream>(std::move(self));
+  return std::make_unique<SentencePieceStream>(std::move(self), state, pending);
 }
 
 // Of a piece "<0x0A>".

@@ -6,6 +6,7 @@
 #define TOME_ENGINE_TEXT_TOKENIZER_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +18,16 @@
 #include "engine/text/tokenizer_data.h"
 
 namespace tome {
+
+// Where a stream is in its text, beside the text itself; see TokenStream::Save.
+struct TokenStreamState {
+  bool started = false;       // something was taken; of a tokenizer with a dummy prefix
+  bool dummy_prefix = false;  // the space before the text is not yet part of a token
+  // Bytes before the waiting text that belong to the next token; absent when no token is held back.
+  std::optional<std::uint64_t> held_bytes;
+
+  friend bool operator==(const TokenStreamState&, const TokenStreamState&) = default;
+};
 
 // Tokenizes a text that arrives in pieces. However the bytes are cut, all that Append and Finish put out is what
 // Tokenizer::Encode gives for the whole text. Tokens come out when no later byte can change them, at the latest when
@@ -38,6 +49,10 @@ class TokenStream {
 
   // An independent copy: lets a question read what is pending without ending the text.
   virtual std::unique_ptr<TokenStream> Clone() const = 0;
+
+  // What Tokenizer::ResumeStream needs to go on from here, with the last pending_bytes() bytes of the text. Only of a
+  // text that was well-formed UTF-8 so far, and ends with a whole character.
+  virtual TokenStreamState Save() const = 0;
 };
 
 // A run without any place to cut that is longer than this is cut here, counted from the run's first byte, which bounds
@@ -61,6 +76,11 @@ class Tokenizer : public std::enable_shared_from_this<Tokenizer> {
 
   // A stream that starts at the beginning of a text.
   virtual std::unique_ptr<TokenStream> NewStream() const = 0;
+
+  // A stream that puts out what the saved one would have put out from there on. `pending`: the bytes that were pending
+  // there. DATA_LOSS when no stream of this tokenizer can be there.
+  virtual absl::StatusOr<std::unique_ptr<TokenStream>> ResumeStream(const TokenStreamState& state,
+                                                                    std::string_view pending) const = 0;
 
   // The bytes that a token stands for: part of a character where a token is one byte of it; "" for special tokens.
   // A SentencePiece token that begins a word begins with a space. `id` outside the vocabulary gives "".

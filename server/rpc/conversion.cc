@@ -37,6 +37,20 @@ v1::Session::Phase ToProto(SessionPhase phase) {
   return v1::Session::PHASE_UNSPECIFIED;
 }
 
+v1::Residency ToProto(StatePlace place) {
+  switch (place) {
+    case StatePlace::kNone:
+      return v1::RESIDENCY_NONE;
+    case StatePlace::kResident:
+      return v1::RESIDENCY_RESIDENT;
+    case StatePlace::kEvicted:
+      return v1::RESIDENCY_EVICTED;
+    case StatePlace::kRestoring:
+      return v1::RESIDENCY_RESTORING;
+  }
+  return v1::RESIDENCY_UNSPECIFIED;
+}
+
 v1::Document ToProto(const DocumentInfo& info) {
   v1::Document document;
   document.set_name(info.name);
@@ -124,6 +138,17 @@ Utf8Policy FromProto(v1::InvalidUtf8Policy policy) {
   return policy == v1::INVALID_UTF8_POLICY_REPLACE ? Utf8Policy::kReplace : Utf8Policy::kRefuse;
 }
 
+v1::Snapshot ToProto(const SnapshotInfo& info) {
+  v1::Snapshot snapshot;
+  snapshot.set_number(info.number);
+  SetTime(info.create_time, snapshot.mutable_create_time());
+  snapshot.set_size_bytes(info.size_bytes);
+  snapshot.set_ingested_bytes(info.ingested_bytes);
+  snapshot.set_ingested_tokens(info.ingested_tokens);
+  snapshot.set_digest(info.digest);
+  return snapshot;
+}
+
 v1::Session ToProto(const SessionInfo& info) {
   v1::Session session;
   session.set_name(SessionName(info.id));
@@ -145,6 +170,8 @@ v1::Session ToProto(const SessionInfo& info) {
   session.set_problem(ReplaceInvalidUtf8(info.problem));
   session.set_model_digest(info.model_digest);
   session.set_tokenizer_digest(info.tokenizer_digest);
+  session.set_residency(ToProto(info.state_place));
+  for (const SnapshotInfo& snapshot : info.snapshots) *session.add_snapshots() = ToProto(snapshot);
   return session;
 }
 

@@ -20,6 +20,7 @@ UpdateRequest FromProto(const v1::UpdateSessionRequest& request);
 WriteRequest FromProto(v1::AppendRequest&& request);  // takes `data` over
 Utf8Policy FromProto(v1::InvalidUtf8Policy policy);
 
+v1::Snapshot ToProto(const SnapshotInfo& info);
 v1::Session ToProto(const SessionInfo& info);
 v1::WatchResponse ToProto(const SessionProgress& progress);
 v1::MemoryOptions ToProto(const MemoryOptions& options);

@@ -74,6 +74,26 @@ grpc::ServerUnaryReactor* SessionService::DeleteSession(Context* context, const 
       });
 }
 
+grpc::ServerUnaryReactor* SessionService::SnapshotSession(Context* context, const Bytes* request, Bytes* response) {
+  return RunUnary<v1::SnapshotSessionRequest, v1::Snapshot>(
+      "SnapshotSession", environment_, context, request, response,
+      [](SessionManager& sessions, const v1::SnapshotSessionRequest& snapshot, ReplyFunction<v1::Snapshot> reply) {
+        sessions.Snapshot(*ParseSessionName(snapshot.name()), [reply](const absl::StatusOr<SnapshotInfo>& info) {
+          if (!info.ok()) return reply(info.status());
+          reply(ToProto(*info));
+        });
+      });
+}
+
+grpc::ServerUnaryReactor* SessionService::RereadSession(Context* context, const Bytes* request, Bytes* response) {
+  return RunUnary<v1::RereadSessionRequest, v1::Session>(
+      "RereadSession", environment_, context, request, response,
+      [](SessionManager& sessions, const v1::RereadSessionRequest& reread, ReplyFunction<v1::Session> reply) {
+        sessions.Reread(*ParseSessionName(reread.name()),
+                        [reply](const absl::StatusOr<SessionInfo>& info) { reply(ToReply(info)); });
+      });
+}
+
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* SessionService::Append(Context* context) {
   return AppendCall::Start(environment_, context);
 }

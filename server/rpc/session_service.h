@@ -8,12 +8,13 @@
 namespace tome::server {
 
 // All methods with messages as bytes; see call.h.
-using RawSessionService =
-    v1::SessionService::WithRawCallbackMethod_CreateSession<v1::SessionService::WithRawCallbackMethod_GetSession<
-        v1::SessionService::WithRawCallbackMethod_ListSessions<v1::SessionService::WithRawCallbackMethod_UpdateSession<
-            v1::SessionService::WithRawCallbackMethod_DeleteSession<v1::SessionService::WithRawCallbackMethod_Append<
-                v1::SessionService::WithRawCallbackMethod_Watch<v1::SessionService::WithRawCallbackMethod_Ask<
-                    v1::SessionService::WithRawCallbackMethod_Search<v1::SessionService::Service>>>>>>>>>;
+using RawSessionService = v1::SessionService::WithRawCallbackMethod_CreateSession<
+    v1::SessionService::WithRawCallbackMethod_GetSession<v1::SessionService::WithRawCallbackMethod_ListSessions<
+        v1::SessionService::WithRawCallbackMethod_UpdateSession<v1::SessionService::WithRawCallbackMethod_DeleteSession<
+            v1::SessionService::WithRawCallbackMethod_Append<v1::SessionService::WithRawCallbackMethod_Watch<
+                v1::SessionService::WithRawCallbackMethod_Ask<v1::SessionService::WithRawCallbackMethod_Search<
+                    v1::SessionService::WithRawCallbackMethod_SnapshotSession<
+                        v1::SessionService::WithRawCallbackMethod_RereadSession<v1::SessionService::Service>>>>>>>>>>>;
 
 // Thread-safe. Nothing blocks a gRPC thread.
 class SessionService final : public RawSessionService {
@@ -28,6 +29,8 @@ class SessionService final : public RawSessionService {
   grpc::ServerUnaryReactor* ListSessions(Context* context, const Bytes* request, Bytes* response) override;
   grpc::ServerUnaryReactor* UpdateSession(Context* context, const Bytes* request, Bytes* response) override;
   grpc::ServerUnaryReactor* DeleteSession(Context* context, const Bytes* request, Bytes* response) override;
+  grpc::ServerUnaryReactor* SnapshotSession(Context* context, const Bytes* request, Bytes* response) override;
+  grpc::ServerUnaryReactor* RereadSession(Context* context, const Bytes* request, Bytes* response) override;
   grpc::ServerBidiReactor<Bytes, Bytes>* Append(Context* context) override;
   grpc::ServerWriteReactor<Bytes>* Watch(Context* context, const Bytes* request) override;
   grpc::ServerWriteReactor<Bytes>* Ask(Context* context, const Bytes* request) override;

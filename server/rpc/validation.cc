@@ -173,6 +173,13 @@ void CheckGeneration(const v1::GenerationOptions& options, FieldViolations* viol
   }
 }
 
+// Of a request that only names a session.
+absl::Status CheckName(const std::string& name) {
+  FieldViolations violations;
+  CheckSession(name, "name", &violations);
+  return violations.ToStatus();
+}
+
 }  // namespace
 
 std::optional<SessionId> ParseSessionName(std::string_view name) {
@@ -197,11 +204,9 @@ absl::Status Validate(const v1::CreateSessionRequest& request) {
   return violations.ToStatus();
 }
 
-absl::Status Validate(const v1::GetSessionRequest& request) {
-  FieldViolations violations;
-  CheckSession(request.name(), "name", &violations);
-  return violations.ToStatus();
-}
+absl::Status Validate(const v1::GetSessionRequest& request) { return CheckName(request.name()); }
+absl::Status Validate(const v1::SnapshotSessionRequest& request) { return CheckName(request.name()); }
+absl::Status Validate(const v1::RereadSessionRequest& request) { return CheckName(request.name()); }
 
 absl::Status Validate(const v1::ListSessionsRequest& request) {
   FieldViolations violations;

@@ -34,6 +34,8 @@ absl::Status Validate(const v1::GetSessionRequest& request);
 absl::Status Validate(const v1::ListSessionsRequest& request);
 absl::Status Validate(const v1::UpdateSessionRequest& request);
 absl::Status Validate(const v1::DeleteSessionRequest& request);
+absl::Status Validate(const v1::SnapshotSessionRequest& request);
+absl::Status Validate(const v1::RereadSessionRequest& request);
 absl::Status Validate(const v1::WatchRequest& request);
 absl::Status Validate(const v1::AskRequest& request);
 absl::Status Validate(const v1::SearchRequest& request);

@@ -7,13 +7,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <system_error>
 #include <utility>
 
 #include "engine/base/status.h"
 #include "server/session/errors.h"
+#include "server/session/failpoint.h"
 
 namespace tome::server {
 namespace {
@@ -23,58 +23,15 @@ namespace fs = std::filesystem;
 constexpr std::string_view kNewPrefix = ".new-";
 constexpr std::string_view kTrashPrefix = ".trash-";
 
-absl::Status SystemError(const std::string& what, const std::string& path, int error) {
-  const std::string message = fmt::format("{}: {}: {}", path, what, std::strerror(error));
-  switch (error) {
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return absl::PermissionDeniedError(message);
-    case ENOENT:
-    case ENOTDIR:
-      return absl::NotFoundError(message);
-    case ENOSPC:
-    case EDQUOT:
-      return MakeError(absl::StatusCode::kResourceExhausted, message, {.reason = "DISK_FULL"});
-    default:
-      return absl::InternalError(message);
-  }
-}
-
 absl::Status MakeFolder(const std::string& path) {
   if (mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return absl::OkStatus();
   return SystemError("cannot make the folder", path, errno);
-}
-
-absl::Status Rename(const std::string& from, const std::string& to) {
-  if (std::rename(from.c_str(), to.c_str()) == 0) return absl::OkStatus();
-  return SystemError(fmt::format("cannot be renamed to {}", to), from, errno);
-}
-
-// Makes a folder's entries durable.
-absl::Status SyncFolder(const std::string& path) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return SystemError("cannot open the folder", path, errno);
-  const int error = fsync(descriptor) == 0 ? 0 : errno;
-  close(descriptor);
-  return error == 0 ? absl::OkStatus() : SystemError("cannot sync the folder", path, error);
 }
 
 absl::Status RemoveAll(const std::string& path) {
   std::error_code error;
   fs::remove_all(path, error);
   return error ? SystemError("cannot be removed", path, error.value()) : absl::OkStatus();
-}
-
-absl::StatusOr<std::vector<std::string>> ListFolder(const std::string& path) {
-  std::vector<std::string> names;
-  std::error_code error;
-  fs::directory_iterator entries(path, error);
-  for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
-    names.push_back(entries->path().filename().string());
-  }
-  if (error) return SystemError("cannot list the folder", path, error.value());
-  return names;
 }
 
 std::string SessionsPath(const std::string& path) { return path + "/sessions"; }
@@ -102,24 +59,24 @@ bool IsSessionId(const std::string& id) {
   return id.size() >= 4 && id.size() <= 63 && is_letter(id[0]) && std::all_of(id.begin(), id.end(), may_follow);
 }
 
-absl::StatusOr<std::unique_ptr<DataFolder>> DataFolder::Open(const std::string& path) {
+absl::StatusOr<std::unique_ptr<DataFolder>> DataFolder::Open(const std::string& path, FileSystem& files) {
   if (path.empty()) return InvalidArgument("the data folder's path is empty");
   TOME_RETURN_IF_ERROR(MakeFolder(path));
   TOME_ASSIGN_OR_RETURN(const int lock, Lock(path));
-  std::unique_ptr<DataFolder> folder(new DataFolder(path, lock));
+  std::unique_ptr<DataFolder> folder(new DataFolder(path, lock, files));
   TOME_RETURN_IF_ERROR(MakeFolder(SessionsPath(path)));
   if (access(SessionsPath(path).c_str(), R_OK | W_OK | X_OK) != 0) {
     return SystemError("the data folder cannot be written", SessionsPath(path), errno);
   }
   TOME_RETURN_IF_ERROR(folder->ClearLeftovers());
-  TOME_RETURN_IF_ERROR(SyncFolder(path));
+  TOME_RETURN_IF_ERROR(files.SyncFolder(path));
   return folder;
 }
 
 DataFolder::~DataFolder() { close(lock_); }
 
 absl::Status DataFolder::ClearLeftovers() const {
-  TOME_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListFolder(SessionsPath(path_)));
+  TOME_ASSIGN_OR_RETURN(const std::vector<std::string> names, files_.List(SessionsPath(path_)));
   for (const std::string& name : names) {
     if (name.starts_with(kNewPrefix) || name.starts_with(kTrashPrefix)) {
       TOME_RETURN_IF_ERROR(RemoveAll(SessionsPath(path_) + "/" + name));
@@ -129,14 +86,13 @@ absl::Status DataFolder::ClearLeftovers() const {
 }
 
 absl::StatusOr<std::vector<SessionId>> DataFolder::ListSessions() const {
-  TOME_ASSIGN_OR_RETURN(std::vector<std::string> names, ListFolder(SessionsPath(path_)));
+  TOME_ASSIGN_OR_RETURN(std::vector<std::string> names, files_.List(SessionsPath(path_)));
   std::erase_if(names, [](const std::string& name) { return !IsSessionId(name); });
   return names;
 }
 
-std::string DataFolder::DatabasePath(const SessionId& id) const {
-  return fmt::format("{}/{}/session.db", SessionsPath(path_), id);
-}
+std::string DataFolder::SessionPath(const SessionId& id) const { return fmt::format("{}/{}", SessionsPath(path_), id); }
+std::string DataFolder::DatabasePath(const SessionId& id) const { return SessionPath(id) + "/session.db"; }
 
 absl::Status DataFolder::Add(const SessionId& id, const std::function<absl::Status(const std::string&)>& fill) {
   const std::string parent = SessionsPath(path_);
@@ -145,9 +101,11 @@ absl::Status DataFolder::Add(const SessionId& id, const std::function<absl::Stat
     TOME_RETURN_IF_ERROR(RemoveAll(temporary));
     TOME_RETURN_IF_ERROR(MakeFolder(temporary));
     TOME_RETURN_IF_ERROR(fill(temporary + "/session.db"));
-    TOME_RETURN_IF_ERROR(SyncFolder(temporary));
-    TOME_RETURN_IF_ERROR(Rename(temporary, fmt::format("{}/{}", parent, id)));
-    return SyncFolder(parent);
+    TOME_RETURN_IF_ERROR(files_.SyncFolder(temporary));
+    Failpoint("create.filled");
+    TOME_RETURN_IF_ERROR(files_.Rename(temporary, fmt::format("{}/{}", parent, id)));
+    Failpoint("create.renamed");
+    return files_.SyncFolder(parent);
   };
   absl::Status status = make();
   if (!status.ok()) RemoveAll(temporary).IgnoreError();
@@ -158,8 +116,9 @@ absl::Status DataFolder::Remove(const SessionId& id) {
   const std::string parent = SessionsPath(path_);
   const std::string trash = fmt::format("{}/{}{}", parent, kTrashPrefix, id);
   TOME_RETURN_IF_ERROR(RemoveAll(trash));
-  TOME_RETURN_IF_ERROR(Rename(fmt::format("{}/{}", parent, id), trash));
-  TOME_RETURN_IF_ERROR(SyncFolder(parent));
+  TOME_RETURN_IF_ERROR(files_.Rename(fmt::format("{}/{}", parent, id), trash));
+  TOME_RETURN_IF_ERROR(files_.SyncFolder(parent));
+  Failpoint("delete.renamed");
   // The session is gone; what is left of its files is cleared at the next start.
   RemoveAll(trash).IgnoreError();
   return absl::OkStatus();

@@ -1,6 +1,7 @@
 // The server's folder on disk:
 //   LOCK                      held by the process that serves the folder
 //   sessions/<id>/session.db  one folder for each session
+//   sessions/<id>/snapshot-*  what the session had read, see snapshot_file.h; .new-snapshot-* is one being written
 //   archive/                  empty: files without a name, see engine/base/spill_folder.h; unless it is put elsewhere
 //   sessions/.new-<id>        a session being made, sessions/.trash-<id> one being removed: cleared at the next start
 #ifndef TOME_SERVER_SESSION_DATA_FOLDER_H_
@@ -9,10 +10,12 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/session/file_system.h"
 #include "server/session/types.h"
 
 namespace tome::server {
@@ -22,8 +25,9 @@ class DataFolder {
  public:
   // Makes the folder if it does not exist (its parent must), locks it and clears what a crash left half done.
   // FAILED_PRECONDITION when another process holds it; PERMISSION_DENIED, or what the system says, when it cannot be
-  // written. Nothing is changed then.
-  static absl::StatusOr<std::unique_ptr<DataFolder>> Open(const std::string& path);
+  // written. Nothing is changed then. `files` outlives the folder.
+  static absl::StatusOr<std::unique_ptr<DataFolder>> Open(const std::string& path,
+                                                          FileSystem& files = FileSystem::Real());
   ~DataFolder();
   DataFolder(const DataFolder&) = delete;
   DataFolder& operator=(const DataFolder&) = delete;
@@ -31,6 +35,7 @@ class DataFolder {
   // Ids of the sessions that are there, in no order.
   absl::StatusOr<std::vector<SessionId>> ListSessions() const;
 
+  std::string SessionPath(const SessionId& id) const;
   std::string DatabasePath(const SessionId& id) const;
 
   // Makes a session's folder. `fill` writes the database at the path it is given. The session is there whole, or, after
@@ -41,12 +46,13 @@ class DataFolder {
   absl::Status Remove(const SessionId& id);
 
  private:
-  DataFolder(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
+  DataFolder(std::string path, int lock, FileSystem& files) : path_(std::move(path)), lock_(lock), files_(files) {}
 
   absl::Status ClearLeftovers() const;
 
   const std::string path_;
   const int lock_;  // file descriptor
+  FileSystem& files_;
 };
 
 // Whether `id` has the shape of a session's id: [a-z][a-z0-9-]{3,62}.

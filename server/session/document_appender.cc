@@ -6,6 +6,7 @@
 #include "engine/base/crc32c.h"
 #include "engine/base/status.h"
 #include "server/session/errors.h"
+#include "server/session/failpoint.h"
 
 namespace tome::server {
 
@@ -183,11 +184,13 @@ absl::Status DocumentAppender::Flush() {
 absl::Status DocumentAppender::Commit() {
   absl::Status status = spoiled_;
   if (status.ok()) status = Flush();
+  Failpoint("append.before_commit");
   if (status.ok()) status = transaction_->Commit();
   if (!status.ok()) {
     Rollback();
     return status;
   }
+  Failpoint("append.after_commit");
   transaction_.reset();
   return absl::OkStatus();
 }

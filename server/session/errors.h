@@ -13,6 +13,7 @@
 // - FAILED_PRECONDITION: ETAG_MISMATCH {session, etag}
 // - FAILED_PRECONDITION: SESSION_EMPTY {session}
 // - FAILED_PRECONDITION: READING_FAILED {session}, see the session's problem
+// - FAILED_PRECONDITION: SNAPSHOT_MISMATCH {session, snapshot, field, found, expected}, of another model or the like
 // - FAILED_PRECONDITION: NO_CHAT_TEMPLATE, NO_PROFILE_FORM {field}
 // - INVALID_ARGUMENT: INVALID_UTF8 {session, document, byte_offset, committed_offset}
 // - INVALID_ARGUMENT: UTF8_POLICY_MISMATCH {session, document}, the document was begun with the other policy

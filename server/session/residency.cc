@@ -2,49 +2,68 @@
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
 namespace tome::server {
 
-bool Residency::Reserve(const std::shared_ptr<Resident>& resident, std::size_t bytes) {
+Room Residency::Reserve(const std::shared_ptr<Resident>& resident, std::size_t bytes) {
   std::lock_guard lock(mutex_);
   if (const auto entry = entries_.find(resident.get()); entry != entries_.end()) {
     entry->second.last_use = ++uses_;
-    return true;
+    return Room::kReserved;
   }
-  if (!MakeRoom(bytes)) {
+  if (const Room room = MakeRoom(bytes); room != Room::kReserved) {
     waiting_[resident.get()] = resident;
     Report();
-    return false;
+    return room;
   }
   waiting_.erase(resident.get());
   reserved_bytes_ += bytes;
   entries_[resident.get()] = {.resident = resident, .reserved_bytes = bytes, .held = {}, .last_use = ++uses_};
   Report();
-  return true;
+  return Room::kReserved;
 }
 
-bool Residency::MakeRoom(std::size_t bytes) {
+Room Residency::MakeRoom(std::size_t bytes) {
   EraseExpired();
-  if (reserved_bytes_ + bytes <= max_bytes_) return true;
-  std::size_t evictable_bytes = 0;
-  for (const auto& [key, entry] : entries_) {
-    const std::shared_ptr<Resident> resident = entry.resident.lock();
-    if (resident && resident->CanEvict()) evictable_bytes += entry.reserved_bytes;
+  if (reserved_bytes_ + bytes <= max_bytes_) return Room::kReserved;
+  const std::size_t evictable_bytes = ReservedBy(Find(&Resident::CanEvict));
+  if (reserved_bytes_ - evictable_bytes + bytes <= max_bytes_) {
+    EvictIdle(bytes);
+    return reserved_bytes_ + bytes <= max_bytes_ ? Room::kReserved : Room::kNone;
   }
-  if (reserved_bytes_ - evictable_bytes + bytes > max_bytes_) return false;
-  EvictIdle(bytes);
-  return reserved_bytes_ + bytes <= max_bytes_;
+  const std::size_t savable_bytes = ReservedBy(Find(&Resident::CanSave));
+  if (reserved_bytes_ - evictable_bytes - savable_bytes + bytes > max_bytes_) return Room::kNone;
+  SaveIdle(bytes);
+  return Room::kComing;
+}
+
+Residency::IdleStates Residency::Find(bool (Resident::*condition)() const, const Resident* except) const {
+  IdleStates states;
+  for (const auto& [key, entry] : entries_) {
+    std::shared_ptr<Resident> resident = key == except ? nullptr : entry.resident.lock();
+    if (resident && ((*resident).*condition)()) states.emplace_back(entry.last_use, std::move(resident));
+  }
+  std::sort(states.begin(), states.end());
+  return states;
+}
+
+std::size_t Residency::ReservedBy(const IdleStates& states) const {
+  std::size_t bytes = 0;
+  for (const auto& [last_use, resident] : states) bytes += entries_.at(resident.get()).reserved_bytes;
+  return bytes;
+}
+
+void Residency::SaveIdle(std::size_t bytes, const Resident* except) {
+  std::size_t coming = ReservedBy(Find(&Resident::CanEvict, except));
+  for (const auto& [last_use, resident] : Find(&Resident::CanSave, except)) {
+    if (reserved_bytes_ - coming + bytes <= max_bytes_) return;
+    resident->Save();
+    coming += entries_.at(resident.get()).reserved_bytes;
+  }
 }
 
 void Residency::EvictIdle(std::size_t bytes, const Resident* except) {
-  std::vector<std::pair<std::uint64_t, std::shared_ptr<Resident>>> idle;
-  for (const auto& [key, entry] : entries_) {
-    std::shared_ptr<Resident> resident = key == except ? nullptr : entry.resident.lock();
-    if (resident && resident->CanEvict()) idle.emplace_back(entry.last_use, std::move(resident));
-  }
-  std::sort(idle.begin(), idle.end());
-  for (const auto& [last_use, resident] : idle) {
+  for (const auto& [last_use, resident] : Find(&Resident::CanEvict, except)) {
     if (reserved_bytes_ + bytes <= max_bytes_) return;
     if (resident->TryEvict()) Erase(entries_.find(resident.get()));
   }
@@ -108,6 +127,7 @@ void Residency::SetHeldBytes(const Resident& resident, const HeldBytes& held) {
     reserved_bytes_ += bytes - entry.reserved_bytes;
     entry.reserved_bytes = bytes;
     EvictIdle(0, &resident);
+    SaveIdle(0, &resident);
   }
   Report();
 }

@@ -8,6 +8,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 #include "server/telemetry/observer.h"
 
@@ -18,6 +20,9 @@ class Resident {
  public:
   virtual ~Resident() = default;
   virtual bool CanEvict() const = 0;
+  // Whether it could be evicted if it was on disk; then Save may be called, and NotifyRoom follows once it is.
+  virtual bool CanSave() const { return false; }
+  virtual void Save() {}
   // Frees the state. False when it is in use after all.
   virtual bool TryEvict() = 0;
   // There may be room for a state that waits: it should reserve again if it still wants to. Called without the lock.
@@ -31,15 +36,21 @@ struct HeldBytes {
   std::size_t spilled = 0;  // of the archive, in files; no memory
 };
 
+enum class Room {
+  kReserved,
+  kComing,  // idle states are being written to disk, and are evicted then
+  kNone,    // until another state becomes idle
+};
+
 // Thread-safe.
 class Residency {
  public:
   // `observer` outlives it.
   Residency(std::size_t max_bytes, Observer& observer) : max_bytes_(max_bytes), observer_(observer) {}
 
-  // Reserves room, evicting idle states if that makes enough. True when it has it, also from before. False: it waits,
-  // and OnRoom is called when there may be room.
-  bool Reserve(const std::shared_ptr<Resident>& resident, std::size_t bytes);
+  // Reserves room, evicting idle states if that makes enough. kReserved also when it has it from before. Otherwise it
+  // waits, and OnRoom is called when there may be room.
+  Room Reserve(const std::shared_ptr<Resident>& resident, std::size_t bytes);
   // Gives room back.
   void Release(const Resident& resident);
   // A state became idle: those that wait try again.
@@ -59,7 +70,13 @@ class Residency {
     std::uint64_t last_use = 0;
   };
 
-  bool MakeRoom(std::size_t bytes);
+  Room MakeRoom(std::size_t bytes);
+  using IdleStates = std::vector<std::pair<std::uint64_t, std::shared_ptr<Resident>>>;
+  // Those of which `condition` is true, least recently used first.
+  IdleStates Find(bool (Resident::*condition)() const, const Resident* except = nullptr) const;
+  std::size_t ReservedBy(const IdleStates& states) const;
+  // Begins to save states until there will be room for so many bytes more, once they are evicted.
+  void SaveIdle(std::size_t bytes, const Resident* except = nullptr);
   // Evicts until there is room for so many bytes more, or nothing is left that could be evicted.
   void EvictIdle(std::size_t bytes, const Resident* except = nullptr);
   void EraseExpired();

@@ -14,6 +14,10 @@ std::uint64_t SumOfSizes(const std::vector<StoredDocument>& documents) {
                          [](std::uint64_t sum, const StoredDocument& document) { return sum + document.size; });
 }
 
+std::string ProblemOf(const ReadingStatus& reading) {
+  return std::string(reading.failure.ok() ? reading.damage.message() : reading.failure.message());
+}
+
 // The clock's time as the disk keeps it.
 absl::Time Now(const Clock& clock) { return absl::FromUnixMicros(absl::ToUnixMicros(clock.Now())); }
 
@@ -38,6 +42,7 @@ Session::Session(std::shared_ptr<SessionContext> context, StoredSession stored, 
       callbacks_(context_->callbacks),
       queue_(context_->options.max_append_queue_bytes),
       appender_(stored.id, stored.documents, context_->options.max_documents),
+      snapshots_(context_, stored.id, *this, strand_, stored.snapshots),
       stored_(std::move(stored)),
       reader_(context_, id_, stored_.options, *this, strand_, SumOfSizes(stored_.documents)) {}
 
@@ -83,9 +88,11 @@ SessionInfo Session::Info() const {
                    .max_state_bytes = problem_.ok() ? reader_.max_state_bytes() : 0,
                    .archive_bytes = reading.archive_bytes,
                    .archive_resident_bytes = reading.archive_resident_bytes,
-                   .problem = std::string(reading.failure.message()),
+                   .problem = ProblemOf(reading),
                    .model_digest = stored_.model_digest,
-                   .tokenizer_digest = stored_.tokenizer_digest};
+                   .tokenizer_digest = stored_.tokenizer_digest,
+                   .state_place = reading.place,
+                   .snapshots = stored_.snapshots};
   if (reading.by_this_model) {
     info.model_digest = context_->model->info().model_digest;
     info.tokenizer_digest = context_->model->info().tokenizer_digest;
@@ -103,7 +110,7 @@ SessionProgress Session::Progress() const {
                            .ingested_tokens = reading.ingested_tokens,
                            .tokens_per_second = reading.tokens_per_second,
                            .bytes_per_second = reading.bytes_per_second,
-                           .problem = std::string(reading.failure.message()),
+                           .problem = ProblemOf(reading),
                            .deleted = gone_};
   const std::uint64_t unread = progress.durable_bytes - progress.ingested_bytes;
   if (unread == 0) {
@@ -112,7 +119,7 @@ SessionProgress Session::Progress() const {
     progress.time_left = absl::Seconds(static_cast<double>(unread) / reading.bytes_per_second);
   }
   const bool sealed = stored_.documents.empty() || stored_.documents.back().sealed;
-  progress.complete = reading.failure.ok() && sealed && unread == 0;
+  progress.complete = progress.problem.empty() && sealed && unread == 0;
   if (!stored_.documents.empty()) progress.last_document = InfoLocked(stored_.documents.size() - 1);
   return progress;
 }
@@ -198,6 +205,58 @@ absl::Status Session::Remove(const std::string& etag) {
   return absl::OkStatus();
 }
 
+// --- Snapshots ---
+
+absl::StatusOr<std::optional<ReadingState>> Session::LoadSnapshot() {
+  MemoryOptions options;
+  {
+    std::lock_guard lock(mutex_);
+    options = stored_.options;
+  }
+  return snapshots_.Restore(options, appender_.documents());
+}
+
+void Session::OnSnapshotDue() {
+  strand_.Post([self = shared_from_this()] { self->snapshots_.Begin(); });
+}
+
+void Session::SnapshotBeforeStop() {
+  strand_.Post(
+      [self = shared_from_this(), activity = context_->snapshot_activity.Begin()] { self->snapshots_.Begin(); });
+}
+
+void Session::OnSnapshots(const std::vector<SnapshotInfo>& snapshots) {
+  std::lock_guard lock(mutex_);
+  stored_.snapshots = snapshots;
+}
+
+void Session::Snapshot(std::function<void(absl::StatusOr<SnapshotInfo>)> done) {
+  strand_.Post([self = shared_from_this(), done = std::move(done), activity = context_->activity.Begin()] {
+    const auto reply = [self, done, activity](absl::StatusOr<SnapshotInfo> result) {
+      self->callbacks_.Post([done, result = std::move(result), activity] { done(result); });
+    };
+    if (!self->problem_.ok()) return reply(self->problem_);
+    self->snapshots_.Take(reply);
+  });
+}
+
+void Session::Reread(std::function<void(absl::StatusOr<SessionInfo>)> done) {
+  strand_.Post([self = shared_from_this(), done = std::move(done), activity = context_->activity.Begin()] {
+    self->callbacks_.Post([done, result = self->StartOver(), activity] { done(result); });
+  });
+}
+
+absl::StatusOr<SessionInfo> Session::StartOver() {
+  TOME_RETURN_IF_ERROR(CheckEtag(/*etag=*/""));
+  TOME_RETURN_IF_ERROR(problem_);
+  TOME_RETURN_IF_ERROR(snapshots_.Drop());
+  reader_.StartOver();
+  context_->observer.OnSessionEvent(id_, "reread", "its documents are read again");
+  reader_.ReadOn().IgnoreError();  // its status tells
+  OnReadingChanged();
+  return Info();
+}
+
 // --- Documents ---
 
 void Session::Write(std::shared_ptr<WriterState> writer, WriteRequest request,
@@ -238,7 +297,8 @@ std::vector<absl::StatusOr<WriteResult>> Session::CommitBatch(const std::vector<
   const absl::Duration begin = context_->clock.Elapsed();
   const absl::Time now = Now(context_->clock);
   std::vector<absl::StatusOr<WriteResult>> results;
-  absl::Status status = deleted_ ? DeletedError(id_) : reader_.status().failure;
+  const ReadingStatus reading = reader_.status();
+  absl::Status status = deleted_ ? DeletedError(id_) : reading.failure.ok() ? reading.damage : reading.failure;
   if (status.ok()) {
     absl::StatusOr<SessionStore*> store = Store();
     status = store.ok() ? appender_.Begin(*store) : store.status();
@@ -360,6 +420,7 @@ absl::StatusOr<bool> Session::MayRun(QuestionRun& run) {
   TOME_RETURN_IF_ERROR(reading.failure);
   // Over nothing at all there is no answer, so at least the first segment is waited for.
   const std::uint64_t target = std::max<std::uint64_t>({1, wait_for, reading.restore_target_bytes});
+  if (reading.caught_up && reading.ingested_bytes < target) TOME_RETURN_IF_ERROR(reading.damage);
   if (reading.caught_up ? durable >= wait_for : reading.ingested_bytes >= target) return true;
   run.ReportWaiting(reading.ingested_bytes, target);
   return false;
@@ -418,7 +479,7 @@ void Session::OnEvicted() {
   strand_.Post([self = shared_from_this()] {
     self->reader_.Trim();
     self->CloseIdleStore();
-    self->context_->observer.OnSessionEvent(self->id_, "evicted", "its state is rebuilt from the stored bytes on use");
+    self->context_->observer.OnSessionEvent(self->id_, "evicted", "its state is restored on use");
     self->NotifySubscribers();
   });
 }

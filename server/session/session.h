@@ -21,12 +21,13 @@
 #include "server/session/session_context.h"
 #include "server/session/session_reader.h"
 #include "server/session/session_store.h"
+#include "server/session/snapshot_keeper.h"
 
 namespace tome::server {
 
 // All that touches the disk runs on the session's strand, one job at a time; callbacks run on a queue of their own. All
 // public methods are thread-safe and quick.
-class Session final : public std::enable_shared_from_this<Session>, private ReadingHost {
+class Session final : public std::enable_shared_from_this<Session>, private ReadingHost, private SnapshotHost {
  public:
   // A session that is on disk. `problem`: why it could not be loaded; `stored` then has what is known of it.
   static std::shared_ptr<Session> Make(std::shared_ptr<SessionContext> context, StoredSession stored,
@@ -43,6 +44,12 @@ class Session final : public std::enable_shared_from_this<Session>, private Read
   // `removed` is called once the session is gone from the disk, before `done`.
   void Delete(const std::string& etag, std::function<void()> removed, std::function<void(absl::Status)> done);
 
+  void Snapshot(std::function<void(absl::StatusOr<SnapshotInfo>)> done);
+  void Reread(std::function<void(absl::StatusOr<SessionInfo>)> done);
+  // Begins a snapshot of what was read, if there is anything new; SessionContext::snapshot_activity tells when it
+  // ended.
+  void SnapshotBeforeStop();
+
   void Write(std::shared_ptr<WriterState> writer, WriteRequest request,
              std::function<void(absl::StatusOr<WriteResult>)> done);
   void WhenRoom(std::function<void()> ready);
@@ -58,14 +65,23 @@ class Session final : public std::enable_shared_from_this<Session>, private Read
   std::shared_ptr<void> KeepAlive() override { return shared_from_this(); }
   const std::vector<StoredDocument>& Documents() override { return appender_.documents(); }
   absl::StatusOr<SessionStore*> Store() override;
+  absl::StatusOr<std::optional<ReadingState>> LoadSnapshot() override;
+  void OnSnapshotDue() override;
   void OnReadingChanged() override;
   void OnEvicted() override;
+  // SnapshotHost.
+  std::shared_ptr<void> KeepSession() override { return shared_from_this(); }
+  SessionReader& Reader() override { return reader_; }
+  absl::StatusOr<SessionStore*> OpenStore() override { return Store(); }
+  void OnSnapshots(const std::vector<SnapshotInfo>& snapshots) override;
+  bool Deleted() const override { return deleted_; }
 
   // --- On the strand ---
   absl::Status CheckEtag(const std::string& etag) const;
   void CloseIdleStore();
   absl::StatusOr<SessionInfo> SaveUpdate(const UpdateRequest& request);
   absl::Status Remove(const std::string& etag);
+  absl::StatusOr<SessionInfo> StartOver();
   void CommitWrites();
   std::vector<absl::StatusOr<WriteResult>> CommitBatch(const std::vector<PendingWrite>& batch);
   absl::StatusOr<WriteResult> ApplyWrite(const PendingWrite& write, absl::Time now);
@@ -96,6 +112,7 @@ class Session final : public std::enable_shared_from_this<Session>, private Read
   // The strand's own.
   std::optional<SessionStore> store_;
   DocumentAppender appender_;
+  SnapshotKeeper snapshots_;
   bool deleted_ = false;
   std::vector<std::shared_ptr<QuestionRun>> waiting_;
 

@@ -15,6 +15,7 @@
 #include "server/scheduling/thread_pool.h"
 #include "server/session/data_folder.h"
 #include "server/session/errors.h"
+#include "server/session/file_system.h"
 #include "server/session/question_gate.h"
 #include "server/session/residency.h"
 #include "server/session/session_manager.h"
@@ -36,7 +37,12 @@ class Activity {
   // True once nothing is left, false after `timeout`.
   bool Wait(absl::Duration timeout) {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, absl::ToChronoNanoseconds(timeout), [this] { return count_ == 0; });
+    const auto ended = [this] { return count_ == 0; };
+    if (timeout == absl::InfiniteDuration()) {
+      changed_.wait(lock, ended);
+      return true;
+    }
+    return changed_.wait_for(lock, absl::ToChronoNanoseconds(timeout), ended);
   }
 
  private:
@@ -58,9 +64,11 @@ struct SessionContext {
         folder(std::move(folder_in)),
         observer(observer_in),
         clock(clock_in),
+        files(*options.files),
         residency(options.max_state_bytes, observer),
         gate(options.max_running_questions, options.max_waiting_questions, observer),
         callbacks(1),
+        snapshots(1),
         io(options.num_io_threads),
         compute({.reading_share = options.reading_share}, clock) {}
 
@@ -82,12 +90,16 @@ struct SessionContext {
   const std::unique_ptr<DataFolder> folder;
   Observer& observer;
   const Clock& clock;
+  FileSystem& files;
   Residency residency;
   QuestionGate gate;
   Activity activity;
+  Activity snapshot_activity;                // snapshots that are being written and registered
+  std::atomic<bool> stop_snapshots = false;  // those that are being written are given up
   std::atomic<bool> draining = false;
   std::int64_t spill_failures_told = 0;  // ReportSpillFailures' own
   ThreadPool callbacks;                  // calls of clients' callbacks
+  ThreadPool snapshots;                  // writing of snapshots
   ThreadPool io;                         // disk and tokenization
   ComputeLoop compute;
 };

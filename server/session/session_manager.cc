@@ -87,7 +87,7 @@ class SessionManagerImpl final : public SessionManager {
  public:
   explicit SessionManagerImpl(std::shared_ptr<SessionContext> context)
       : context_(std::move(context)), callbacks_(context_->callbacks) {}
-  ~SessionManagerImpl() override { Shutdown(); }
+  ~SessionManagerImpl() override { Shutdown(absl::InfiniteDuration()); }
 
   absl::Status LoadSessions();
 
@@ -100,6 +100,9 @@ class SessionManagerImpl final : public SessionManager {
   void Update(UpdateRequest request, std::function<void(absl::StatusOr<SessionInfo>)> done) override;
   void Delete(const SessionId& id, const std::string& etag, std::function<void(absl::Status)> done) override;
 
+  void Snapshot(const SessionId& id, std::function<void(absl::StatusOr<SnapshotInfo>)> done) override;
+  void Reread(const SessionId& id, std::function<void(absl::StatusOr<SessionInfo>)> done) override;
+
   absl::StatusOr<std::unique_ptr<DocumentWriter>> OpenDocument(const SessionId& id, std::string document,
                                                                Utf8Policy invalid_utf8) override;
   absl::StatusOr<Subscription> Subscribe(const SessionId& id,
@@ -110,7 +113,7 @@ class SessionManagerImpl final : public SessionManager {
 
   void BeginDrain() override;
   bool WaitUntilDrained(absl::Duration grace) override { return context_->activity.Wait(grace); }
-  void Shutdown() override;
+  void Shutdown(absl::Duration snapshot_time) override;
 
  private:
   using CreateCallback = std::function<void(absl::StatusOr<SessionInfo>)>;
@@ -122,6 +125,7 @@ class SessionManagerImpl final : public SessionManager {
   };
 
   absl::StatusOr<std::shared_ptr<Session>> Find(const SessionId& id) const;
+  absl::StatusOr<std::shared_ptr<Session>> FindUnlessDraining(const SessionId& id) const;
   absl::Status Start(const std::shared_ptr<QuestionRun>& run);
   absl::StatusOr<StoredSession> NewSession(const CreateRequest& request) const;
   absl::Status CheckCreateLocked(const SessionId& id) const;
@@ -179,6 +183,12 @@ absl::StatusOr<std::shared_ptr<Session>> SessionManagerImpl::Find(const SessionI
   const auto found = sessions_.find(id);
   if (found == sessions_.end()) return NotFoundError(id);
   return found->second;
+}
+
+absl::StatusOr<std::shared_ptr<Session>> SessionManagerImpl::FindUnlessDraining(const SessionId& id) const {
+  TOME_ASSIGN_OR_RETURN(std::shared_ptr<Session> session, Find(id));
+  if (context_->draining) return context_->DrainingError();
+  return session;
 }
 
 // --- Sessions ---
@@ -286,8 +296,7 @@ absl::StatusOr<SessionPage> SessionManagerImpl::List(int page_size, const std::s
 }
 
 void SessionManagerImpl::Update(UpdateRequest request, std::function<void(absl::StatusOr<SessionInfo>)> done) {
-  absl::StatusOr<std::shared_ptr<Session>> session = Find(request.session_id);
-  if (session.ok() && context_->draining) session = context_->DrainingError();
+  const absl::StatusOr<std::shared_ptr<Session>> session = FindUnlessDraining(request.session_id);
   if (!session.ok()) {
     callbacks_.Post([done = std::move(done), status = session.status()] { done(status); });
     return;
@@ -296,8 +305,7 @@ void SessionManagerImpl::Update(UpdateRequest request, std::function<void(absl::
 }
 
 void SessionManagerImpl::Delete(const SessionId& id, const std::string& etag, std::function<void(absl::Status)> done) {
-  absl::StatusOr<std::shared_ptr<Session>> session = Find(id);
-  if (session.ok() && context_->draining) session = context_->DrainingError();
+  const absl::StatusOr<std::shared_ptr<Session>> session = FindUnlessDraining(id);
   if (!session.ok()) {
     callbacks_.Post([done = std::move(done), status = session.status()] { done(status); });
     return;
@@ -308,6 +316,18 @@ void SessionManagerImpl::Delete(const SessionId& id, const std::string& etag, st
         if (const std::shared_ptr<Session> removed = weak.lock()) OnRemoved(*removed);
       },
       std::move(done));
+}
+
+void SessionManagerImpl::Snapshot(const SessionId& id, std::function<void(absl::StatusOr<SnapshotInfo>)> done) {
+  const absl::StatusOr<std::shared_ptr<Session>> session = FindUnlessDraining(id);
+  if (session.ok()) return (*session)->Snapshot(std::move(done));
+  callbacks_.Post([done = std::move(done), status = session.status()] { done(status); });
+}
+
+void SessionManagerImpl::Reread(const SessionId& id, std::function<void(absl::StatusOr<SessionInfo>)> done) {
+  const absl::StatusOr<std::shared_ptr<Session>> session = FindUnlessDraining(id);
+  if (session.ok()) return (*session)->Reread(std::move(done));
+  callbacks_.Post([done = std::move(done), status = session.status()] { done(status); });
 }
 
 void SessionManagerImpl::OnRemoved(const Session& session) {
@@ -371,7 +391,7 @@ void SessionManagerImpl::BeginDrain() {
   context_->draining = true;
 }
 
-void SessionManagerImpl::Shutdown() {
+void SessionManagerImpl::Shutdown(absl::Duration snapshot_time) {
   BeginDrain();
   std::map<SessionId, std::shared_ptr<Session>> sessions;
   {
@@ -381,6 +401,12 @@ void SessionManagerImpl::Shutdown() {
   }
   context_->compute.Stop();
   for (const auto& [id, session] : sessions) session->FailQuestions(context_->DrainingError());
+  for (const auto& [id, session] : sessions) session->SnapshotBeforeStop();
+  if (!context_->snapshot_activity.Wait(snapshot_time)) {
+    context_->stop_snapshots = true;
+    context_->snapshot_activity.Wait(absl::InfiniteDuration());
+  }
+  context_->snapshots.Finish();
   context_->io.Finish();
   context_->callbacks.Finish();
 }
@@ -391,7 +417,7 @@ absl::StatusOr<std::unique_ptr<SessionManager>> SessionManager::Open(SessionMana
                                                                      std::shared_ptr<const Model> model,
                                                                      Observer& observer, const Clock& clock) {
   TOME_RETURN_IF_ERROR(ValidateOptions(options, *model));
-  TOME_ASSIGN_OR_RETURN(std::unique_ptr<DataFolder> folder, DataFolder::Open(options.data_folder));
+  TOME_ASSIGN_OR_RETURN(std::unique_ptr<DataFolder> folder, DataFolder::Open(options.data_folder, *options.files));
   if (model->spill_folder() != nullptr) {
     TOME_RETURN_IF_ERROR(Annotate(model->spill_folder()->Prepare(), "the archive folder"));
   }

@@ -25,10 +25,18 @@
 #include "absl/time/time.h"
 #include "engine/engine.h"
 #include "server/scheduling/clock.h"
+#include "server/session/file_system.h"
 #include "server/session/types.h"
 #include "server/telemetry/observer.h"
 
 namespace tome::server {
+
+// When the state of a session that is being read is written to disk, beside the end of a document (once everything is
+// read), an eviction, a shutdown, and when a client asks. 0: not for this reason.
+struct SnapshotPolicy {
+  int segments = 256;                            // after so many
+  absl::Duration interval = absl::Seconds(300);  // so long after what is not in a snapshot was read first
+};
 
 // The one place of the defaults.
 struct SessionManagerOptions {
@@ -55,7 +63,12 @@ struct SessionManagerOptions {
   // The least share of compute time that reading gets while questions are being answered, 0..1.
   double reading_share = 0.25;
 
+  SnapshotPolicy snapshots;
+
   int num_io_threads = 2;  // disk and tokenization
+
+  // Of all but SQLite's files. Outlives the manager.
+  FileSystem* files = &FileSystem::Real();
 
   absl::Duration retry_delay = absl::Seconds(1);  // what clients are told to wait for when a limit is reached
 };
@@ -156,6 +169,14 @@ class SessionManager {
   // SESSION_DELETED; subscriptions get a last call with `deleted`.
   virtual void Delete(const SessionId& id, const std::string& etag, std::function<void(absl::Status)> done) = 0;
 
+  // Writes what was read so far to disk. When nothing is new, the newest snapshot is told. SESSION_NOT_FOUND,
+  // SESSION_EMPTY, DISK_FULL.
+  virtual void Snapshot(const SessionId& id, std::function<void(absl::StatusOr<SnapshotInfo>)> done) = 0;
+
+  // Drops state and snapshots and reads all documents again, also after an error. SESSION_NOT_FOUND, and the problem of
+  // a session that could not be loaded.
+  virtual void Reread(const SessionId& id, std::function<void(absl::StatusOr<SessionInfo>)> done) = 0;
+
   // --- Documents ---
 
   // SESSION_NOT_FOUND. Whether the document can be written is told by the first Write.
@@ -186,8 +207,9 @@ class SessionManager {
   // Waits until queued writes are durable and questions have ended, at most `grace`; then true. Blocks.
   virtual bool WaitUntilDrained(absl::Duration grace) = 0;
   // Stops: questions still running end with UNAVAILABLE/DRAINING, queued writes are committed, reading stops between
-  // two steps, all callbacks have been called when it returns. Blocks. The destructor does it too.
-  virtual void Shutdown() = 0;
+  // two steps, what was read is written to disk as far as that takes no longer than `snapshot_time`, all callbacks have
+  // been called when it returns. Blocks. The destructor does it too, without limit.
+  virtual void Shutdown(absl::Duration snapshot_time = absl::InfiniteDuration()) = 0;
 
  protected:
   SessionManager() = default;

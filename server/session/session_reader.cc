@@ -15,6 +15,12 @@ constexpr std::size_t kMaxReadySegments = 4;
 // Bytes tokenized between two looks at ready_.
 constexpr std::size_t kSliceBytes = std::size_t{4} << 10;
 
+HeldBytes HeldBy(const Memory& memory) {
+  return {.state = memory.state_bytes(),
+          .archive = memory.archive_resident_bytes(),
+          .spilled = memory.archive_spilled_bytes()};
+}
+
 }  // namespace
 
 SessionReader::SessionReader(std::shared_ptr<SessionContext> context, SessionId id, const MemoryOptions& options,
@@ -28,6 +34,7 @@ SessionReader::SessionReader(std::shared_ptr<SessionContext> context, SessionId 
           Memory::MaxStateBytes(context_->model->info().config, options_, context_->model->info().precision)),
       reserved_bytes_(MaxResidentBytes(*context_->model, options_)),
       caught_up_(restore_target_bytes == 0),
+      trigger_(context_->options.snapshots),
       restore_target_bytes_(restore_target_bytes),
       attended_(options_) {}
 
@@ -55,11 +62,13 @@ absl::Status SessionReader::ReadOn() {
       Fail(status);
       return status;
     }
-    if (!context_->residency.Reserve(Self(), reserved_bytes_)) return NoRoom();
+    if (const Room room = context_->residency.Reserve(Self(), reserved_bytes_); room != Room::kReserved) {
+      return NoRoom(room);
+    }
   }
   const auto read = [&]() -> absl::Status {
-    if (!by_this_model) TOME_RETURN_IF_ERROR(CheckModel());
     if (!resident) TOME_RETURN_IF_ERROR(BecomeResident());
+    if (!by_this_model) TOME_RETURN_IF_ERROR(CheckModel());
     return Pump();
   };
   absl::Status status = read();
@@ -76,13 +85,14 @@ absl::Status SessionReader::CheckRoom() const {
                    {.reason = "MEMORY_OPTIONS", .metadata = {{"session", id_}}});
 }
 
-absl::Status SessionReader::NoRoom() {
+absl::Status SessionReader::NoRoom(Room room) {
   bool changed;
   {
     std::lock_guard lock(mutex_);
     changed = !std::exchange(waiting_for_room_, true);
   }
   if (changed) host_.OnReadingChanged();
+  if (room == Room::kComing) return absl::OkStatus();
   return MakeError(
       absl::StatusCode::kResourceExhausted,
       fmt::format("session {}: no room for its attention state and archive of up to {} bytes until another session "
@@ -92,6 +102,23 @@ absl::Status SessionReader::NoRoom() {
 }
 
 absl::Status SessionReader::BecomeResident() {
+  const auto set_loading = [this](bool loading) {
+    {
+      std::lock_guard lock(mutex_);
+      waiting_for_room_ = false;
+      loading_ = loading;
+    }
+    host_.OnReadingChanged();
+  };
+  set_loading(true);
+  absl::StatusOr<std::optional<ReadingState>> loaded = host_.LoadSnapshot();
+  absl::Status status = loaded.status();
+  if (loaded.ok()) status = *loaded ? BeginWith(**std::move(loaded)) : BeginEmpty();
+  set_loading(false);
+  return status;
+}
+
+absl::Status SessionReader::BeginEmpty() {
   absl::StatusOr<Memory> memory = Memory::Create(context_->model, options_);
   if (!memory.ok()) {
     return MakeError(
@@ -106,11 +133,49 @@ absl::Status SessionReader::BecomeResident() {
   {
     std::lock_guard lock(mutex_);
     memory_ = *std::move(memory);
-    waiting_for_room_ = false;
     restoring = restore_target_bytes_ > 0;
     pipeline_epoch_ = epoch_;
   }
-  if (restoring) context_->observer.OnSessionEvent(id_, "restoring", "the stored bytes are read again");
+  if (restoring) {
+    context_->observer.OnRestoreBegun(/*from_snapshot=*/false);
+    context_->observer.OnSessionEvent(id_, "restoring", "the stored bytes are read again from the first one");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SessionReader::BeginWith(ReadingState state) {
+  TOME_ASSIGN_OR_RETURN(pipeline_,
+                        TextPipeline::Resume(context_->model->tokenizer(), options_.segment_tokens, state.pipeline));
+  buffer_.clear();
+  buffer_used_ = 0;
+  const HeldBytes held = HeldBy(state.memory);
+  bool restored = false, idle = false, begins = false;
+  std::uint64_t bytes;
+  {
+    std::lock_guard lock(mutex_);
+    for (const ReadRange& range : state.memory.ReadRanges()) {
+      if (documents_.size() <= range.document) documents_.resize(range.document + 1);
+      documents_[range.document] = {.bytes = range.end, .tokens = static_cast<std::uint64_t>(range.tokens)};
+      ingested_bytes_ += range.end - range.begin;
+      ingested_tokens_ += static_cast<std::uint64_t>(range.tokens);
+    }
+    attended_.Add(state.memory.KeptSpans());
+    memory_ = std::move(state.memory);
+    ready_ = std::move(state.unread);
+    saved_tokens_ = ingested_tokens_;
+    pipeline_epoch_ = epoch_;
+    bytes = ingested_bytes_;
+    restore_target_bytes_ = std::max(restore_target_bytes_, bytes);
+    idle = IdleLocked();
+    restored = EndRestoringLocked();
+    begins = !ready_.empty() && !std::exchange(in_loop_, true);
+  }
+  context_->residency.SetHeldBytes(*this, held);
+  context_->observer.OnRestoreBegun(/*from_snapshot=*/true);
+  context_->observer.OnSessionEvent(id_, "restoring", fmt::format("from a snapshot of the first {} bytes", bytes));
+  if (restored) context_->observer.OnSessionEvent(id_, "restored", "");
+  if (begins) context_->compute.Submit(Lane::kReading, Self());
+  if (idle) context_->residency.NotifyRoom();
   return absl::OkStatus();
 }
 
@@ -126,6 +191,7 @@ bool SessionReader::HasUnread() {
   const std::vector<StoredDocument>& documents = host_.Documents();
   {
     std::lock_guard lock(mutex_);
+    if (!damage_.ok()) return false;
     if (!memory_ || pipeline_epoch_ != epoch_) {
       return std::any_of(documents.begin(), documents.end(), [](const auto& document) { return document.size > 0; });
     }
@@ -141,20 +207,37 @@ absl::Status SessionReader::Pump() {
       if (!failure_.ok() || !memory_ || ready_.size() >= kMaxReadySegments) return absl::OkStatus();
     }
     std::deque<Segment> segments;
-    TOME_RETURN_IF_ERROR(FeedSlice(&segments));
+    const absl::Status fed = FeedSlice(&segments);
+    // What was read up to here can still be asked about.
+    if (absl::IsDataLoss(fed)) {
+      NoteDamage(fed);
+      break;
+    }
+    TOME_RETURN_IF_ERROR(fed);
     AddSegments(std::move(segments));
   }
-  bool idle, restored;
+  bool idle, restored, snapshot_due;
   {
     std::lock_guard lock(mutex_);
     if (!memory_ || std::exchange(caught_up_, true)) return absl::OkStatus();
+    at_sealed_end_ = damage_.ok() && pipeline_->document() > 0 && pipeline_->offset() == 0;
     idle = IdleLocked();
     restored = EndRestoringLocked();
+    snapshot_due = SnapshotDueLocked();
   }
+  if (snapshot_due) host_.OnSnapshotDue();
   if (restored) context_->observer.OnSessionEvent(id_, "restored", "");
   if (idle) context_->residency.NotifyRoom();
   host_.OnReadingChanged();
   return absl::OkStatus();
+}
+
+void SessionReader::NoteDamage(const absl::Status& damage) {
+  {
+    std::lock_guard lock(mutex_);
+    damage_ = damage;
+  }
+  context_->observer.OnSessionEvent(id_, "damaged", std::string(damage.message()));
 }
 
 absl::Status SessionReader::FeedSlice(std::deque<Segment>* segments) {
@@ -201,6 +284,40 @@ absl::StatusOr<ReadingFork> SessionReader::Fork() {
   return fork;
 }
 
+std::optional<ReadingState> SessionReader::CopyForSnapshot(std::uint64_t* epoch) {
+  std::unique_lock lock(mutex_);
+  if (!memory_ || !failure_.ok() || SavedLocked()) {
+    trigger_.End(context_->clock.Elapsed(), absl::ZeroDuration());
+    return std::nullopt;
+  }
+  ReadingState state{.memory = *memory_, .unread = ready_, .pipeline = {}};
+  if (in_flight_ && step_epoch_ == epoch_) state.unread.push_front(reading_);
+  trigger_.Begin();
+  *epoch = epoch_;
+  lock.unlock();
+  // Only the strand moves the pipeline and adds segments, so it still follows what was taken.
+  state.pipeline = pipeline_->Save();
+  return state;
+}
+
+void SessionReader::OnSnapshotEnded(std::uint64_t epoch, std::uint64_t ingested_tokens, absl::Duration duration) {
+  std::lock_guard lock(mutex_);
+  trigger_.End(context_->clock.Elapsed(), duration);
+  if (epoch == epoch_) saved_tokens_ = ingested_tokens;
+}
+
+void SessionReader::StartOver() {
+  {
+    std::lock_guard lock(mutex_);
+    failure_ = absl::OkStatus();
+    restore_target_bytes_ = std::max(restore_target_bytes_, ingested_bytes_);
+    DropStateLocked();
+    caught_up_ = false;
+    by_this_model_ = false;
+  }
+  context_->residency.Release(*this);
+}
+
 absl::Status SessionReader::CheckModel() {
   const ModelInfo& info = context_->model->info();
   TOME_ASSIGN_OR_RETURN(SessionStore* const store, host_.Store());
@@ -229,41 +346,44 @@ Task* SessionReader::NextTask() {
   in_flight_ = true;
   reading_ = std::move(ready_.front());
   ready_.pop_front();
+  step_epoch_ = epoch_;
   writing_ = *memory_;
   task_.emplace(Task::Read(&*writing_, reading_.tokens, reading_.spans));
   return &*task_;
 }
 
 void SessionReader::OnStep(StepResult result, absl::Duration step_time) {
-  bool restoring, wants_more, restored = false, idle = false;
+  bool restoring, wants_more, restored = false, idle = false, snapshot_due = false, dropped;
   HeldBytes held;
   {
     std::lock_guard lock(mutex_);
     in_flight_ = false;
     task_.reset();
     restoring = restore_target_bytes_ > 0;
-    if (result.status.ok() && failure_.ok()) {
+    dropped = !failure_.ok() || step_epoch_ != epoch_;
+    if (result.status.ok() && !dropped) {
       memory_ = std::move(writing_);
-      held = {.state = memory_->state_bytes(),
-              .archive = memory_->archive_resident_bytes(),
-              .spilled = memory_->archive_spilled_bytes()};
+      held = HeldBy(*memory_);
       Count(reading_, step_time);
-      idle = IdleLocked();
-      restored = EndRestoringLocked();
-      if (idle) rate_.Reset();
+      trigger_.NoteSegment(context_->clock.Elapsed());
     }
     writing_.reset();
     if (!failure_.ok()) DropStateLocked();
+    idle = IdleLocked();
+    restored = EndRestoringLocked();
+    snapshot_due = SnapshotDueLocked();
+    if (idle) rate_.Reset();
     wants_more = !caught_up_ && ready_.size() <= kMaxReadySegments / 2;
   }
-  if (!result.status.ok()) {
+  if (!result.status.ok() && !dropped) {
     Fail(Annotate(result.status, fmt::format("session {}: reading", id_)));
     return;
   }
   context_->observer.OnSegmentRead(result.tokens_read, step_time, restoring);
-  context_->residency.SetHeldBytes(*this, held);
+  if (!dropped) context_->residency.SetHeldBytes(*this, held);
   context_->ReportSpillFailures();
   if (restored) context_->observer.OnSessionEvent(id_, "restored", "");
+  if (snapshot_due) host_.OnSnapshotDue();
   if (wants_more) {
     strand_.Post([self = Self()] { self->ReadOn().IgnoreError(); });  // status() tells
   }
@@ -287,14 +407,26 @@ void SessionReader::Count(const Segment& segment, absl::Duration step_time) {
 
 bool SessionReader::IdleLocked() const { return memory_ && caught_up_ && ready_.empty() && !in_flight_; }
 
+bool SessionReader::SnapshotDueLocked() {
+  return memory_ && trigger_.Due(context_->clock.Elapsed(), IdleLocked() && at_sealed_end_);
+}
+
+StatePlace SessionReader::PlaceLocked() const {
+  const bool restoring = restore_target_bytes_ > 0;
+  if (memory_)
+    return restoring ? StatePlace::kRestoring : ingested_tokens_ > 0 ? StatePlace::kResident : StatePlace::kNone;
+  if (restoring) return loading_ || waiting_for_room_ ? StatePlace::kRestoring : StatePlace::kEvicted;
+  return StatePlace::kNone;
+}
+
 SessionPhase SessionReader::PhaseLocked() const {
-  if (!failure_.ok()) return SessionPhase::kFailed;
+  if (!failure_.ok() || !damage_.ok()) return SessionPhase::kFailed;
   const bool restoring = restore_target_bytes_ > 0;
   if (memory_) {
     if (IdleLocked()) return SessionPhase::kIdle;
     return restoring ? SessionPhase::kRestoring : SessionPhase::kReading;
   }
-  if (waiting_for_room_) return restoring ? SessionPhase::kRestoring : SessionPhase::kReading;
+  if (waiting_for_room_ || loading_) return restoring ? SessionPhase::kRestoring : SessionPhase::kReading;
   if (restoring) return SessionPhase::kEvicted;
   return caught_up_ ? SessionPhase::kIdle : SessionPhase::kReading;
 }
@@ -319,7 +451,9 @@ ReadingStatus SessionReader::status() const {
           .archive_bytes = memory_ ? memory_->archive_bytes() : 0,
           .archive_resident_bytes = memory_ ? memory_->archive_resident_bytes() : 0,
           .by_this_model = by_this_model_,
-          .failure = failure_};
+          .place = PlaceLocked(),
+          .failure = failure_,
+          .damage = damage_};
 }
 
 void SessionReader::DocumentProgress(std::size_t ordinal, ByteOffset* ingested_bytes,
@@ -356,6 +490,10 @@ void SessionReader::DropStateLocked() {
   documents_.clear();
   attended_ = AttendedText(options_);
   rate_.Reset();
+  damage_ = absl::OkStatus();
+  saved_tokens_ = 0;
+  trigger_.Reset();
+  at_sealed_end_ = false;
 }
 
 void SessionReader::Fail(absl::Status failure) {
@@ -371,13 +509,18 @@ void SessionReader::Fail(absl::Status failure) {
 
 bool SessionReader::CanEvict() const {
   std::lock_guard lock(mutex_);
-  return holds_ == 0 && IdleLocked();
+  return holds_ == 0 && IdleLocked() && SavedLocked();
+}
+
+bool SessionReader::CanSave() const {
+  std::lock_guard lock(mutex_);
+  return holds_ == 0 && IdleLocked() && !SavedLocked();
 }
 
 bool SessionReader::TryEvict() {
   {
     std::lock_guard lock(mutex_);
-    if (holds_ > 0 || !IdleLocked()) return false;
+    if (holds_ > 0 || !IdleLocked() || !SavedLocked()) return false;
     const std::uint64_t target = ingested_bytes_;
     DropStateLocked();
     restore_target_bytes_ = target;

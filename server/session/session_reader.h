@@ -1,5 +1,5 @@
-// The reading of one session: stored bytes become segments, segments become state, idle state may be evicted and is
-// rebuilt from the bytes.
+// The reading of one session: stored bytes become segments, segments become state, idle state that is on disk may be
+// evicted, and is restored from a snapshot or rebuilt from the bytes.
 #ifndef TOME_SERVER_SESSION_SESSION_READER_H_
 #define TOME_SERVER_SESSION_SESSION_READER_H_
 
@@ -18,8 +18,10 @@
 #include "engine/engine.h"
 #include "server/session/attended_text.h"
 #include "server/session/rate_meter.h"
+#include "server/session/reading_state.h"
 #include "server/session/session_context.h"
 #include "server/session/session_store.h"
+#include "server/session/snapshot_trigger.h"
 #include "server/session/text_pipeline.h"
 
 namespace tome::server {
@@ -40,7 +42,9 @@ struct ReadingStatus {
   std::size_t archive_bytes = 0;
   std::size_t archive_resident_bytes = 0;
   bool by_this_model = false;  // the state was, or is being, made by the server's model
-  absl::Status failure;        // why reading stopped for good
+  StatePlace place = StatePlace::kNone;
+  absl::Status failure;  // why reading stopped for good, with nothing left to answer from
+  absl::Status damage;   // stored bytes that cannot be read: reading stopped before them
 };
 
 // What a question starts from.
@@ -61,6 +65,10 @@ class ReadingHost {
   // On the strand only.
   virtual const std::vector<StoredDocument>& Documents() = 0;
   virtual absl::StatusOr<SessionStore*> Store() = 0;
+  // The state of a snapshot; nullopt when there is none. An error when there are some that this server cannot use.
+  virtual absl::StatusOr<std::optional<ReadingState>> LoadSnapshot() = 0;
+  // What was read should be written to disk. From any thread; must not call the residency or the reader.
+  virtual void OnSnapshotDue() = 0;
   // ReadingStatus changed. From any thread, without the reader's lock held.
   virtual void OnReadingChanged() = 0;
   // The state was evicted. From any thread; must not call the residency or the reader.
@@ -88,6 +96,16 @@ class SessionReader final : public ComputeWork, public Resident {
   // Strand. Frees what was kept for an evicted state.
   void Trim();
 
+  // Strand. A copy of the state, which costs nothing, unless nothing is in it that the last one had not, or there is no
+  // state. OnSnapshotEnded follows, with the number of the state that is put into `epoch`, and the tokens read of it.
+  std::optional<ReadingState> CopyForSnapshot(std::uint64_t* epoch);
+  // Strand. A snapshot was written, or could not be, after so long.
+  void OnSnapshotEnded(std::uint64_t epoch, std::uint64_t ingested_tokens, absl::Duration duration);
+
+  // Strand. Drops the state, whatever it is doing or has failed at. ReadOn then reads from the first byte, unless the
+  // host has a snapshot.
+  void StartOver();
+
   ReadingStatus status() const;
   // Of one document: 0 where nothing was read.
   void DocumentProgress(std::size_t ordinal, ByteOffset* ingested_bytes, std::uint64_t* ingested_tokens) const;
@@ -105,6 +123,8 @@ class SessionReader final : public ComputeWork, public Resident {
   void OnStep(StepResult result, absl::Duration step_time) override;
   // Resident.
   bool CanEvict() const override;
+  bool CanSave() const override;
+  void Save() override { host_.OnSnapshotDue(); }
   bool TryEvict() override;
   void OnRoom() override;
 
@@ -117,16 +137,23 @@ class SessionReader final : public ComputeWork, public Resident {
   std::shared_ptr<SessionReader> Self() { return {host_.KeepAlive(), this}; }
   absl::Status CheckRoom() const;
   absl::Status BecomeResident();
-  absl::Status NoRoom();
+  // Begins with the first byte, or where a snapshot was taken.
+  absl::Status BeginEmpty();
+  absl::Status BeginWith(ReadingState state);
+  absl::Status NoRoom(Room room);
   absl::Status CheckModel();
   bool HasUnread();
   absl::Status Pump();
   absl::Status FeedSlice(std::deque<Segment>* segments);
+  void NoteDamage(const absl::Status& damage);
   void AddSegments(std::deque<Segment> segments);
   void Count(const Segment& segment, absl::Duration step_time);
 
   // With mutex_ held.
   bool IdleLocked() const;
+  bool SavedLocked() const { return saved_tokens_ == ingested_tokens_; }
+  bool SnapshotDueLocked();
+  StatePlace PlaceLocked() const;
   SessionPhase PhaseLocked() const;
   // Whether a restoring has just come to its end.
   bool EndRestoringLocked();
@@ -150,6 +177,7 @@ class SessionReader final : public ComputeWork, public Resident {
   std::optional<Memory> writing_;
   std::optional<Task> task_;
   Segment reading_;
+  std::uint64_t step_epoch_ = 0;
 
   mutable std::mutex mutex_;      // guards all that follows
   std::optional<Memory> memory_;  // absent: not resident
@@ -159,9 +187,14 @@ class SessionReader final : public ComputeWork, public Resident {
   bool in_flight_ = false;
   bool in_loop_ = false;
   bool waiting_for_room_ = false;
+  bool loading_ = false;        // a snapshot
+  bool at_sealed_end_ = false;  // the pipeline took all stored bytes, and the last document is sealed
   bool by_this_model_ = false;
   int holds_ = 0;
   absl::Status failure_;
+  absl::Status damage_;
+  std::uint64_t saved_tokens_ = 0;  // that a snapshot has, or could not be given
+  SnapshotTrigger trigger_;
   std::uint64_t restore_target_bytes_;
   std::uint64_t ingested_bytes_ = 0;
   std::uint64_t ingested_tokens_ = 0;

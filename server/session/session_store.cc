@@ -12,14 +12,25 @@ namespace tome::server {
 namespace {
 
 constexpr std::int64_t kApplicationId = 0x546F6D65;  // "Tome"
-// Version 1 had neither region_tokens nor region memory; its sessions have 64 and none, and stay as they are.
-constexpr std::int64_t kFormatVersion = 2;
+constexpr std::int64_t kFormatVersion = 3;
 constexpr std::int64_t kFirstFormatVersion = 1;
+// Version 1 had neither region_tokens nor region memory; its sessions have 64 and none.
+constexpr char kFrom1To2[] = R"sql(
+  ALTER TABLE session ADD COLUMN region_tokens INTEGER NOT NULL DEFAULT 64;
+  ALTER TABLE session ADD COLUMN region_memory TEXT NOT NULL DEFAULT 'off';
+  PRAGMA user_version = 2;
+)sql";
+constexpr char kFrom2To3[] = R"sql(
+  CREATE TABLE snapshots (
+    number INTEGER PRIMARY KEY, create_time INTEGER NOT NULL, size_bytes INTEGER NOT NULL,
+    ingested_bytes INTEGER NOT NULL, ingested_tokens INTEGER NOT NULL, digest TEXT NOT NULL) STRICT;
+  PRAGMA user_version = 3;
+)sql";
 
 // Times are microseconds since 1970. A chunk's crc32c is that of its data.
 constexpr char kSchema[] = R"sql(
   PRAGMA application_id = 1416588645;
-  PRAGMA user_version = 2;
+  PRAGMA user_version = 3;
   CREATE TABLE session (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
     id TEXT NOT NULL, request_id TEXT NOT NULL, display_name TEXT NOT NULL, version INTEGER NOT NULL,
@@ -35,14 +46,14 @@ constexpr char kSchema[] = R"sql(
     chunk INTEGER PRIMARY KEY, document INTEGER NOT NULL, offset INTEGER NOT NULL, crc32c INTEGER NOT NULL,
     data BLOB NOT NULL) STRICT;
   CREATE UNIQUE INDEX chunks_by_offset ON chunks (document, offset);
+  CREATE TABLE snapshots (
+    number INTEGER PRIMARY KEY, create_time INTEGER NOT NULL, size_bytes INTEGER NOT NULL,
+    ingested_bytes INTEGER NOT NULL, ingested_tokens INTEGER NOT NULL, digest TEXT NOT NULL) STRICT;
 )sql";
 constexpr char kSelectSession[] =
     "SELECT id, request_id, display_name, version, create_time, update_time, sink_tokens, window_tokens, "
     "segment_tokens, model_digest, tokenizer_digest, region_tokens, region_memory FROM session";
-constexpr char kSelectSessionV1[] =
-    "SELECT id, request_id, display_name, version, create_time, update_time, sink_tokens, window_tokens, "
-    "segment_tokens, model_digest, tokenizer_digest, 64, 'off' FROM session";
-static_assert(kApplicationId == 1416588645 && kFormatVersion == 2, "as in the schema");
+static_assert(kApplicationId == 1416588645 && kFormatVersion == 3, "as in the schema");
 
 std::int64_t ToMicros(absl::Time time) { return absl::ToUnixMicros(time); }
 
@@ -94,6 +105,7 @@ absl::StatusOr<SessionStore> SessionStore::Open(const std::string& path, Session
   TOME_ASSIGN_OR_RETURN(Database database, Database::Open(path, Database::Mode::kOpen));
   SessionStore store(std::move(database), std::move(id));
   TOME_RETURN_IF_ERROR(store.CheckFormat());
+  TOME_RETURN_IF_ERROR(store.Migrate());
   return store;
 }
 
@@ -111,10 +123,21 @@ absl::Status SessionStore::CheckFormat() {
   return absl::OkStatus();
 }
 
+absl::Status SessionStore::Migrate() {
+  if (format_ == kFormatVersion) return absl::OkStatus();
+  TOME_ASSIGN_OR_RETURN(Transaction transaction, Begin());
+  if (format_ == 1) TOME_RETURN_IF_ERROR(database_.Execute(kFrom1To2));
+  TOME_RETURN_IF_ERROR(database_.Execute(kFrom2To3));
+  TOME_RETURN_IF_ERROR(transaction.Commit());
+  format_ = kFormatVersion;
+  return absl::OkStatus();
+}
+
 absl::StatusOr<StoredSession> SessionStore::Load() {
   StoredSession session;
   TOME_RETURN_IF_ERROR(LoadSession(&session));
   TOME_RETURN_IF_ERROR(LoadDocuments(&session));
+  TOME_ASSIGN_OR_RETURN(session.snapshots, LoadSnapshots());
   TOME_ASSIGN_OR_RETURN(Statement labels, database_.Prepare("SELECT key, value FROM labels"));
   for (;;) {
     TOME_ASSIGN_OR_RETURN(const bool row, labels.Step());
@@ -124,7 +147,7 @@ absl::StatusOr<StoredSession> SessionStore::Load() {
 }
 
 absl::Status SessionStore::LoadSession(StoredSession* session) {
-  TOME_ASSIGN_OR_RETURN(Statement select, database_.Prepare(format_ == 1 ? kSelectSessionV1 : kSelectSession));
+  TOME_ASSIGN_OR_RETURN(Statement select, database_.Prepare(kSelectSession));
   TOME_ASSIGN_OR_RETURN(const bool row, select.Step());
   if (row && select.Text(0) != id_) {
     return FailedPrecondition("session {}: its folder holds session '{}'; give the folder that name back", id_,
@@ -193,6 +216,53 @@ absl::Status SessionStore::SaveDigests(const std::string& model_digest, const st
                         database_.Prepare("UPDATE session SET model_digest = ?, tokenizer_digest = ?"));
   return update.BindText(0, model_digest).BindText(1, tokenizer_digest).Run();
 }
+
+absl::StatusOr<std::vector<SnapshotInfo>> SessionStore::LoadSnapshots() {
+  TOME_ASSIGN_OR_RETURN(Statement select,
+                        database_.Prepare("SELECT number, create_time, size_bytes, ingested_bytes, ingested_tokens, "
+                                          "digest FROM snapshots ORDER BY number DESC"));
+  std::vector<SnapshotInfo> snapshots;
+  for (;;) {
+    TOME_ASSIGN_OR_RETURN(const bool row, select.Step());
+    if (!row) return snapshots;
+    snapshots.push_back({.number = static_cast<std::uint64_t>(select.Int(0)),
+                         .create_time = absl::FromUnixMicros(select.Int(1)),
+                         .size_bytes = static_cast<std::uint64_t>(select.Int(2)),
+                         .ingested_bytes = static_cast<std::uint64_t>(select.Int(3)),
+                         .ingested_tokens = static_cast<std::uint64_t>(select.Int(4)),
+                         .digest = std::string(select.Text(5))});
+  }
+}
+
+absl::StatusOr<std::vector<SnapshotInfo>> SessionStore::AddSnapshot(const SnapshotInfo& snapshot, std::size_t kept) {
+  TOME_ASSIGN_OR_RETURN(Transaction transaction, Begin());
+  {
+    TOME_ASSIGN_OR_RETURN(Statement insert, database_.Prepare("INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?)"));
+    TOME_RETURN_IF_ERROR(insert.BindInt(0, static_cast<std::int64_t>(snapshot.number))
+                             .BindInt(1, ToMicros(snapshot.create_time))
+                             .BindInt(2, static_cast<std::int64_t>(snapshot.size_bytes))
+                             .BindInt(3, static_cast<std::int64_t>(snapshot.ingested_bytes))
+                             .BindInt(4, static_cast<std::int64_t>(snapshot.ingested_tokens))
+                             .BindText(5, snapshot.digest)
+                             .Run());
+  }
+  {
+    TOME_ASSIGN_OR_RETURN(Statement strike,
+                          database_.Prepare("DELETE FROM snapshots WHERE number NOT IN "
+                                            "(SELECT number FROM snapshots ORDER BY number DESC LIMIT ?)"));
+    TOME_RETURN_IF_ERROR(strike.BindInt(0, static_cast<std::int64_t>(kept)).Run());
+  }
+  TOME_ASSIGN_OR_RETURN(std::vector<SnapshotInfo> left, LoadSnapshots());
+  TOME_RETURN_IF_ERROR(transaction.Commit());
+  return left;
+}
+
+absl::Status SessionStore::RemoveSnapshot(std::uint64_t number) {
+  TOME_ASSIGN_OR_RETURN(Statement strike, database_.Prepare("DELETE FROM snapshots WHERE number = ?"));
+  return strike.BindInt(0, static_cast<std::int64_t>(number)).Run();
+}
+
+absl::Status SessionStore::RemoveSnapshots() { return database_.Execute("DELETE FROM snapshots"); }
 
 absl::Status SessionStore::AddDocument(std::int64_t ordinal, const StoredDocument& document) {
   TOME_ASSIGN_OR_RETURN(Statement insert, database_.Prepare("INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?)"));

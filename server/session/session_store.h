@@ -1,4 +1,5 @@
-// One session on disk: a SQLite database with its metadata, its documents and their bytes in checksummed chunks.
+// One session on disk: a SQLite database with its metadata, its documents and their bytes in checksummed chunks, and
+// the register of its snapshots.
 #ifndef TOME_SERVER_SESSION_SESSION_STORE_H_
 #define TOME_SERVER_SESSION_SESSION_STORE_H_
 
@@ -40,6 +41,7 @@ struct StoredSession {
   std::string model_digest;
   std::string tokenizer_digest;
   std::vector<StoredDocument> documents;
+  std::vector<SnapshotInfo> snapshots;  // newest first
 };
 
 // Not thread-safe. All calls wait for the disk. Errors are those of Database; damaged content is
@@ -48,6 +50,7 @@ class SessionStore {
  public:
   // Makes the database of a session without documents.
   static absl::Status Create(const std::string& path, const StoredSession& session);
+  // A database of an older format gets the present one.
   static absl::StatusOr<SessionStore> Open(const std::string& path, SessionId id);
 
   absl::StatusOr<StoredSession> Load();
@@ -55,6 +58,13 @@ class SessionStore {
   // Replaces display name, labels, version and update time.
   absl::Status SaveMetadata(const StoredSession& session);
   absl::Status SaveDigests(const std::string& model_digest, const std::string& tokenizer_digest);
+
+  // Registers a snapshot whose file is there, and strikes out all but the newest `kept`. Gives those that are left,
+  // newest first.
+  absl::StatusOr<std::vector<SnapshotInfo>> AddSnapshot(const SnapshotInfo& snapshot, std::size_t kept);
+  absl::Status RemoveSnapshot(std::uint64_t number);
+  // Strikes out all snapshots.
+  absl::Status RemoveSnapshots();
 
   // --- Writing of documents, within a transaction of the caller's ---
   absl::StatusOr<Transaction> Begin() { return Transaction::Begin(database_); }
@@ -74,6 +84,8 @@ class SessionStore {
   SessionStore(Database database, SessionId id) : database_(std::move(database)), id_(std::move(id)) {}
 
   absl::Status CheckFormat();
+  absl::Status Migrate();
+  absl::StatusOr<std::vector<SnapshotInfo>> LoadSnapshots();
   absl::Status LoadSession(StoredSession* session);
   absl::Status LoadDocuments(StoredSession* session);
   absl::Status Damaged(const StoredDocument& document, ByteOffset begin, ByteOffset end, const std::string& what) const;

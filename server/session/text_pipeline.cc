@@ -1,11 +1,56 @@
 #include "server/session/text_pipeline.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "engine/base/digest.h"
+#include "engine/base/status.h"
 
 namespace tome::server {
 namespace {
 
 bool IsContinuationByte(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
+
+constexpr ByteOffset kLongestOffset = ByteOffset{1} << 62;  // so that no sum of offsets overflows
+
+// Whether the offsets of text and source belong together: both move alike but for the replacements.
+bool OffsetsFit(const TextPipelineState& state) {
+  for (const ByteOffset offset : {state.offset, state.text_begin, state.text_end, state.source_end, state.text_base,
+                                  state.source_base, ByteOffset{state.text.size()}}) {
+    if (offset > kLongestOffset) return false;
+  }
+  const ByteOffset text_size = state.text_begin + state.text.size();
+  if (state.text_base > state.text_begin || state.text_end < state.text_begin || state.text_end > text_size ||
+      state.text_end - state.text_begin > 3 || state.unfinished.size() > state.offset) {
+    return false;
+  }
+  ByteOffset text = state.text_base, source = state.source_base;
+  if (state.source_end != source + (state.text_begin - text)) return false;
+  for (const Utf8Replacement& replacement : state.replacements) {
+    if (replacement.output_offset < std::max(text, state.text_begin) || replacement.output_offset > text_size ||
+        replacement.source_offset != source + (replacement.output_offset - text) || replacement.source_bytes < 1 ||
+        replacement.source_bytes > 3) {
+      return false;
+    }
+    text = replacement.output_offset + kReplacementCharacter.size();
+    source = replacement.source_offset + replacement.source_bytes;
+  }
+  return text <= text_size && source + (text_size - text) + state.unfinished.size() == state.offset;
+}
+
+bool TokensFit(const TextPipelineState& state, const Tokenizer& tokenizer, std::size_t segment_tokens) {
+  if (state.tokens.size() != state.spans.size() || state.tokens.size() >= segment_tokens) return false;
+  if (!state.started && !state.tokens.empty()) return false;
+  ByteOffset end = state.source_end;
+  for (std::size_t i = state.tokens.size(); i-- > 0;) {
+    const TokenSpan& span = state.spans[i];
+    const bool fits = state.tokens[i] >= 0 && state.tokens[i] < tokenizer.vocab_size() &&
+                      span.document == state.document && span.num_bytes <= end && span.begin == end - span.num_bytes;
+    if (!fits) return false;
+    end = span.begin;
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -31,6 +76,54 @@ ByteOffset SourceMap::ToSource(ByteOffset text_offset) {
 
 TextPipeline::TextPipeline(std::shared_ptr<const Tokenizer> tokenizer, int segment_tokens)
     : tokenizer_(std::move(tokenizer)), segment_tokens_(segment_tokens), stream_(tokenizer_->NewStream()) {}
+
+TextPipelineState TextPipeline::Save() const {
+  return {.started = started_,
+          .document = document_,
+          .offset = offset_,
+          .unfinished = std::string(replacer_.pending()),
+          .text = text_,
+          .text_begin = text_begin_,
+          .text_end = text_end_,
+          .source_end = source_end_,
+          .text_base = source_map_.text_base(),
+          .source_base = source_map_.source_base(),
+          .replacements = {source_map_.replacements().begin(), source_map_.replacements().end()},
+          .stream = stream_->Save(),
+          .tokens = tokens_,
+          .spans = spans_};
+}
+
+absl::StatusOr<std::unique_ptr<TextPipeline>> TextPipeline::Resume(std::shared_ptr<const Tokenizer> tokenizer,
+                                                                   int segment_tokens, const TextPipelineState& state) {
+  if (!OffsetsFit(state) || !IsValidUtf8(state.text)) {
+    return DataLoss("text pipeline: its offsets in document {} do not belong together", state.document);
+  }
+  auto pipeline = std::make_unique<TextPipeline>(std::move(tokenizer), segment_tokens);
+  if (!TokensFit(state, *pipeline->tokenizer_, pipeline->segment_tokens_)) {
+    return DataLoss("text pipeline: its tokens do not end at byte {} of document {}", state.source_end, state.document);
+  }
+  TOME_ASSIGN_OR_RETURN(pipeline->stream_,
+                        pipeline->tokenizer_->ResumeStream(
+                            state.stream, std::string_view(state.text).substr(state.text_end - state.text_begin)));
+  pipeline->replacer_ = Utf8Replacer(state.offset - state.unfinished.size(), state.text_begin + state.text.size());
+  std::string output;
+  pipeline->replacer_.Append(state.unfinished, &output);
+  if (!output.empty() || pipeline->replacer_.pending() != state.unfinished) {
+    return DataLoss("text pipeline: '{}' does not begin a character", HexEncode(state.unfinished));
+  }
+  pipeline->started_ = state.started;
+  pipeline->document_ = state.document;
+  pipeline->offset_ = state.offset;
+  pipeline->source_map_ = SourceMap(state.text_base, state.source_base, state.replacements);
+  pipeline->text_ = state.text;
+  pipeline->text_begin_ = state.text_begin;
+  pipeline->text_end_ = state.text_end;
+  pipeline->source_end_ = state.source_end;
+  pipeline->tokens_ = state.tokens;
+  pipeline->spans_ = state.spans;
+  return pipeline;
+}
 
 void TextPipeline::Take(const std::vector<TextToken>& tokens) {
   if (!started_ && !tokens.empty()) {

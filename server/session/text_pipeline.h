@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "engine/base/utf8.h"
 #include "engine/text/tokenizer.h"
 
@@ -28,6 +29,14 @@ struct Segment {
 // Offsets in text that Utf8Replacer put out, as offsets in what it took. Asked for ascending offsets only.
 class SourceMap {
  public:
+  SourceMap() = default;
+  SourceMap(ByteOffset text_base, ByteOffset source_base, const std::vector<Utf8Replacement>& replacements)
+      : replacements_(replacements.begin(), replacements.end()), text_base_(text_base), source_base_(source_base) {}
+
+  ByteOffset text_base() const { return text_base_; }
+  ByteOffset source_base() const { return source_base_; }
+  const std::deque<Utf8Replacement>& replacements() const { return replacements_; }
+
   void Add(const std::vector<Utf8Replacement>& replacements);
   // The source offset at which the text before `text_offset`, the end of a character, ends.
   ByteOffset ToSource(ByteOffset text_offset);
@@ -37,12 +46,41 @@ class SourceMap {
   ByteOffset text_base_ = 0, source_base_ = 0;
 };
 
+// What a pipeline needs to go on where another one was; see TextPipeline::Save.
+struct TextPipelineState {
+  bool started = false;        // BOS is out
+  std::uint32_t document = 0;  // whose bytes come next, and from where
+  ByteOffset offset = 0;
+  std::string unfinished;  // the last bytes taken, of a character that is not whole
+
+  // Of the present document's repaired text, what is not yet part of a token, and maybe the characters before it.
+  std::string text;
+  ByteOffset text_begin = 0;  // where `text` begins, at a character
+  ByteOffset text_end = 0;    // where the tokens end, maybe within a character
+  ByteOffset source_end = 0;  // where `text_begin` is in the source
+  // Offsets of the text from text_base on are those of the source from source_base on, but for the replacements.
+  ByteOffset text_base = 0, source_base = 0;
+  std::vector<Utf8Replacement> replacements;
+  TokenStreamState stream;
+
+  // That are not yet a segment; they end at source_end.
+  std::vector<TokenId> tokens;
+  std::vector<TokenSpan> spans;
+
+  friend bool operator==(const TextPipelineState&, const TextPipelineState&) = default;
+};
+
 // The reading order of a session: its documents one after another, cut into segments of `segment_tokens` tokens, the
 // last segment of each document as short as it comes. The session's first segment begins with BOS where the model
 // expects it. Holds what is not yet a whole segment, and what the tokenizer holds back. Not thread-safe.
 class TextPipeline {
  public:
   TextPipeline(std::shared_ptr<const Tokenizer> tokenizer, int segment_tokens);
+
+  // Goes on where the saved one was. DATA_LOSS when no pipeline of this kind can be there.
+  static absl::StatusOr<std::unique_ptr<TextPipeline>> Resume(std::shared_ptr<const Tokenizer> tokenizer,
+                                                              int segment_tokens, const TextPipelineState& state);
+  TextPipelineState Save() const;
 
   // The document and the offset in it whose bytes come next.
   std::uint32_t document() const { return document_; }

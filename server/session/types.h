@@ -26,9 +26,29 @@ enum class Utf8Policy {
 enum class SessionPhase {
   kIdle,       // nothing is waiting to be read
   kReading,    // stored bytes are being read, or wait for their turn
-  kEvicted,    // the state is not in memory and will be rebuilt from the stored bytes on next use
-  kRestoring,  // the state is being rebuilt
-  kFailed,     // reading stopped at an error, see `problem`
+  kEvicted,    // the state is not in memory and will be restored from a snapshot or the stored bytes on next use
+  kRestoring,  // the state is being restored
+  kFailed,     // reading stopped at an error, see `problem`; with damaged bytes, what was read before is there
+};
+
+// Where the state of a session is.
+enum class StatePlace {
+  kNone,       // there is none: nothing was read
+  kResident,   // in memory
+  kEvicted,    // on disk
+  kRestoring,  // on its way back
+};
+
+// What a session had read at some point, in a file.
+struct SnapshotInfo {
+  std::uint64_t number = 0;  // grows
+  absl::Time create_time;    // microseconds
+  std::uint64_t size_bytes = 0;
+  std::uint64_t ingested_bytes = 0;
+  std::uint64_t ingested_tokens = 0;
+  std::string digest;  // SHA-256, hex
+
+  friend bool operator==(const SnapshotInfo&, const SnapshotInfo&) = default;
 };
 
 struct DocumentInfo {
@@ -62,9 +82,11 @@ struct SessionInfo {
   std::string problem;                     // kFailed: why
   std::string model_digest;
   std::string tokenizer_digest;
+  StatePlace state_place = StatePlace::kNone;
+  std::vector<SnapshotInfo> snapshots;  // newest first
 };
 
-// A snapshot of a session's progress.
+// How far a session is at a moment.
 struct SessionProgress {
   SessionPhase phase = SessionPhase::kIdle;
   std::uint64_t durable_bytes = 0;  // sums over all documents

@@ -14,6 +14,7 @@ using Buckets = prometheus::Histogram::BucketBoundaries;
 Buckets CallBuckets() { return {0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 600, 3600}; }
 Buckets StepBuckets() { return {0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4}; }
 Buckets QuestionBuckets() { return {0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300}; }
+Buckets SnapshotBuckets() { return {0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30}; }
 Buckets CommitBuckets() { return {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5}; }
 
 template <typename Builder>
@@ -64,6 +65,26 @@ Metrics::Metrics(const Build& build)
           Family(BuildCounter(), *registry_, "tome_bytes_appended_total", "Bytes of documents made durable.").Add({})),
       commit_seconds_(Family(BuildHistogram(), *registry_, "tome_commit_seconds", "One commit of documents to disk.")
                           .Add({}, CommitBuckets())),
+      snapshots_(
+          Family(BuildCounter(), *registry_, "tome_snapshots_total", "Snapshots of sessions, by their outcome.")),
+      snapshots_written_(snapshots_.Add({{"outcome", "written"}})),
+      snapshots_failed_(snapshots_.Add({{"outcome", "failed"}})),
+      snapshot_bytes_(
+          Family(BuildCounter(), *registry_, "tome_snapshot_bytes_total", "Bytes of snapshots written.").Add({})),
+      snapshot_seconds_(Family(BuildHistogram(), *registry_, "tome_snapshot_seconds",
+                               "One snapshot, from its fork to its registration.")
+                            .Add({}, SnapshotBuckets())),
+      snapshot_load_seconds_(Family(BuildHistogram(), *registry_, "tome_snapshot_load_seconds",
+                                    "One snapshot, from its file to the state.")
+                                 .Add({}, SnapshotBuckets())),
+      snapshots_refused_(Family(BuildCounter(), *registry_, "tome_snapshots_refused_total",
+                                "Snapshots that were not loaded: damaged, or of another model or the like.")),
+      snapshots_damaged_(snapshots_refused_.Add({{"reason", "damaged"}})),
+      snapshots_mismatched_(snapshots_refused_.Add({{"reason", "mismatch"}})),
+      restores_(Family(BuildCounter(), *registry_, "tome_restores_total",
+                       "States that came back into memory, from a snapshot or the first stored byte.")),
+      restores_from_snapshot_(restores_.Add({{"source", "snapshot"}})),
+      restores_from_first_byte_(restores_.Add({{"source", "first_byte"}})),
       sessions_(Family(BuildGauge(), *registry_, "tome_sessions", "Sessions in the data folder.").Add({})),
       resident_sessions_(
           Family(BuildGauge(), *registry_, "tome_sessions_resident", "Sessions whose state is in memory.").Add({})),
@@ -122,6 +143,21 @@ void Metrics::OnQuestionFinished(const QuestionRecord& record) {
 void Metrics::OnBytesStored(std::uint64_t bytes, absl::Duration commit_time) {
   bytes_appended_.Increment(static_cast<double>(bytes));
   commit_seconds_.Observe(absl::ToDoubleSeconds(commit_time));
+}
+
+void Metrics::OnSnapshotWritten(std::uint64_t bytes, absl::Duration duration) {
+  snapshots_written_.Increment();
+  snapshot_bytes_.Increment(static_cast<double>(bytes));
+  snapshot_seconds_.Observe(absl::ToDoubleSeconds(duration));
+}
+
+void Metrics::OnSnapshotFailed(const absl::Status&) { snapshots_failed_.Increment(); }
+void Metrics::OnSnapshotLoaded(absl::Duration duration) {
+  snapshot_load_seconds_.Observe(absl::ToDoubleSeconds(duration));
+}
+void Metrics::OnSnapshotRefused(bool damaged) { (damaged ? snapshots_damaged_ : snapshots_mismatched_).Increment(); }
+void Metrics::OnRestoreBegun(bool from_snapshot) {
+  (from_snapshot ? restores_from_snapshot_ : restores_from_first_byte_).Increment();
 }
 
 void Metrics::OnSessions(std::int64_t sessions) { sessions_.Set(static_cast<double>(sessions)); }

@@ -12,6 +12,12 @@
 //                                                        "generating"
 //   tome_bytes_appended_total                 counter    bytes of documents made durable
 //   tome_commit_seconds                       histogram  one commit to disk
+//   tome_snapshots_total{outcome}             counter    snapshots "written", or "failed" to be
+//   tome_snapshot_bytes_total                 counter    of those written
+//   tome_snapshot_seconds                     histogram  one snapshot, from its fork to its registration
+//   tome_snapshot_load_seconds                histogram  one snapshot, from its file to the state
+//   tome_snapshots_refused_total{reason}      counter    not loaded: "damaged", or of another model ("mismatch")
+//   tome_restores_total{source}               counter    states that came back, "snapshot" or "first_byte"
 //   tome_sessions, tome_sessions_resident     gauge      all; those whose state is in memory
 //   tome_state_bytes{kind}                    gauge      memory for states and archives, kind "reserved" or "held"
 //   tome_archive_bytes{kind}                  gauge      archives, kind "resident" (in memory) or "spilled" (in files)
@@ -55,6 +61,11 @@ class Metrics : public Observer, public CallObserver {
   void OnFirstToken(absl::Duration time_to_first_token) override;
   void OnQuestionFinished(const QuestionRecord& record) override;
   void OnBytesStored(std::uint64_t bytes, absl::Duration commit_time) override;
+  void OnSnapshotWritten(std::uint64_t bytes, absl::Duration duration) override;
+  void OnSnapshotFailed(const absl::Status& status) override;
+  void OnSnapshotLoaded(absl::Duration duration) override;
+  void OnSnapshotRefused(bool damaged) override;
+  void OnRestoreBegun(bool from_snapshot) override;
   void OnSessions(std::int64_t sessions) override;
   void OnResidentSessions(std::int64_t sessions) override;
   void OnStateBytes(std::size_t reserved, std::size_t held) override;
@@ -81,6 +92,18 @@ class Metrics : public Observer, public CallObserver {
   prometheus::Family<prometheus::Counter>& question_phases_;
   prometheus::Counter& bytes_appended_;
   prometheus::Histogram& commit_seconds_;
+  prometheus::Family<prometheus::Counter>& snapshots_;
+  prometheus::Counter& snapshots_written_;
+  prometheus::Counter& snapshots_failed_;
+  prometheus::Counter& snapshot_bytes_;
+  prometheus::Histogram& snapshot_seconds_;
+  prometheus::Histogram& snapshot_load_seconds_;
+  prometheus::Family<prometheus::Counter>& snapshots_refused_;
+  prometheus::Counter& snapshots_damaged_;
+  prometheus::Counter& snapshots_mismatched_;
+  prometheus::Family<prometheus::Counter>& restores_;
+  prometheus::Counter& restores_from_snapshot_;
+  prometheus::Counter& restores_from_first_byte_;
   prometheus::Gauge& sessions_;
   prometheus::Gauge& resident_sessions_;
   prometheus::Family<prometheus::Gauge>& state_bytes_;

@@ -46,6 +46,15 @@ class Observer {
   // Bytes of documents became durable in one commit that took `commit_time`.
   virtual void OnBytesStored(std::uint64_t /*bytes*/, absl::Duration /*commit_time*/) {}
 
+  // A snapshot of a session was written and registered, in so long; or it could not be.
+  virtual void OnSnapshotWritten(std::uint64_t /*bytes*/, absl::Duration /*duration*/) {}
+  virtual void OnSnapshotFailed(const absl::Status& /*status*/) {}
+  // A snapshot was loaded; or it was not used because it is damaged, or because another model or the like made it.
+  virtual void OnSnapshotLoaded(absl::Duration /*duration*/) {}
+  virtual void OnSnapshotRefused(bool /*damaged*/) {}
+  // The state of a session comes back into memory, from a snapshot or from the first stored byte.
+  virtual void OnRestoreBegun(bool /*from_snapshot*/) {}
+
   // Gauges: the new value.
   virtual void OnSessions(std::int64_t /*sessions*/) {}
   virtual void OnResidentSessions(std::int64_t /*sessions*/) {}
@@ -60,7 +69,8 @@ class Observer {
   virtual void OnArchiveSpillsFailed(std::int64_t /*times*/, const absl::Status& /*last*/) {}
 
   // What happened to a session, for the log: "created", "deleted", "evicted", "restoring", "restored", "sealed",
-  // "failed", "model_changed". `detail` is for people.
+  // "failed", "damaged", "model_changed", "reread", "snapshot", "snapshot_failed", "snapshot_refused". `detail` is for
+  // people.
   virtual void OnSessionEvent(std::string_view /*session_id*/, std::string_view /*event*/,
                               std::string_view /*detail*/) {}
 };

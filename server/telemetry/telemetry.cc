@@ -38,7 +38,10 @@ void Telemetry::OnArchiveSpillsFailed(std::int64_t times, const absl::Status& la
 void Telemetry::OnSessionEvent(std::string_view session_id, std::string_view event, std::string_view detail) {
   std::vector<LogField> fields = {{"session", std::string(session_id)}, {"event", std::string(event)}};
   if (!detail.empty()) fields.push_back({"detail", std::string(detail)});
-  LogEvent(event == "failed" ? LogLevel::kError : LogLevel::kInfo, "session", fields);
+  LogLevel level = LogLevel::kInfo;
+  if (event == "failed" || event == "damaged") level = LogLevel::kError;
+  if (event == "snapshot_failed" || event == "snapshot_refused") level = LogLevel::kWarning;
+  LogEvent(level, "session", fields);
 }
 
 }  // namespace tome::server

@@ -147,12 +147,13 @@ class CommandTest : public ::testing::Test {
 TEST_F(CommandTest, ExplainsItself) {
   const Outcome help = Run({"--help"});
   EXPECT_EQ(help.exit_code, 0);
-  for (const char* text : {"create", "append", "ask", "search", "list", "show", "watch", "delete", "model", "tokenize",
-                           "TOME_SERVER", "Exit codes", "tome append bible bible.txt"}) {
+  for (const char* text :
+       {"create", "append", "ask", "search", "list", "show", "documents", "watch", "snapshot", "reread", "delete",
+        "model", "tokenize", "TOME_SERVER", "Exit codes", "tome append bible bible.txt"}) {
     EXPECT_THAT(help.out, HasSubstr(text));
   }
-  for (const char* command :
-       {"create", "append", "ask", "search", "list", "show", "watch", "delete", "model", "tokenize"}) {
+  for (const char* command : {"create", "append", "ask", "search", "list", "show", "documents", "watch", "snapshot",
+                              "reread", "delete", "model", "tokenize"}) {
     const Outcome outcome = Run({command, "--help"});
     EXPECT_EQ(outcome.exit_code, 0);
     EXPECT_THAT(outcome.out, HasSubstr("Examples:\n  ")) << command;
@@ -236,7 +237,22 @@ TEST_F(CommandTest, ListsShowsAndDeletesSessions) {
   EXPECT_THAT(show.out, HasSubstr("book"));
   EXPECT_THAT(show.out, HasSubstr("50%"));
   EXPECT_THAT(show.out, HasSubstr("in memory"));
+  EXPECT_THAT(show.out, HasSubstr("resident"));
+  EXPECT_THAT(show.out, HasSubstr("SNAPSHOT"));
+  EXPECT_THAT(show.out, HasSubstr("4.0 KB"));
   EXPECT_EQ(Json::parse(Run({"--output", "json", "show", "one"}).out)["name"], "sessions/one");
+
+  const Outcome documents = Run({"documents", "one"});
+  EXPECT_THAT(documents.out, HasSubstr("book"));
+  EXPECT_THAT(documents.out, Not(HasSubstr("SNAPSHOT")));
+  EXPECT_EQ(Json::parse(Run({"documents", "one", "--output", "json"}).out)[0]["name"], "book");
+  EXPECT_THAT(Run({"documents", "two"}).err, HasSubstr("no documents yet"));
+
+  EXPECT_EQ(Run({"snapshot", "one"}).out, "snapshot 3 of sessions/one: 250 tokens (1.0 KB of text) in 5.0 KB\n");
+  EXPECT_EQ(Json::parse(Run({"snapshot", "one", "--output", "json"}).out)["number"], 3);
+  EXPECT_EQ(Run({"snapshot", "none"}).exit_code, 3);
+  EXPECT_EQ(Run({"reread", "one"}).out, "sessions/one: 2.0 KB of text are read again\n");
+  EXPECT_EQ(Run({"reread", "none"}).exit_code, 3);
 
   EXPECT_EQ(Run({"delete", "one"}).out, "deleted sessions/one\n");
   const Outcome half = Run({"delete", "--yes", "none", "two", "--output", "json"});

@@ -226,6 +226,10 @@ v1::Session FakeServer::Describe(const std::string& id) const {
   session.mutable_create_time()->set_seconds(1'700'000'000);
   session.mutable_options()->set_window_tokens(2048);
   session.set_phase(progress.phase());
+  session.set_residency(v1::RESIDENCY_RESIDENT);
+  v1::Snapshot& snapshot = *session.add_snapshots();
+  snapshot.set_number(2);
+  snapshot.set_size_bytes(4000);
   session.set_durable_bytes(progress.durable_bytes());
   session.set_ingested_bytes(progress.ingested_bytes());
   session.set_ingested_tokens(progress.ingested_tokens());
@@ -317,6 +321,28 @@ grpc::Status FakeServer::DeleteSession(grpc::ServerContext*, const v1::DeleteSes
   if (sessions_.erase(id) == 0) return NoSession(id);
   changed_.notify_all();
   return NextCallFault();
+}
+
+grpc::Status FakeServer::SnapshotSession(grpc::ServerContext*, const v1::SnapshotSessionRequest* request,
+                                         v1::Snapshot* response) {
+  std::lock_guard lock(mutex_);
+  if (const grpc::Status fault = NextCallFault(); !fault.ok()) return fault;
+  const std::string id = IdOf(request->name());
+  if (!sessions_.contains(id)) return NoSession(id);
+  response->set_number(3);
+  response->set_size_bytes(5000);
+  response->set_ingested_bytes(Progress(id).ingested_bytes());
+  response->set_ingested_tokens(Progress(id).ingested_tokens());
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeServer::RereadSession(grpc::ServerContext*, const v1::RereadSessionRequest* request,
+                                       v1::Session* response) {
+  std::lock_guard lock(mutex_);
+  const std::string id = IdOf(request->name());
+  if (!sessions_.contains(id)) return NoSession(id);
+  *response = Describe(id);
+  return grpc::Status::OK;
 }
 
 // --- Documents -------------------------------------------------------------------------------------------------------

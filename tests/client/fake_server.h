@@ -93,6 +93,8 @@ class FakeServer : public v1::SessionService::Service, public v1::ModelService::
   grpc::Status ListSessions(grpc::ServerContext*, const v1::ListSessionsRequest*, v1::ListSessionsResponse*) override;
   grpc::Status UpdateSession(grpc::ServerContext*, const v1::UpdateSessionRequest*, v1::Session*) override;
   grpc::Status DeleteSession(grpc::ServerContext*, const v1::DeleteSessionRequest*, google::protobuf::Empty*) override;
+  grpc::Status SnapshotSession(grpc::ServerContext*, const v1::SnapshotSessionRequest*, v1::Snapshot*) override;
+  grpc::Status RereadSession(grpc::ServerContext*, const v1::RereadSessionRequest*, v1::Session*) override;
   grpc::Status Append(grpc::ServerContext*,
                       grpc::ServerReaderWriter<v1::AppendResponse, v1::AppendRequest>* stream) override;
   grpc::Status Watch(grpc::ServerContext*, const v1::WatchRequest*, grpc::ServerWriter<v1::WatchResponse>*) override;

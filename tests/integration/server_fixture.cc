@@ -40,8 +40,8 @@ std::vector<std::string> ServerFixture::Flags(const std::vector<std::string>& mo
   return flags;
 }
 
-void ServerFixture::Start(const std::vector<std::string>& more) {
-  server_.emplace(Flags(more));
+void ServerFixture::Start(const std::vector<std::string>& more, const std::map<std::string, std::string>& environment) {
+  server_.emplace(Flags(more), environment);
   ASSERT_TRUE(server_->WaitForLog("ready")) << server_->Errors();
   port_ = ReadPort(folder_.File("ports"), "grpc");
   metrics_port_ = ReadPort(folder_.File("ports"), "metrics");

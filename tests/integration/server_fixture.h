@@ -3,6 +3,7 @@
 #define TOME_TESTS_INTEGRATION_SERVER_FIXTURE_H_
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,7 +26,7 @@ class ServerFixture : public ::testing::Test {
   std::vector<std::string> Flags(const std::vector<std::string>& more = {}) const;
 
   // Starts the server, waits until it is ready, and connects. Call it again after Stop.
-  void Start(const std::vector<std::string>& more = {});
+  void Start(const std::vector<std::string>& more = {}, const std::map<std::string, std::string>& environment = {});
   // Ends it with a signal: its exit code.
   int Stop(int signal);
 

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/utf8.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/status_matchers.h"
@@ -66,6 +67,39 @@ TEST_P(TokenStreamTest, AnyCutsOfRandomBytesGiveTheTokensOfTheWhole) {
     std::mt19937 random(seed);
     ExpectSameInPieces(RandomBytes(&random, 500), &random);
   }
+}
+
+TEST_P(TokenStreamTest, StreamThatIsSavedAndResumedAnywherePutsOutTheSameTokens) {
+  for (int seed = 0; seed < kSeeds; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    const std::string text = ReplaceInvalidUtf8(RandomText(&random, 100));
+    std::vector<TextToken> tokens;
+    std::unique_ptr<TokenStream> stream = tokenizer_->NewStream();
+    for (std::size_t at = 0; at < text.size();) {
+      std::size_t size = 1 + random() % 9;
+      while (at + size < text.size() && (static_cast<unsigned char>(text[at + size]) & 0xC0) == 0x80) ++size;
+      stream->Append(std::string_view(text).substr(at, size), &tokens);
+      at = std::min(text.size(), at + size);
+      const std::string_view taken = std::string_view(text).substr(0, at);
+      const TokenStreamState state = stream->Save();
+      auto resumed = tokenizer_->ResumeStream(state, taken.substr(at - stream->pending_bytes()));
+      ASSERT_THAT(resumed, IsOk());
+      EXPECT_EQ((*resumed)->Save(), state);
+      EXPECT_EQ((*resumed)->pending_bytes(), stream->pending_bytes());
+      stream = *std::move(resumed);
+    }
+    stream->Finish(&tokens);
+    EXPECT_EQ(tokens, tokenizer_->Encode(text));
+  }
+}
+
+TEST_P(TokenStreamTest, ResumesOnlyWhereAStreamCanBe) {
+  EXPECT_THAT(tokenizer_->ResumeStream({.started = true, .held_bytes = 4}, "abc"),
+              StatusIs(absl::StatusCode::kDataLoss, ::testing::HasSubstr("3 bytes, 4 of them")));
+  EXPECT_FALSE(tokenizer_->ResumeStream({.started = true}, "\xff").ok());
+  EXPECT_EQ(tokenizer_->ResumeStream({.started = true, .dummy_prefix = true}, "a").ok(),
+            tokenizer_->adds_dummy_prefix());
 }
 
 TEST_P(TokenStreamTest, TakesABookByteByByte) {

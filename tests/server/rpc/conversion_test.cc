@@ -291,7 +291,14 @@ TEST(ConversionTest, SessionCarriesEverything) {
       .archive_resident_bytes = 250,
       .problem = "bad \xFF byte",
       .model_digest = "m",
-      .tokenizer_digest = "t"};
+      .tokenizer_digest = "t",
+      .state_place = StatePlace::kRestoring,
+      .snapshots = {{.number = 3,
+                     .create_time = absl::FromUnixSeconds(5),
+                     .size_bytes = 30,
+                     .ingested_bytes = 6,
+                     .ingested_tokens = 2,
+                     .digest = "d"}}};
   const v1::Session session = ToProto(info);
   EXPECT_EQ(session.name(), "sessions/abcd");
   EXPECT_EQ(session.labels().at("a"), "b");
@@ -309,6 +316,14 @@ TEST(ConversionTest, SessionCarriesEverything) {
   EXPECT_EQ(session.phase(), v1::Session::PHASE_FAILED);
   EXPECT_EQ(session.max_state_bytes(), 200u);
   EXPECT_EQ(session.problem(), "bad \xEF\xBF\xBD byte");
+  EXPECT_EQ(session.residency(), v1::RESIDENCY_RESTORING);
+  ASSERT_EQ(session.snapshots_size(), 1);
+  EXPECT_EQ(session.snapshots(0).number(), 3u);
+  EXPECT_EQ(session.snapshots(0).create_time().seconds(), 5);
+  EXPECT_EQ(session.snapshots(0).size_bytes(), 30u);
+  EXPECT_EQ(session.snapshots(0).ingested_bytes(), 6u);
+  EXPECT_EQ(session.snapshots(0).ingested_tokens(), 2u);
+  EXPECT_EQ(session.snapshots(0).digest(), "d");
 }
 
 TEST(ConversionTest, WatchTellsTimeLeftOnlyWhenKnown) {

@@ -98,6 +98,19 @@ void FakeSessionManager::Delete(const server::SessionId& id, const std::string&,
   done(info.status());
 }
 
+void FakeSessionManager::Snapshot(const server::SessionId& id,
+                                  std::function<void(absl::StatusOr<server::SnapshotInfo>)> done) {
+  calls->Update([&](Calls& c) { c.snapshots.push_back(id); });
+  if (!info.ok()) return done(info.status());
+  done(server::SnapshotInfo{.number = 7, .size_bytes = 70, .ingested_bytes = 700, .ingested_tokens = 77});
+}
+
+void FakeSessionManager::Reread(const server::SessionId& id,
+                                std::function<void(absl::StatusOr<server::SessionInfo>)> done) {
+  calls->Update([&](Calls& c) { c.rereads.push_back(id); });
+  done(info);
+}
+
 absl::StatusOr<std::unique_ptr<server::DocumentWriter>> FakeSessionManager::OpenDocument(const server::SessionId&,
                                                                                          std::string document,
                                                                                          server::Utf8Policy) {

@@ -22,6 +22,8 @@ class FakeSessionManager final : public server::SessionManager {
     std::vector<server::CreateRequest> creates;
     std::vector<server::UpdateRequest> updates;
     std::vector<std::string> deletes;
+    std::vector<std::string> snapshots;
+    std::vector<std::string> rereads;
     std::vector<std::pair<int, std::string>> lists;  // page size and token
     std::string document;                            // of the last OpenDocument
     std::vector<server::WriteRequest> writes;
@@ -55,6 +57,8 @@ class FakeSessionManager final : public server::SessionManager {
   absl::StatusOr<server::SessionPage> List(int page_size, const std::string& page_token) const override;
   void Update(server::UpdateRequest request, std::function<void(absl::StatusOr<server::SessionInfo>)> done) override;
   void Delete(const server::SessionId& id, const std::string& etag, std::function<void(absl::Status)> done) override;
+  void Snapshot(const server::SessionId& id, std::function<void(absl::StatusOr<server::SnapshotInfo>)> done) override;
+  void Reread(const server::SessionId& id, std::function<void(absl::StatusOr<server::SessionInfo>)> done) override;
   absl::StatusOr<std::unique_ptr<server::DocumentWriter>> OpenDocument(const server::SessionId& id,
                                                                        std::string document,
                                                                        server::Utf8Policy invalid_utf8) override;
@@ -66,7 +70,7 @@ class FakeSessionManager final : public server::SessionManager {
                                                 std::function<void(absl::StatusOr<server::SearchPage>)> done) override;
   void BeginDrain() override {}
   bool WaitUntilDrained(absl::Duration) override { return true; }
-  void Shutdown() override {}
+  void Shutdown(absl::Duration) override {}
 
  private:
   server::SessionManagerOptions options_ = {.default_memory_options = kTinyMemoryOptions};

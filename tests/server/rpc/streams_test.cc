@@ -89,6 +89,29 @@ TEST_F(UnaryTest, SessionsAreCreatedListedUpdatedAndDeleted) {
   EXPECT_THAT(sessions_.calls->Get().deletes, ::testing::ElementsAre("abcd"));
 }
 
+TEST_F(UnaryTest, SessionsAreSnapshotAndReadAgain) {
+  Open();
+  grpc::ClientContext snapshot_context, reread_context, invalid_context;
+  v1::SnapshotSessionRequest request;
+  request.set_name(kName);
+  v1::Snapshot snapshot;
+  EXPECT_TRUE(stub_->SnapshotSession(&snapshot_context, request, &snapshot).ok());
+  EXPECT_EQ(snapshot.number(), 7u);
+  EXPECT_EQ(snapshot.size_bytes(), 70u);
+  EXPECT_THAT(sessions_.calls->Get().snapshots, ::testing::ElementsAre("abcd"));
+
+  v1::RereadSessionRequest reread;
+  reread.set_name(kName);
+  v1::Session session;
+  EXPECT_TRUE(stub_->RereadSession(&reread_context, reread, &session).ok());
+  EXPECT_EQ(session.name(), kName);
+  EXPECT_THAT(sessions_.calls->Get().rereads, ::testing::ElementsAre("abcd"));
+
+  request.set_name("abcd");
+  EXPECT_EQ(stub_->SnapshotSession(&invalid_context, request, &snapshot).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+}
+
 TEST_F(UnaryTest, ErrorsCarryDetails) {
   Open();
   sessions_.info = server::MakeError(absl::StatusCode::kNotFound, "no such session",

@@ -3,6 +3,7 @@
 #define TOME_TESTS_SERVER_SESSION_MANAGER_FIXTURE_H_
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
@@ -143,6 +144,14 @@ class ManagerFixture : public ::testing::Test {
     auto manager = SessionManager::Open(options_, std::move(model), events_, clock_);
     ASSERT_THAT(manager, IsOk());
     manager_ = *std::move(manager);
+  }
+
+  // Stops, and leaves the session only what it has stored.
+  void StopAndRemoveSnapshots(const std::string& session) {
+    manager_.reset();
+    for (const auto& entry : std::filesystem::directory_iterator(options_.data_folder + "/sessions/" + session)) {
+      if (entry.path().filename().string().starts_with("snapshot-")) std::filesystem::remove(entry.path());
+    }
   }
 
   absl::StatusOr<server::SessionInfo> Create(server::CreateRequest request) {

@@ -9,7 +9,9 @@ namespace {
 class FakeState final : public Resident {
  public:
   explicit FakeState(bool idle) : idle(idle) {}
-  bool CanEvict() const override { return idle; }
+  bool CanEvict() const override { return idle && saved; }
+  bool CanSave() const override { return idle && !saved; }
+  void Save() override { ++saves; }
   bool TryEvict() override {
     if (busy_after_all) return false;
     ++evictions;
@@ -18,7 +20,9 @@ class FakeState final : public Resident {
   void OnRoom() override { ++rooms; }
 
   bool idle;
+  bool saved = true;
   bool busy_after_all = false;
+  int saves = 0;
   int evictions = 0;
   int rooms = 0;
 };
@@ -33,48 +37,77 @@ class ResidencyTest : public ::testing::Test {
 
 TEST_F(ResidencyTest, EvictsTheLeastRecentlyUsedIdleStates) {
   const auto a = Make(true), b = Make(true), busy = Make(false), c = Make(true);
-  EXPECT_TRUE(residency_.Reserve(busy, 40));
-  EXPECT_TRUE(residency_.Reserve(a, 30));
-  EXPECT_TRUE(residency_.Reserve(b, 30));
+  EXPECT_EQ(residency_.Reserve(busy, 40), Room::kReserved);
+  EXPECT_EQ(residency_.Reserve(a, 30), Room::kReserved);
+  EXPECT_EQ(residency_.Reserve(b, 30), Room::kReserved);
   residency_.Touch(*a);
-  EXPECT_TRUE(residency_.Reserve(c, 25));
+  EXPECT_EQ(residency_.Reserve(c, 25), Room::kReserved);
   EXPECT_EQ(b->evictions, 1);
   EXPECT_EQ(a->evictions + busy->evictions, 0);
-  EXPECT_TRUE(residency_.Reserve(c, 25)) << "it has its room";
+  EXPECT_EQ(residency_.Reserve(c, 25), Room::kReserved) << "it has its room";
+}
+
+TEST_F(ResidencyTest, SavesTheLeastRecentlyUsedFirstAndEvictsThemThen) {
+  const auto a = Make(true), b = Make(true), c = Make(true), big = Make(true);
+  a->saved = b->saved = c->saved = false;
+  EXPECT_EQ(residency_.Reserve(a, 30), Room::kReserved);
+  EXPECT_EQ(residency_.Reserve(b, 30), Room::kReserved);
+  EXPECT_EQ(residency_.Reserve(c, 30), Room::kReserved);
+  residency_.Touch(*a);
+  EXPECT_EQ(residency_.Reserve(big, 60), Room::kComing);
+  EXPECT_EQ(b->saves, 1);
+  EXPECT_EQ(c->saves, 1);
+  EXPECT_EQ(a->saves, 0) << "the others are enough";
+  EXPECT_EQ(b->evictions + c->evictions, 0);
+  b->saved = c->saved = true;
+  residency_.NotifyRoom();
+  EXPECT_EQ(big->rooms, 1);
+  EXPECT_EQ(residency_.Reserve(big, 60), Room::kReserved);
+  EXPECT_EQ(b->evictions, 1);
+  EXPECT_EQ(c->evictions, 1);
+}
+
+TEST_F(ResidencyTest, SavesNothingWhenThatWouldNotMakeEnoughRoom) {
+  const auto idle = Make(true), busy = Make(false), big = Make(true);
+  idle->saved = false;
+  EXPECT_EQ(residency_.Reserve(idle, 40), Room::kReserved);
+  EXPECT_EQ(residency_.Reserve(busy, 40), Room::kReserved);
+  EXPECT_EQ(residency_.Reserve(big, 70), Room::kNone);
+  EXPECT_EQ(idle->saves, 0);
 }
 
 TEST_F(ResidencyTest, EvictsNothingWhenThatWouldNotMakeEnoughRoom) {
   const auto idle = Make(true), busy = Make(false), big = Make(true);
-  EXPECT_TRUE(residency_.Reserve(idle, 40));
-  EXPECT_TRUE(residency_.Reserve(busy, 40));
-  EXPECT_FALSE(residency_.Reserve(big, 70));
+  EXPECT_EQ(residency_.Reserve(idle, 40), Room::kReserved);
+  EXPECT_EQ(residency_.Reserve(busy, 40), Room::kReserved);
+  EXPECT_EQ(residency_.Reserve(big, 70), Room::kNone);
   EXPECT_EQ(idle->evictions, 0);
-  EXPECT_FALSE(residency_.Reserve(big, 101));
+  EXPECT_EQ(residency_.Reserve(big, 101), Room::kNone);
   EXPECT_EQ(idle->evictions, 0);
 }
 
 TEST_F(ResidencyTest, StateThatBecameBusyKeepsItsRoom) {
   const auto a = Make(true), b = Make(true);
   a->busy_after_all = true;
-  EXPECT_TRUE(residency_.Reserve(a, 60));
-  EXPECT_FALSE(residency_.Reserve(b, 60));
+  EXPECT_EQ(residency_.Reserve(a, 60), Room::kReserved);
+  EXPECT_EQ(residency_.Reserve(b, 60), Room::kNone);
   a->busy_after_all = false;
-  EXPECT_TRUE(residency_.Reserve(b, 60));
+  EXPECT_EQ(residency_.Reserve(b, 60), Room::kReserved);
 }
 
 TEST_F(ResidencyTest, ThoseThatWaitAreToldOnceWhenThereMayBeRoom) {
   const auto a = Make(false), b = Make(false);
   auto gone = Make(false);
-  EXPECT_TRUE(residency_.Reserve(a, 100));
-  EXPECT_FALSE(residency_.Reserve(b, 50));
-  EXPECT_FALSE(residency_.Reserve(gone, 50));
+  EXPECT_EQ(residency_.Reserve(a, 100), Room::kReserved);
+  EXPECT_EQ(residency_.Reserve(b, 50), Room::kNone);
+  EXPECT_EQ(residency_.Reserve(gone, 50), Room::kNone);
   gone.reset();
   EXPECT_EQ(b->rooms, 0);
   residency_.Release(*a);
   EXPECT_EQ(b->rooms, 1);
   residency_.NotifyRoom();
   EXPECT_EQ(b->rooms, 1);
-  EXPECT_TRUE(residency_.Reserve(b, 50));
+  EXPECT_EQ(residency_.Reserve(b, 50), Room::kReserved);
 }
 
 class BytesRecorder final : public Observer {
@@ -126,18 +159,18 @@ TEST(ResidencyBytesTest, MoreThanWasReservedCountsAndPushesIdleStatesOut) {
   EXPECT_EQ(growing->evictions, 0) << "it does not make room for itself";
   EXPECT_EQ(bytes.reserved, 110u);
   growing->idle = false;
-  EXPECT_FALSE(residency.Reserve(waiting, 10));
+  EXPECT_EQ(residency.Reserve(waiting, 10), Room::kNone);
   residency.SetHeldBytes(*growing, {.state = 30, .archive = 10});
   EXPECT_EQ(bytes.reserved, 110u) << "until it is released";
   residency.Release(*growing);
-  EXPECT_TRUE(residency.Reserve(waiting, 10));
+  EXPECT_EQ(residency.Reserve(waiting, 10), Room::kReserved);
 }
 
 TEST_F(ResidencyTest, RoomOfStatesThatAreGoneIsFree) {
   auto a = Make(false);
-  EXPECT_TRUE(residency_.Reserve(a, 100));
+  EXPECT_EQ(residency_.Reserve(a, 100), Room::kReserved);
   a.reset();
-  EXPECT_TRUE(residency_.Reserve(Make(false), 100));
+  EXPECT_EQ(residency_.Reserve(Make(false), 100), Room::kReserved);
 }
 
 }  // namespace

@@ -246,6 +246,7 @@ TEST_F(SessionManagerTest, RestartKeepsDocumentsAndReadsThemAgainOnUse) {
   WaitUntilRead("session");
   const auto before = Ask(QuestionTo("session"));
   const SessionInfo info = manager_->Get("session").value();
+  StopAndRemoveSnapshots("session");
   Open();
   const SessionInfo listed = manager_->List(10, "").value().sessions.at(0);
   EXPECT_EQ(listed.phase, SessionPhase::kEvicted);
@@ -268,6 +269,7 @@ TEST_F(SessionManagerTest, AnotherModelReadsTheStoredBytesAgain) {
   CreateSession("session");
   ASSERT_THAT(Append("session", "book", SomeText(3000)), IsOk());
   WaitUntilRead("session");
+  StopAndRemoveSnapshots("session");
   Open(OtherTinyServerModel());
   EXPECT_EQ(manager_->Get("session").value().model_digest, TinyServerModel()->info().model_digest);
   EXPECT_TRUE(WaitUntilRead("session").complete);
@@ -284,7 +286,7 @@ TEST_F(SessionManagerTest, DamagedBytesFailTheSessionWithDocumentAndRange) {
   CreateSession("other");
   ASSERT_THAT(Append("session", "book", SomeText(3000)), IsOk());
   ASSERT_THAT(Append("other", "book", SomeText(3000)), IsOk());
-  manager_.reset();
+  StopAndRemoveSnapshots("session");
   sqlite3* database = nullptr;
   ASSERT_EQ(sqlite3_open((options_.data_folder + "/sessions/session/session.db").c_str(), &database), SQLITE_OK);
   ASSERT_EQ(sqlite3_exec(database, "UPDATE chunks SET data = zeroblob(3000)", nullptr, nullptr, nullptr), SQLITE_OK);

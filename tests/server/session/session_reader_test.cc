@@ -34,6 +34,8 @@ class ReaderOwner final : public ReadingHost, public std::enable_shared_from_thi
   std::shared_ptr<void> KeepAlive() override { return shared_from_this(); }
   const std::vector<StoredDocument>& Documents() override { return appender_.documents(); }
   absl::StatusOr<SessionStore*> Store() override { return &store_; }
+  absl::StatusOr<std::optional<ReadingState>> LoadSnapshot() override { return std::optional<ReadingState>(); }
+  void OnSnapshotDue() override {}
   void OnReadingChanged() override {
     status_.Update([this](ReadingStatus& status) { status = reader_.status(); });
   }
@@ -62,6 +64,16 @@ class ReaderOwner final : public ReadingHost, public std::enable_shared_from_thi
     OnReadingChanged();
     status_.WaitUntil([](const ReadingStatus& status) { return status.caught_up; });
     return OnStrand([this] { return reader_.Fork(); }).value().memory;
+  }
+
+  // As if it had been written to disk.
+  void Save() {
+    OnStrand([this] {
+      std::uint64_t epoch = 0;
+      const std::optional<ReadingState> state = reader_.CopyForSnapshot(&epoch);
+      if (state) reader_.OnSnapshotEnded(epoch, state->memory.tokens_read(), absl::ZeroDuration());
+      return true;
+    });
   }
 
   SessionReader& reader() { return reader_; }
@@ -149,6 +161,8 @@ TEST_F(SessionReaderTest, RestartAndEvictionGiveTheSameState) {
   const std::string digest = session->MemoryWhenRead().Digest();
   EXPECT_EQ(digest, Expected({text}));
 
+  EXPECT_FALSE(session->reader().TryEvict()) << "it is not on disk";
+  session->Save();
   ASSERT_TRUE(session->reader().TryEvict());
   context_->residency.Release(session->reader());
   EXPECT_EQ(session->reader().status().phase, SessionPhase::kEvicted);
@@ -168,6 +182,9 @@ TEST_F(SessionReaderTest, StateInUseIsNotEvicted) {
   const auto session = NewSession();
   session->Append("doc", {.data = SomeText(1000), .finish = true});
   session->MemoryWhenRead();
+  EXPECT_TRUE(session->reader().CanSave());
+  session->Save();
+  EXPECT_FALSE(session->reader().CanSave());
   session->reader().Hold();
   EXPECT_FALSE(session->reader().CanEvict());
   EXPECT_FALSE(session->reader().TryEvict());

@@ -1,5 +1,6 @@
 #include "server/session/text_pipeline.h"
 
+#include <functional>
 #include <random>
 
 #include "engine/base/utf8.h"
@@ -7,13 +8,17 @@
 #include "gtest/gtest.h"
 #include "server/session/attended_text.h"
 #include "tests/server/tiny_server_model.h"
+#include "tests/support/status_matchers.h"
 
 namespace tome::server {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using tome::testing::IsOk;
 using tome::testing::SomeText;
+using tome::testing::StatusIs;
 using tome::testing::TinyServerModel;
 
 const std::shared_ptr<const Tokenizer>& TinyTokenizer() { return TinyServerModel()->tokenizer(); }
@@ -138,6 +143,97 @@ TEST(TextPipelineTest, ReplacedBytesKeepTheirOffsets) {
     pipeline.FinishDocument(&segments);
     EXPECT_EQ(Join(segments), Tokens({ReplaceInvalidUtf8(document)}));
     ExpectTiling(segments, {document});
+  }
+}
+
+TEST(TextPipelineTest, SavedAndResumedAnywhereGivesTheSameSegments) {
+  std::string bytes;
+  std::mt19937_64 random(6);
+  for (int i = 0; i < 400; ++i) bytes += static_cast<char>(random());
+  const std::vector<std::string> documents = {SomeText(700, 1), bytes, "", "caf\xC3\xA9 \xF0\x9F\x93\x96",
+                                              SomeText(300, 2)};
+  for (int seed = 0; seed < 10; ++seed) {
+    std::deque<Segment> expected, segments;
+    TextPipeline whole(TinyTokenizer(), 32);
+    auto pipeline = std::make_unique<TextPipeline>(TinyTokenizer(), 32);
+    const auto save_and_resume = [&] {
+      const TextPipelineState state = pipeline->Save();
+      auto resumed = TextPipeline::Resume(TinyTokenizer(), 32, state);
+      ASSERT_THAT(resumed, IsOk()) << "byte " << state.offset << " of document " << state.document;
+      EXPECT_EQ((*resumed)->Save(), state);
+      pipeline = *std::move(resumed);
+    };
+    for (const std::string& document : documents) {
+      whole.Append(document, &expected);
+      whole.FinishDocument(&expected);
+      for (std::size_t at = 0; at < document.size();) {
+        const std::string piece = document.substr(at, 1 + random() % 9);
+        pipeline->Append(piece, &segments);
+        at += piece.size();
+        save_and_resume();
+      }
+      pipeline->FinishDocument(&segments);
+      save_and_resume();
+    }
+    ASSERT_EQ(segments.size(), expected.size());
+    for (std::size_t i = 0; i < segments.size(); ++i) {
+      EXPECT_EQ(segments[i].tokens, expected[i].tokens);
+      EXPECT_EQ(segments[i].spans, expected[i].spans);
+      EXPECT_EQ(segments[i].end, expected[i].end);
+    }
+  }
+}
+
+TEST(TextPipelineTest, ResumesOnlyWhereAPipelineCanBe) {
+  TextPipeline pipeline(TinyTokenizer(), 32);
+  std::deque<Segment> segments;
+  pipeline.Append(SomeText(300) +
+                      "a\xFF"
+                      "b\xFE\xE4\xBA",
+                  &segments);
+  const TextPipelineState good = pipeline.Save();
+  ASSERT_THAT(TextPipeline::Resume(TinyTokenizer(), 32, good), IsOk());
+  ASSERT_FALSE(good.tokens.empty());
+  ASSERT_FALSE(good.replacements.empty());
+  ASSERT_EQ(good.unfinished, "\xE4\xBA");
+  using State = TextPipelineState;
+  const struct {
+    const char* name;
+    std::function<void(State&)> change;
+  } cases[] = {
+      {"offset", [](State& s) { ++s.offset; }},
+      {"far offset", [](State& s) { s.offset = ~ByteOffset{0}; }},
+      {"text begin", [](State& s) { --s.text_begin; }},
+      {"far text begin", [](State& s) { s.text_begin = ~ByteOffset{0} - 1; }},
+      {"text end", [](State& s) { s.text_end = s.text_begin + 4; }},
+      {"text end before", [](State& s) { --s.text_end; }},
+      {"text", [](State& s) { s.text += "x"; }},
+      {"text that is not UTF-8", [](State& s) { s.text[0] = '\xFF'; }},
+      {"source end", [](State& s) { ++s.source_end; }},
+      {"text base", [](State& s) { ++s.text_base; }},
+      {"source base", [](State& s) { ++s.source_base; }},
+      {"replacement", [](State& s) { ++s.replacements[0].output_offset; }},
+      {"source of a replacement", [](State& s) { ++s.replacements[0].source_offset; }},
+      {"bytes of a replacement", [](State& s) { s.replacements[0].source_bytes = 4; }},
+      {"lost replacement", [](State& s) { s.replacements.clear(); }},
+      {"unfinished", [](State& s) { s.unfinished = "ab"; }},
+      {"whole character", [](State& s) { s.unfinished = "\xC3\xA9"; }},
+      {"held bytes", [](State& s) { s.stream.held_bytes = 1000; }},
+      {"token", [](State& s) { s.tokens[0] = TinyTokenizer()->vocab_size(); }},
+      {"negative token", [](State& s) { s.tokens[0] = -1; }},
+      {"span", [](State& s) { ++s.spans[0].begin; }},
+      {"long span", [](State& s) { s.spans[0].num_bytes = 1u << 30; }},
+      {"document of a span", [](State& s) { ++s.spans[0].document; }},
+      {"lost span", [](State& s) { s.spans.pop_back(); }},
+      {"many tokens", [](State& s) { s.tokens.resize(32), s.spans.resize(32); }},
+      {"tokens before the first", [](State& s) { s.started = false; }},
+  };
+  for (const auto& test : cases) {
+    TextPipelineState changed = good;
+    test.change(changed);
+    EXPECT_THAT(TextPipeline::Resume(TinyTokenizer(), 32, changed),
+                StatusIs(absl::StatusCode::kDataLoss, HasSubstr("")))
+        << test.name;
   }
 }
 

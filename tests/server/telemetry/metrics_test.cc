@@ -23,16 +23,34 @@ std::string Rendered(const Metrics& metrics) {
 TEST(MetricsTest, AllFamiliesAreThereBeforeAnythingHappened) {
   const Metrics metrics({.version = "1.2.3", .revision = "abc"});
   const std::string text = Rendered(metrics);
-  for (const char* line :
-       {"tome_tokens_read_total{kind=\"document\"} 0", "tome_tokens_read_total{kind=\"restore\"} 0",
-        "tome_tokens_read_total{kind=\"question\"} 0", "tome_tokens_generated_total 0", "tome_segment_seconds_count 0",
-        "tome_time_to_first_token_seconds_count 0", "tome_question_duration_seconds_count{outcome=\"ok\"} 0",
-        "tome_question_phase_seconds_total{phase=\"routing\"} 0", "tome_bytes_appended_total 0",
-        "tome_commit_seconds_count 0", "tome_sessions 0", "tome_sessions_resident 0",
-        "tome_state_bytes{kind=\"reserved\"} 0", "tome_state_bytes{kind=\"held\"} 0",
-        "tome_archive_bytes{kind=\"resident\"} 0", "tome_archive_bytes{kind=\"spilled\"} 0",
-        "tome_archive_spill_failures_total 0", "tome_queue_depth{kind=\"waiting\"} 0",
-        "tome_queue_depth{kind=\"running\"} 0"}) {
+  for (const char* line : {"tome_tokens_read_total{kind=\"document\"} 0",
+                           "tome_tokens_read_total{kind=\"restore\"} 0",
+                           "tome_tokens_read_total{kind=\"question\"} 0",
+                           "tome_tokens_generated_total 0",
+                           "tome_segment_seconds_count 0",
+                           "tome_time_to_first_token_seconds_count 0",
+                           "tome_question_duration_seconds_count{outcome=\"ok\"} 0",
+                           "tome_question_phase_seconds_total{phase=\"routing\"} 0",
+                           "tome_bytes_appended_total 0",
+                           "tome_commit_seconds_count 0",
+                           "tome_sessions 0",
+                           "tome_sessions_resident 0",
+                           "tome_state_bytes{kind=\"reserved\"} 0",
+                           "tome_state_bytes{kind=\"held\"} 0",
+                           "tome_archive_bytes{kind=\"resident\"} 0",
+                           "tome_archive_bytes{kind=\"spilled\"} 0",
+                           "tome_snapshots_total{outcome=\"written\"} 0",
+                           "tome_snapshots_total{outcome=\"failed\"} 0",
+                           "tome_snapshot_bytes_total 0",
+                           "tome_snapshot_seconds_count 0",
+                           "tome_snapshot_load_seconds_count 0",
+                           "tome_snapshots_refused_total{reason=\"damaged\"} 0",
+                           "tome_snapshots_refused_total{reason=\"mismatch\"} 0",
+                           "tome_restores_total{source=\"snapshot\"} 0",
+                           "tome_restores_total{source=\"first_byte\"} 0",
+                           "tome_archive_spill_failures_total 0",
+                           "tome_queue_depth{kind=\"waiting\"} 0",
+                           "tome_queue_depth{kind=\"running\"} 0"}) {
     EXPECT_THAT(text, HasSubstr(line));
   }
   EXPECT_THAT(text, HasSubstr("tome_build_info{"));
@@ -64,6 +82,13 @@ TEST(MetricsTest, CountsWhatIsReported) {
   metrics.OnStateBytes(1000, 600);
   metrics.OnArchiveBytes(70, 900);
   metrics.OnArchiveSpillsFailed(2, absl::ResourceExhaustedError("full"));
+  metrics.OnSnapshotWritten(700, absl::Seconds(2));
+  metrics.OnSnapshotFailed(absl::InternalError(""));
+  metrics.OnSnapshotLoaded(absl::Seconds(3));
+  metrics.OnSnapshotRefused(/*damaged=*/true);
+  for (int i = 0; i < 2; ++i) metrics.OnSnapshotRefused(/*damaged=*/false);
+  for (int i = 0; i < 3; ++i) metrics.OnRestoreBegun(/*from_snapshot=*/true);
+  metrics.OnRestoreBegun(/*from_snapshot=*/false);
   metrics.OnWaitingQuestions(5);
   metrics.OnRunningQuestions(4);
 
@@ -95,6 +120,15 @@ TEST(MetricsTest, CountsWhatIsReported) {
                            "tome_state_bytes{kind=\"held\"} 600",
                            "tome_archive_bytes{kind=\"resident\"} 70",
                            "tome_archive_bytes{kind=\"spilled\"} 900",
+                           "tome_snapshots_total{outcome=\"written\"} 1",
+                           "tome_snapshots_total{outcome=\"failed\"} 1",
+                           "tome_snapshot_bytes_total 700",
+                           "tome_snapshot_seconds_sum 2",
+                           "tome_snapshot_load_seconds_sum 3",
+                           "tome_snapshots_refused_total{reason=\"damaged\"} 1",
+                           "tome_snapshots_refused_total{reason=\"mismatch\"} 2",
+                           "tome_restores_total{source=\"snapshot\"} 3",
+                           "tome_restores_total{source=\"first_byte\"} 1",
                            "tome_archive_spill_failures_total 2",
                            "tome_queue_depth{kind=\"waiting\"} 5",
                            "tome_queue_depth{kind=\"running\"} 4"}) {

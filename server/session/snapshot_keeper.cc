@@ -1,0 +1,262 @@
+#include "server/session/snapshot_keeper.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "engine/base/status.h"
+#include "server/session/errors.h"
+#include "server/session/failpoint.h"
+#include "server/session/reading_state.h"
+
+namespace tome::server {
+namespace {
+
+constexpr std::string_view kPrefix = "snapshot-";
+constexpr std::string_view kNewPrefix = ".new-snapshot-";
+
+// Runs on the thread of snapshots. Leaves the file with its name, or none.
+absl::Status WriteFile(const SessionContext& context, const ReadingState& state, const SnapshotHeader& header,
+                       const std::string& folder, const std::string& name, SnapshotInfo* info) {
+  FileSystem& files = context.files;
+  const std::string temporary = fmt::format("{}/{}{}", folder, kNewPrefix, info->number);
+  const auto write = [&]() -> absl::Status {
+    const auto write_state = [&](const ByteSink& sink) {
+      return state.memory.Serialize([&](std::string_view piece) {
+        if (context.stop_snapshots) return absl::CancelledError("the server stops");
+        TOME_RETURN_IF_ERROR(sink(piece));
+        Failpoint("snapshot.begun");
+        return absl::OkStatus();
+      });
+    };
+    TOME_ASSIGN_OR_RETURN(const SnapshotFileInfo file,
+                          WriteSnapshotFile(files, temporary, header, SerializeProgress(state), write_state));
+    info->size_bytes = file.size_bytes;
+    info->digest = file.digest;
+    Failpoint("snapshot.written");
+    TOME_RETURN_IF_ERROR(files.Rename(temporary, fmt::format("{}/{}", folder, name)));
+    Failpoint("snapshot.renamed");
+    TOME_RETURN_IF_ERROR(files.SyncFolder(folder));
+    Failpoint("snapshot.synced");
+    return absl::OkStatus();
+  };
+  absl::Status status = write();
+  if (!status.ok()) files.Remove(temporary).IgnoreError();  // it may not be there
+  return status;
+}
+
+std::string FileName(std::uint64_t number) { return fmt::format("{}{}", kPrefix, number); }
+
+}  // namespace
+
+SnapshotKeeper::SnapshotKeeper(std::shared_ptr<SessionContext> context, SessionId id, SnapshotHost& host,
+                               SerialQueue& strand, std::vector<SnapshotInfo> registered)
+    : context_(std::move(context)),
+      id_(std::move(id)),
+      host_(host),
+      strand_(strand),
+      registered_(std::move(registered)) {
+  if (!registered_.empty()) next_number_ = registered_.front().number + 1;
+}
+
+std::string SnapshotKeeper::Folder() const { return context_->folder->SessionPath(id_); }
+std::string SnapshotKeeper::Path(std::uint64_t number) const {
+  return fmt::format("{}/{}", Folder(), FileName(number));
+}
+
+void SnapshotKeeper::SetRegistered(std::vector<SnapshotInfo> snapshots) {
+  registered_ = std::move(snapshots);
+  host_.OnSnapshots(registered_);
+}
+
+void SnapshotKeeper::RemoveUnregistered() {
+  const absl::StatusOr<std::vector<std::string>> names = context_->files.List(Folder());
+  if (!names.ok()) return;
+  for (const std::string& name : *names) {
+    const bool kept = std::any_of(registered_.begin(), registered_.end(),
+                                  [&](const SnapshotInfo& snapshot) { return name == FileName(snapshot.number); });
+    if (kept || (!name.starts_with(kPrefix) && !name.starts_with(kNewPrefix))) continue;
+    context_->files.Remove(fmt::format("{}/{}", Folder(), name)).IgnoreError();  // it does no harm
+  }
+}
+
+// --- Writing ---
+
+void SnapshotKeeper::Take(TakeCallback done) {
+  waiting_.push_back(std::move(done));
+  Begin();
+}
+
+void SnapshotKeeper::Begin() {
+  if (writing_) return;  // OnWritten looks again
+  std::optional<ReadingState> copy;
+  std::uint64_t epoch = 0;
+  if (!host_.Deleted()) copy = host_.Reader().CopyForSnapshot(&epoch);
+  if (!copy) {
+    const absl::StatusOr<SnapshotInfo> newest =
+        !registered_.empty() ? absl::StatusOr<SnapshotInfo>(registered_.front())
+                             : MakeError(absl::StatusCode::kFailedPrecondition,
+                                         fmt::format("session {}: nothing was read that could be kept", id_),
+                                         {.reason = "SESSION_EMPTY", .metadata = {{"session", id_}}});
+    for (const TakeCallback& done : std::exchange(waiting_, {})) done(newest);
+    context_->residency.NotifyRoom();
+    return;
+  }
+  if (!std::exchange(cleared_, true)) RemoveUnregistered();
+  writing_ = true;
+  served_ = std::exchange(waiting_, {});
+  const ModelInfo& model = context_->model->info();
+  Writing writing{.epoch = epoch, .drops = drops_, .begin = context_->clock.Elapsed()};
+  writing.info = {.number = next_number_++,
+                  .create_time = absl::FromUnixMicros(absl::ToUnixMicros(context_->clock.Now())),
+                  .ingested_tokens = static_cast<std::uint64_t>(copy->memory.tokens_read())};
+  for (const ReadRange& range : copy->memory.ReadRanges()) writing.info.ingested_bytes += range.end - range.begin;
+  writing.header = {.model_digest = model.model_digest,
+                    .tokenizer_digest = model.tokenizer_digest,
+                    .precision = std::string(PrecisionName(model.precision)),
+                    .options = FormatMemoryOptions(copy->memory.options()),
+                    .ingested_bytes = writing.info.ingested_bytes,
+                    .ingested_tokens = writing.info.ingested_tokens,
+                    .create_time = writing.info.create_time};
+  Write(*std::move(copy), std::move(writing));
+}
+
+void SnapshotKeeper::Write(ReadingState state, Writing writing) {
+  context_->snapshots.Post([this, self = host_.KeepSession(), state = std::make_shared<ReadingState>(std::move(state)),
+                            writing = std::move(writing), folder = Folder(),
+                            activity = context_->snapshot_activity.Begin()]() mutable {
+    absl::Status status =
+        WriteFile(*context_, *state, writing.header, folder, FileName(writing.info.number), &writing.info);
+    state.reset();
+    strand_.Post([this, self, writing = std::move(writing), status = std::move(status), activity] {
+      OnWritten(writing, status);
+    });
+  });
+}
+
+absl::Status SnapshotKeeper::Register(const SnapshotInfo& snapshot) {
+  TOME_ASSIGN_OR_RETURN(SessionStore* const store, host_.OpenStore());
+  TOME_ASSIGN_OR_RETURN(std::vector<SnapshotInfo> left, store->AddSnapshot(snapshot, kKeptSnapshots));
+  Failpoint("snapshot.registered");
+  SetRegistered(std::move(left));
+  RemoveUnregistered();
+  return absl::OkStatus();
+}
+
+void SnapshotKeeper::OnWritten(const Writing& writing, absl::Status status) {
+  writing_ = false;
+  const SnapshotInfo& snapshot = writing.info;
+  const bool wanted = !host_.Deleted() && writing.drops == drops_;
+  if (!wanted) status = absl::CancelledError(fmt::format("session {}: its state was dropped", id_));
+  if (status.ok()) status = Register(snapshot);
+  const absl::Duration duration = context_->clock.Elapsed() - writing.begin;
+  if (status.ok()) {
+    context_->observer.OnSnapshotWritten(snapshot.size_bytes, duration);
+    context_->observer.OnSessionEvent(id_, "snapshot",
+                                      fmt::format("number {} of {} bytes read, {} bytes of disk", snapshot.number,
+                                                  snapshot.ingested_bytes, snapshot.size_bytes));
+  } else if (wanted) {
+    context_->observer.OnSnapshotFailed(status);
+    context_->observer.OnSessionEvent(id_, "snapshot_failed", std::string(status.message()));
+  }
+  host_.Reader().OnSnapshotEnded(writing.epoch, snapshot.ingested_tokens, duration);
+  const absl::StatusOr<SnapshotInfo> result = status.ok() ? absl::StatusOr<SnapshotInfo>(snapshot) : status;
+  for (const TakeCallback& done : std::exchange(served_, {})) done(result);
+  if (!waiting_.empty()) return Begin();
+  context_->residency.NotifyRoom();
+}
+
+// --- Loading ---
+
+absl::Status SnapshotKeeper::CheckHeader(const SnapshotInfo& snapshot, const SnapshotHeader& header,
+                                         const MemoryOptions& options) const {
+  const ModelInfo& model = context_->model->info();
+  const struct {
+    const char* field;
+    const std::string& found;
+    std::string expected;
+  } fields[] = {{"model", header.model_digest, model.model_digest},
+                {"tokenizer", header.tokenizer_digest, model.tokenizer_digest},
+                {"precision", header.precision, std::string(PrecisionName(model.precision))},
+                {"memory options", header.options, FormatMemoryOptions(options)}};
+  for (const auto& [field, found, expected] : fields) {
+    if (found == expected) continue;
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition,
+        fmt::format("snapshot {} was made with {} {}, but here it is {}", snapshot.number, field, found, expected),
+        {.reason = "SNAPSHOT_MISMATCH", .metadata = {{"field", field}, {"found", found}, {"expected", expected}}});
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ReadingState> SnapshotKeeper::Load(const SnapshotInfo& snapshot, const MemoryOptions& options,
+                                                  const std::vector<StoredDocument>& documents) {
+  TOME_ASSIGN_OR_RETURN(const std::unique_ptr<SnapshotReader> reader,
+                        SnapshotReader::Open(context_->files, Path(snapshot.number)));
+  TOME_RETURN_IF_ERROR(CheckHeader(snapshot, reader->header(), options));
+  if (reader->digest() != snapshot.digest) {
+    return DataLoss("{}: its digest is {}, not {} as registered", Path(snapshot.number), reader->digest(),
+                    snapshot.digest);
+  }
+  TOME_ASSIGN_OR_RETURN(const std::string progress, reader->ReadReading());
+  std::deque<Segment> unread;
+  TextPipelineState pipeline;
+  TOME_RETURN_IF_ERROR(ParseProgress(progress, &unread, &pipeline));
+  TOME_ASSIGN_OR_RETURN(Memory memory, Memory::Parse(context_->model, reader->state()));
+  TOME_RETURN_IF_ERROR(reader->Finish());
+  ReadingState state{.memory = std::move(memory), .unread = std::move(unread), .pipeline = std::move(pipeline)};
+  TOME_RETURN_IF_ERROR(CheckProgress(state, documents));
+  TOME_RETURN_IF_ERROR(
+      TextPipeline::Resume(context_->model->tokenizer(), options.segment_tokens, state.pipeline).status());
+  return state;
+}
+
+absl::StatusOr<std::optional<ReadingState>> SnapshotKeeper::Restore(const MemoryOptions& options,
+                                                                    const std::vector<StoredDocument>& documents) {
+  if (!writing_ && !std::exchange(cleared_, true)) RemoveUnregistered();
+  absl::Status refused;
+  const std::vector<SnapshotInfo> newest_first = registered_;
+  for (const SnapshotInfo& snapshot : newest_first) {
+    const absl::Duration begin = context_->clock.Elapsed();
+    absl::StatusOr<ReadingState> state = Load(snapshot, options, documents);
+    if (state.ok()) {
+      Failpoint("restore.loaded");
+      context_->observer.OnSnapshotLoaded(context_->clock.Elapsed() - begin);
+      return std::optional<ReadingState>(*std::move(state));
+    }
+    const bool mismatch = absl::IsFailedPrecondition(state.status());
+    context_->observer.OnSnapshotRefused(/*damaged=*/!mismatch);
+    context_->observer.OnSessionEvent(id_, "snapshot_refused",
+                                      fmt::format("{}: {}", snapshot.number, std::string(state.status().message())));
+    if (mismatch && refused.ok()) refused = state.status();
+    if (absl::IsDataLoss(state.status()) || absl::IsNotFound(state.status())) StrikeOut(snapshot);
+  }
+  if (refused.ok()) return std::optional<ReadingState>();
+  ErrorDetails details = GetErrorDetails(refused).value_or(ErrorDetails{.reason = "SNAPSHOT_MISMATCH"});
+  details.metadata["session"] = id_;
+  return MakeError(absl::StatusCode::kFailedPrecondition,
+                   fmt::format("session {}: {}. Use what made it, or have the documents read again (tome reread {})",
+                               id_, std::string(refused.message()), id_),
+                   details);
+}
+
+void SnapshotKeeper::StrikeOut(const SnapshotInfo& damaged) {
+  const absl::StatusOr<SessionStore*> store = host_.OpenStore();
+  // Otherwise it is looked at and refused again the next time.
+  if (!store.ok() || !(*store)->RemoveSnapshot(damaged.number).ok()) return;
+  std::vector<SnapshotInfo> left = registered_;
+  std::erase_if(left, [&](const SnapshotInfo& snapshot) { return snapshot.number == damaged.number; });
+  SetRegistered(std::move(left));
+  if (!writing_) RemoveUnregistered();
+}
+
+absl::Status SnapshotKeeper::Drop() {
+  TOME_ASSIGN_OR_RETURN(SessionStore* const store, host_.OpenStore());
+  TOME_RETURN_IF_ERROR(store->RemoveSnapshots());
+  ++drops_;
+  SetRegistered({});
+  RemoveUnregistered();
+  return absl::OkStatus();
+}
+
+}  // namespace tome::server

@@ -1,0 +1,130 @@
+#include "tests/server/session/faulty_files.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "engine/base/status.h"
+
+namespace tome::testing {
+
+class FaultyFiles::File final : public server::OutputFile {
+ public:
+  File(FaultyFiles& owner, std::string path, std::unique_ptr<server::OutputFile> file)
+      : owner_(owner), path_(std::move(path)), file_(std::move(file)) {}
+
+  absl::StatusOr<std::size_t> Write(std::string_view bytes) override {
+    const std::size_t size = owner_.BeforeWrite(bytes.size());
+    TOME_RETURN_IF_ERROR(owner_.NextChange());
+    owner_.SetUnsynced(path_, true);
+    return file_->Write(bytes.substr(0, size));
+  }
+
+  absl::Status Sync() override {
+    TOME_RETURN_IF_ERROR(owner_.NextChange());
+    owner_.SetUnsynced(path_, false);
+    return file_->Sync();
+  }
+
+ private:
+  FaultyFiles& owner_;
+  const std::string path_;
+  const std::unique_ptr<server::OutputFile> file_;
+};
+
+void FaultyFiles::FailAfter(int successes, absl::Status error) {
+  std::lock_guard lock(mutex_);
+  changes_ = 0;
+  changes_left_ = successes;
+  error_ = std::move(error);
+}
+
+int FaultyFiles::Heal() {
+  std::lock_guard lock(mutex_);
+  changes_left_ = std::numeric_limits<int>::max();
+  return std::exchange(changes_, 0);
+}
+
+void FaultyFiles::WriteAtMost(std::size_t bytes) {
+  std::lock_guard lock(mutex_);
+  write_at_most_ = bytes;
+}
+
+void FaultyFiles::OnWrite(std::function<void()> hook) {
+  std::lock_guard lock(mutex_);
+  on_write_ = std::move(hook);
+}
+
+absl::Status FaultyFiles::NextChange() {
+  std::lock_guard lock(mutex_);
+  ++changes_;
+  return changes_left_-- > 0 ? absl::OkStatus() : error_;
+}
+
+std::size_t FaultyFiles::BeforeWrite(std::size_t bytes) {
+  std::function<void()> hook;
+  std::size_t size;
+  {
+    std::lock_guard lock(mutex_);
+    hook = on_write_;
+    size = std::min(bytes, write_at_most_);
+  }
+  if (hook) hook();
+  return size;
+}
+
+void FaultyFiles::SetUnsynced(const std::string& path, bool unsynced) {
+  std::lock_guard lock(mutex_);
+  unsynced_files_[path] = unsynced;
+}
+
+void FaultyFiles::LosePower() {
+  std::lock_guard lock(mutex_);
+  for (const auto& [path, unsynced] : unsynced_files_) {
+    if (unsynced && std::filesystem::exists(path)) std::filesystem::resize_file(path, 0);
+  }
+  std::reverse(unsynced_names_.begin(), unsynced_names_.end());
+  for (const auto& [from, to] : unsynced_names_) {
+    if (std::filesystem::exists(to)) std::filesystem::rename(to, from);
+  }
+  unsynced_files_.clear();
+  unsynced_names_.clear();
+}
+
+absl::StatusOr<std::unique_ptr<server::OutputFile>> FaultyFiles::Create(const std::string& path) {
+  TOME_RETURN_IF_ERROR(NextChange());
+  TOME_ASSIGN_OR_RETURN(std::unique_ptr<server::OutputFile> file, real_.Create(path));
+  return std::make_unique<File>(*this, path, std::move(file));
+}
+
+absl::StatusOr<std::unique_ptr<server::InputFile>> FaultyFiles::Open(const std::string& path) {
+  return real_.Open(path);
+}
+
+absl::Status FaultyFiles::Rename(const std::string& from, const std::string& to) {
+  TOME_RETURN_IF_ERROR(NextChange());
+  TOME_RETURN_IF_ERROR(real_.Rename(from, to));
+  std::lock_guard lock(mutex_);
+  unsynced_names_.emplace_back(from, to);
+  const auto found = unsynced_files_.find(from);
+  if (found != unsynced_files_.end()) unsynced_files_[to] = found->second;
+  return absl::OkStatus();
+}
+
+absl::Status FaultyFiles::Remove(const std::string& path) {
+  TOME_RETURN_IF_ERROR(NextChange());
+  return real_.Remove(path);
+}
+
+absl::Status FaultyFiles::SyncFolder(const std::string& path) {
+  TOME_RETURN_IF_ERROR(NextChange());
+  {
+    std::lock_guard lock(mutex_);
+    std::erase_if(unsynced_names_,
+                  [&](const auto& names) { return std::filesystem::path(names.second).parent_path() == path; });
+  }
+  return real_.SyncFolder(path);
+}
+
+absl::StatusOr<std::vector<std::string>> FaultyFiles::List(const std::string& path) { return real_.List(path); }
+
+}  // namespace tome::testing

@@ -1,0 +1,61 @@
+// Files that fail, take less than they are given, wait, or forget what was not synced, when a test says so.
+#ifndef TOME_TESTS_SERVER_SESSION_FAULTY_FILES_H_
+#define TOME_TESTS_SERVER_SESSION_FAULTY_FILES_H_
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "server/session/file_system.h"
+
+namespace tome::testing {
+
+// The real files, with faults. Calls that change something are counted: Create, Write, Sync, Rename, Remove,
+// SyncFolder. Thread-safe.
+class FaultyFiles final : public server::FileSystem {
+ public:
+  // The change after the next `successes` ones fails with `error`, and all that follow.
+  void FailAfter(int successes, absl::Status error);
+  // Nothing fails any more. How many changes there were since FailAfter.
+  int Heal();
+  // Each Write takes at most so many bytes.
+  void WriteAtMost(std::size_t bytes);
+  // Called before each Write, without a lock held.
+  void OnWrite(std::function<void()> hook);
+
+  // As if the machine had lost its power: bytes that were not synced are gone, and so are names whose folder was not.
+  void LosePower();
+
+  absl::StatusOr<std::unique_ptr<server::OutputFile>> Create(const std::string& path) override;
+  absl::StatusOr<std::unique_ptr<server::InputFile>> Open(const std::string& path) override;
+  absl::Status Rename(const std::string& from, const std::string& to) override;
+  absl::Status Remove(const std::string& path) override;
+  absl::Status SyncFolder(const std::string& path) override;
+  absl::StatusOr<std::vector<std::string>> List(const std::string& path) override;
+
+ private:
+  class File;
+  absl::Status NextChange();
+  std::size_t BeforeWrite(std::size_t bytes);
+  void SetUnsynced(const std::string& path, bool unsynced);
+
+  server::FileSystem& real_ = server::FileSystem::Real();
+  std::mutex mutex_;  // guards all that follows
+  int changes_ = 0;
+  int changes_left_ = std::numeric_limits<int>::max();
+  absl::Status error_;
+  std::size_t write_at_most_ = std::numeric_limits<std::size_t>::max();
+  std::function<void()> on_write_;
+  std::map<std::string, bool> unsynced_files_;
+  std::vector<std::pair<std::string, std::string>> unsynced_names_;  // from, to
+};
+
+}  // namespace tome::testing
+
+#endif  // TOME_TESTS_SERVER_SESSION_FAULTY_FILES_H_
