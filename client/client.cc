@@ -134,6 +134,15 @@ absl::StatusOr<v1::SearchResponse> Client::Search(const v1::SearchRequest& reque
   return response;
 }
 
+absl::StatusOr<v1::ScoreResponse> Client::Score(const v1::ScoreRequest& request, const CallOptions& options) {
+  v1::ScoreResponse response;
+  TOME_RETURN_IF_ERROR(RunWithRetries(*connection_, options, [&] {
+    CallContext context(options);
+    return CallStatus(connection_->sessions->Score(context.get(), request, &response), options);
+  }));
+  return response;
+}
+
 absl::StatusOr<v1::Model> Client::GetModel(const v1::GetModelRequest& request, const CallOptions& options) {
   return CallUnary<v1::Model>(*connection_, options, *connection_->models, &v1::ModelService::Stub::GetModel, request);
 }

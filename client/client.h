@@ -65,6 +65,7 @@ class Client {
                                     const CallOptions& options = {});
   // One page. Without the deadline of short calls: a search may wait until text is read.
   absl::StatusOr<v1::SearchResponse> Search(const v1::SearchRequest& request, const CallOptions& options = {});
+  absl::StatusOr<v1::ScoreResponse> Score(const v1::ScoreRequest& request, const CallOptions& options = {});
 
   // --- Model ---
 

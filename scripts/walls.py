@@ -71,9 +71,8 @@ def layering_errors(path, includes):
 
 
 def torch_errors(path, includes):
-    allowed = within(path.removeprefix("tests/"), TORCH_FOLDERS) or within(
-        "engine/" + path.removeprefix("tests/"), TORCH_FOLDERS
-    )
+    below_tests = path.removeprefix("tests/")
+    allowed = within(path, (*TORCH_FOLDERS, "tests/benchmarks")) or within("engine/" + below_tests, TORCH_FOLDERS)
     for include in includes:
         if TORCH.match(include) and not allowed:
             yield f"{path}: includes <{include}>, a libtorch header, outside {', '.join(TORCH_FOLDERS)}"

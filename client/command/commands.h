@@ -16,6 +16,7 @@ void AddSnapshotCommands(CLI::App& app, Action* action);  // snapshot, reread
 void AddAppendCommand(CLI::App& app, Action* action);
 void AddAskCommand(CLI::App& app, Action* action);
 void AddSearchCommand(CLI::App& app, Action* action);
+void AddScoreCommand(CLI::App& app, Action* action);
 void AddWatchCommand(CLI::App& app, Action* action);
 void AddModelCommands(CLI::App& app, Action* action);  // model, tokenize
 

@@ -97,6 +97,7 @@ int Main(int argc, char** argv) {
   AddAppendCommand(app, &action);
   AddAskCommand(app, &action);
   AddSearchCommand(app, &action);
+  AddScoreCommand(app, &action);
   AddWatchCommand(app, &action);
   AddModelCommands(app, &action);
   for (CLI::App* command : app.get_subcommands({})) command->fallthrough();

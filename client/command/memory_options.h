@@ -17,9 +17,11 @@ struct MemoryArguments {
   std::uint32_t segment_tokens = 0;
   std::uint32_t region_tokens = 0;
   std::string region_memory;
+  std::string attention;
+  std::string position_encoding;
 };
 
-// --window, --sink, --segment, --region, --region-memory.
+// --window, --sink, --segment, --region, --region-memory, --attention, --rope.
 std::vector<CLI::Option*> AddMemoryOptions(CLI::App* command, MemoryArguments* arguments);
 v1::MemoryOptions ToProto(const MemoryArguments& arguments);
 

@@ -144,6 +144,8 @@ std::string RenderSession(const v1::Session& session) {
   fields.emplace_back("memory", fmt::format("sink {}, window {}, segment {}, region {} tokens", memory.sink_tokens(),
                                             memory.window_tokens(), memory.segment_tokens(), memory.region_tokens()));
   fields.emplace_back("region memory", memory.region_memory());
+  if (memory.attention() != "dense") fields.emplace_back("attention", memory.attention());
+  if (!memory.position_encoding().empty()) fields.emplace_back("positions", memory.position_encoding());
   fields.emplace_back("created", FormatTime(session.create_time()));
   fields.emplace_back("changed", FormatTime(session.update_time()));
   fields.emplace_back("model", session.model_digest().substr(0, 16));

@@ -1,6 +1,7 @@
 // Perplexity of a text by sliding windows, as the papers on long contexts measure it: each token is scored once, by a
 // pass over a window of N tokens of which only the last `stride` ones count (all but the first of the first window), so
-// with N - stride or more tokens before it. A stride of N leaves out the first token of each window. Attention patterns and position encodings are those of the window.
+// with N - stride or more tokens before it. A stride of N leaves out the first token of each window. Attention patterns
+// and position encodings are those of the window.
 #ifndef TOME_ENGINE_EVALUATION_PERPLEXITY_H_
 #define TOME_ENGINE_EVALUATION_PERPLEXITY_H_
 

@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "engine/base/status.h"
@@ -9,6 +10,7 @@
 #include "engine/memory/routing_codec.h"
 #include "engine/model/forward.h"
 #include "engine/model/llama_model.h"
+#include "engine/model/token_losses.h"
 
 namespace tome {
 namespace {
@@ -75,8 +77,8 @@ absl::Status ValidateGenerationOptions(const GenerationOptions& options) {
 
 // --- Reading ---------------------------------------------------------------------------------------------------------
 
-ReadTask::ReadTask(Memory* memory, std::vector<TokenId> tokens, std::vector<TokenSpan> spans)
-    : memory_(memory), tokens_(std::move(tokens)), spans_(std::move(spans)) {
+ReadTask::ReadTask(Memory* memory, std::vector<TokenId> tokens, std::vector<TokenSpan> spans, std::size_t first_scored)
+    : memory_(memory), tokens_(std::move(tokens)), spans_(std::move(spans)), first_scored_(first_scored) {
   finished_ = tokens_.empty();
 }
 
@@ -101,6 +103,7 @@ StepResult ReadTask::Advance() {
   SegmentReading reading = ReadSegment(weights(), *memory_->state(), segment);
   result.status = CheckUsable(reading);
   if (!result.status.ok()) return result;
+  result.scored = ScoreRows(reading.hidden);
   std::shared_ptr<const ArchiveBlock> archived = Archived(segment, reading.block.keys);
   memory_->set_state(
       memory_->state()->Append(std::move(reading.block), std::move(archived), std::move(reading.routing)));
@@ -109,6 +112,34 @@ StepResult ReadTask::Advance() {
   result.phase = TaskPhase::kReading;
   result.tokens_read = static_cast<std::int64_t>(segment.size());
   result.finished = finished_;
+  return result;
+}
+
+std::vector<ScoredToken> ReadTask::ScoreRows(const at::Tensor& hidden) const {
+  const std::size_t first = std::max(next_ + 1, first_scored_);
+  const std::size_t end = std::min(tokens_.size(), next_ + 1 + static_cast<std::size_t>(hidden.size(0)));
+  std::vector<ScoredToken> scored;
+  if (next_ == 0 && first_scored_ == 0) scored.push_back({.id = tokens_[0], .log_probability = std::nullopt});
+  if (first >= end) return scored;
+  const absl::Span<const TokenId> targets = absl::MakeConstSpan(tokens_).subspan(first, end - first);
+  const at::Tensor rows =
+      hidden.narrow(0, static_cast<std::int64_t>(first - 1 - next_), static_cast<std::int64_t>(targets.size()));
+  const std::vector<double> losses = TokenLosses(weights(), rows, targets);
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    scored.push_back({.id = targets[i], .log_probability = static_cast<float>(-losses[i])});
+  }
+  return scored;
+}
+
+StepResult ScoreTask::Advance() {
+  StepResult result = reading_.Advance();
+  for (const ScoredToken& token : result.scored) {
+    if (token.log_probability.has_value() && !std::isfinite(*token.log_probability)) {
+      result.status = Internal("the model gives logits that are no usable numbers; its weights are damaged");
+    }
+  }
+  result.phase = TaskPhase::kPrompt;
+  finished_ = result.finished;
   return result;
 }
 
@@ -260,6 +291,18 @@ absl::StatusOr<Task> Task::Answer(Memory fork, PendingText pending, Question que
   }
   return Task(
       std::make_unique<AnswerTask>(std::move(fork), std::move(pending), std::move(question), std::move(options)));
+}
+
+absl::StatusOr<Task> Task::Score(Memory fork, PendingText pending, const std::string& text) {
+  if (text.empty()) return InvalidArgument("the text is empty");
+  TOME_RETURN_IF_ERROR(CheckTokens(pending.tokens, fork.model()->info().config));
+  const Tokenizer& tokenizer = *fork.model()->tokenizer();
+  std::vector<TokenId> tokens = std::move(pending.tokens);
+  if (tokens.empty() && fork.tokens_read() == 0 && tokenizer.add_bos() && tokenizer.bos())
+    tokens.push_back(*tokenizer.bos());
+  const std::size_t first_scored = tokens.size();
+  for (const TextToken& token : tokenizer.Encode(text)) tokens.push_back(token.id);
+  return Task(std::make_unique<ScoreTask>(std::move(fork), std::move(tokens), first_scored));
 }
 
 bool Task::finished() const { return impl_->finished(); }

@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <unordered_set>
@@ -46,8 +47,9 @@ class TaskImpl {
 
 class ReadTask final : public TaskImpl {
  public:
-  // `spans`: of each token, or empty.
-  ReadTask(Memory* memory, std::vector<TokenId> tokens, std::vector<TokenSpan> spans);
+  // `spans`: of each token, or empty. Tokens from number `first_scored` on are scored.
+  ReadTask(Memory* memory, std::vector<TokenId> tokens, std::vector<TokenSpan> spans,
+           std::size_t first_scored = std::numeric_limits<std::size_t>::max());
 
   std::int64_t tokens_left_to_read() const override;
   const LlamaWeights& weights() const override;
@@ -55,11 +57,30 @@ class ReadTask final : public TaskImpl {
 
  private:
   std::shared_ptr<const ArchiveBlock> Archived(absl::Span<const TokenId> segment, const at::Tensor& keys) const;
+  // The tokens that follow the rows of `hidden`, the next ones to be read being in its first row.
+  std::vector<ScoredToken> ScoreRows(const at::Tensor& hidden) const;
 
   Memory* memory_;
   std::vector<TokenId> tokens_;
   std::vector<TokenSpan> spans_;
+  std::size_t first_scored_;
   std::size_t next_ = 0;
+};
+
+// Reads a text into a fork of its own and scores it.
+class ScoreTask final : public TaskImpl {
+ public:
+  // Tokens from number `first_scored` on are scored.
+  ScoreTask(Memory fork, std::vector<TokenId> tokens, std::size_t first_scored)
+      : fork_(std::move(fork)), reading_(&fork_, std::move(tokens), {}, first_scored) {}
+
+  std::int64_t tokens_left_to_read() const override { return reading_.tokens_left_to_read(); }
+  const LlamaWeights& weights() const override { return reading_.weights(); }
+  StepResult Advance() override;
+
+ private:
+  Memory fork_;
+  ReadTask reading_;
 };
 
 class GenerateTask final : public TaskImpl {

@@ -90,8 +90,8 @@ absl::Status ReadOptions(SourceReader* reader, MemoryOptions* options) {
   TOME_RETURN_IF_ERROR(ReadEnum(reader, "retention score", RetentionScore::kRandom, &regions.retention));
   TOME_RETURN_IF_ERROR(ReadEnum(reader, "region compression", RegionCompression::kMerge, &regions.compression));
   TOME_RETURN_IF_ERROR(ReadEnum(reader, "region precision", RegionPrecision::kInt8, &regions.precision));
-  TOME_ASSIGN_OR_RETURN(options->attention, reader->ReadString("attention"));
-  TOME_ASSIGN_OR_RETURN(options->position_encoding, reader->ReadString("position encoding"));
+  TOME_ASSIGN_OR_RETURN(options->attention, reader->ReadString(kMaxTextBytes, "attention"));
+  TOME_ASSIGN_OR_RETURN(options->position_encoding, reader->ReadString(kMaxTextBytes, "position encoding"));
   return absl::OkStatus();
 }
 

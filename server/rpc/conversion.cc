@@ -103,7 +103,9 @@ MemoryOptions FromProto(const v1::MemoryOptions& options) {
   return {.sink_tokens = static_cast<int>(options.sink_tokens()),
           .window_tokens = static_cast<int>(options.window_tokens()),
           .segment_tokens = static_cast<int>(options.segment_tokens()),
-          .region_tokens = static_cast<int>(options.region_tokens())};
+          .region_tokens = static_cast<int>(options.region_tokens()),
+          .attention = options.attention(),
+          .position_encoding = options.position_encoding()};
 }
 
 CreateRequest FromProto(const v1::CreateSessionRequest& request) {
@@ -195,6 +197,8 @@ v1::MemoryOptions ToProto(const MemoryOptions& options) {
   proto.set_segment_tokens(static_cast<std::uint32_t>(options.segment_tokens));
   proto.set_region_tokens(static_cast<std::uint32_t>(options.region_tokens));
   proto.set_region_memory(FormatRegionMemoryOptions(options.regions));
+  proto.set_attention(options.attention);
+  proto.set_position_encoding(options.position_encoding);
   return proto;
 }
 

@@ -235,6 +235,14 @@ SearchRequest FromProto(const v1::SearchRequest& request) {
           .wait_for_ingested_bytes = request.wait_for_ingested_bytes()};
 }
 
+QuestionRequest FromProto(const v1::ScoreRequest& request) {
+  return {.session_id = *ParseSessionName(request.session()),
+          .question = request.text(),
+          .score = true,
+          .mode = AnswerMode::kWindow,
+          .wait_for_ingested_bytes = request.wait_for_ingested_bytes()};
+}
+
 v1::AskProgress ToProto(const QuestionProgress& progress) {
   v1::AskProgress proto;
   switch (progress.phase) {

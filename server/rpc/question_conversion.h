@@ -11,6 +11,7 @@ namespace tome::server {
 
 QuestionRequest FromProto(const v1::AskRequest& request);
 SearchRequest FromProto(const v1::SearchRequest& request);
+QuestionRequest FromProto(const v1::ScoreRequest& request);
 tome::PromptForm FromProto(const v1::CustomPromptForm& form);
 
 v1::AskProgress ToProto(const QuestionProgress& progress);

@@ -6,6 +6,7 @@
 #include "server/rpc/append_call.h"
 #include "server/rpc/ask_call.h"
 #include "server/rpc/conversion.h"
+#include "server/rpc/score_call.h"
 #include "server/rpc/search_call.h"
 #include "server/rpc/validation.h"
 #include "server/rpc/watch_call.h"
@@ -108,6 +109,10 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* SessionService::Ask(Context* context
 
 grpc::ServerUnaryReactor* SessionService::Search(Context* context, const Bytes* request, Bytes* response) {
   return SearchCall::Start(environment_, context, request, response);
+}
+
+grpc::ServerUnaryReactor* SessionService::Score(Context* context, const Bytes* request, Bytes* response) {
+  return ScoreCall::Start(environment_, context, request, response);
 }
 
 }  // namespace tome::server

@@ -14,7 +14,8 @@ using RawSessionService = v1::SessionService::WithRawCallbackMethod_CreateSessio
             v1::SessionService::WithRawCallbackMethod_Append<v1::SessionService::WithRawCallbackMethod_Watch<
                 v1::SessionService::WithRawCallbackMethod_Ask<v1::SessionService::WithRawCallbackMethod_Search<
                     v1::SessionService::WithRawCallbackMethod_SnapshotSession<
-                        v1::SessionService::WithRawCallbackMethod_RereadSession<v1::SessionService::Service>>>>>>>>>>>;
+                        v1::SessionService::WithRawCallbackMethod_RereadSession<
+                            v1::SessionService::WithRawCallbackMethod_Score<v1::SessionService::Service>>>>>>>>>>>>;
 
 // Thread-safe. Nothing blocks a gRPC thread.
 class SessionService final : public RawSessionService {
@@ -35,6 +36,7 @@ class SessionService final : public RawSessionService {
   grpc::ServerWriteReactor<Bytes>* Watch(Context* context, const Bytes* request) override;
   grpc::ServerWriteReactor<Bytes>* Ask(Context* context, const Bytes* request) override;
   grpc::ServerUnaryReactor* Search(Context* context, const Bytes* request, Bytes* response) override;
+  grpc::ServerUnaryReactor* Score(Context* context, const Bytes* request, Bytes* response) override;
 
  private:
   const CallEnvironment environment_;

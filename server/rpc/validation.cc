@@ -93,6 +93,8 @@ void CheckMemoryOptions(const v1::MemoryOptions& options, const std::string& fie
   CheckCount(options.region_tokens(), field + ".region_tokens", violations);
   const absl::Status regions = ParseRegionMemoryOptions(options.region_memory()).status();
   if (!regions.ok()) violations->Add(field + ".region_memory", std::string(regions.message()));
+  CheckMaxBytes(options.attention(), kMaxPatternBytes, field + ".attention", violations);
+  CheckMaxBytes(options.position_encoding(), kMaxPatternBytes, field + ".position_encoding", violations);
 }
 
 // Given with PROMPT_FORM_CUSTOM, and only with it.
@@ -268,6 +270,13 @@ absl::Status Validate(const v1::SearchRequest& request) {
   if (request.query().empty()) violations.Add("query", "expected a text to look for, found nothing");
   CheckEnum(v1::Effort_IsValid(request.effort()), request.effort(), "effort", &violations);
   CheckPage(request.page_size(), request.page_token(), &violations);
+  return violations.ToStatus();
+}
+
+absl::Status Validate(const v1::ScoreRequest& request) {
+  FieldViolations violations;
+  CheckSession(request.session(), "session", &violations);
+  if (request.text().empty()) violations.Add("text", "expected a text to score, found nothing");
   return violations.ToStatus();
 }
 

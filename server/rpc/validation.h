@@ -18,6 +18,7 @@
 namespace tome::server {
 
 inline constexpr std::size_t kMaxAppendBytes = std::size_t{1} << 20;    // of data in one AppendRequest
+inline constexpr std::size_t kMaxPatternBytes = 512;                    // of MemoryOptions' patterns and encodings
 inline constexpr std::size_t kMaxTokenizeBytes = std::size_t{1} << 20;  // of TokenizeRequest.text
 inline constexpr int kMaxPageSize = 1000;
 inline constexpr int kDefaultPageSize = 50;
@@ -39,6 +40,7 @@ absl::Status Validate(const v1::RereadSessionRequest& request);
 absl::Status Validate(const v1::WatchRequest& request);
 absl::Status Validate(const v1::AskRequest& request);
 absl::Status Validate(const v1::SearchRequest& request);
+absl::Status Validate(const v1::ScoreRequest& request);
 absl::Status Validate(const v1::GetModelRequest& request);
 absl::Status Validate(const v1::TokenizeRequest& request);
 

@@ -189,7 +189,9 @@ void QuestionRun::OnStep(StepResult step, absl::Duration step_time) {
   if (!step.tokens.empty()) context_->observer.OnTokensGenerated(static_cast<std::int64_t>(step.tokens.size()));
   if (first_token_after) context_->observer.OnFirstToken(*first_token_after);
   if (!step.status.ok()) {
-    Finish(Annotate(WithQuestionDetails(step.status), search_ ? "searching" : "answering"));
+    Finish(Annotate(WithQuestionDetails(step.status), search_          ? "searching"
+                                                      : request_.score ? "scoring"
+                                                                       : "answering"));
   } else if (step.finished) {
     Complete();
   }
@@ -214,7 +216,8 @@ void QuestionRun::ReportStepLocked(const StepResult& step) {
   }
   AnswerDelta delta{.text = step.text};
   if (request_.generation.log_probabilities) delta.tokens = step.tokens;
-  if (delta.text.empty() && delta.tokens.empty()) return;
+  delta.scored = step.scored;
+  if (delta.text.empty() && delta.tokens.empty() && delta.scored.empty()) return;
   callbacks_.Post([observer = observer_, delta = std::move(delta)] { observer->OnDelta(delta); });
 }
 

@@ -92,6 +92,17 @@ absl::StatusOr<Task> Generate(const QuestionRequest& request, const tome::Questi
   return Task::Generate(fork.memory, std::move(tokens), std::move(options));
 }
 
+absl::StatusOr<QuestionWork> MakeScoreWork(const QuestionRequest& request, ReadingFork fork,
+                                           const std::vector<StoredDocument>& documents) {
+  QuestionResult result{.mode = AnswerMode::kWindow};
+  result.coverage =
+      MakeCoverage(fork, fork.tail, fork.attended.Ranges(fork.tail.spans), documents, AnswerMode::kWindow);
+  PendingText pending{.tokens = std::move(fork.tail.tokens), .spans = std::move(fork.tail.spans)};
+  absl::StatusOr<Task> task = Task::Score(std::move(fork.memory), std::move(pending), request.question);
+  if (!task.ok()) return WithQuestionDetails(task.status());
+  return QuestionWork{.task = *std::move(task), .result = std::move(result)};
+}
+
 absl::StatusOr<QuestionWork> MakeWindowWork(const QuestionRequest& request, ReadingFork fork,
                                             const std::vector<StoredDocument>& documents) {
   TOME_ASSIGN_OR_RETURN(const ChosenForm form, FormFor(request, fork.memory));
@@ -175,6 +186,7 @@ absl::Status WithQuestionDetails(const absl::Status& status) {
 
 absl::StatusOr<QuestionWork> MakeQuestionWork(const QuestionRequest& request, const std::optional<RegionSlice>& search,
                                               ReadingFork fork, const std::vector<StoredDocument>& documents) {
+  if (request.score) return MakeScoreWork(request, std::move(fork), documents);
   if (!search && request.mode == AnswerMode::kWindow) return MakeWindowWork(request, std::move(fork), documents);
   return MakeRoutedWork(request, search, std::move(fork), documents);
 }

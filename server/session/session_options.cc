@@ -21,6 +21,8 @@ absl::StatusOr<MemoryOptions> ResolveMemoryOptions(const MemoryOptions& asked, c
   if (options.window_tokens == 0) options.window_tokens = defaults.window_tokens;
   if (options.segment_tokens == 0) options.segment_tokens = defaults.segment_tokens;
   if (options.region_tokens == 0) options.region_tokens = defaults.region_tokens;
+  if (options.attention.empty()) options.attention = defaults.attention;
+  if (options.position_encoding.empty()) options.position_encoding = defaults.position_encoding;
   absl::StatusOr<RegionMemoryOptions> regions = ParseRegionMemoryOptions(region_memory, defaults.regions);
   if (!regions.ok()) return WithDetails(regions.status(), details);
   options.regions = *regions;

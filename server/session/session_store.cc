@@ -12,7 +12,7 @@ namespace tome::server {
 namespace {
 
 constexpr std::int64_t kApplicationId = 0x546F6D65;  // "Tome"
-constexpr std::int64_t kFormatVersion = 3;
+constexpr std::int64_t kFormatVersion = 4;
 constexpr std::int64_t kFirstFormatVersion = 1;
 // Version 1 had neither region_tokens nor region memory; its sessions have 64 and none.
 constexpr char kFrom1To2[] = R"sql(
@@ -27,17 +27,23 @@ constexpr char kFrom2To3[] = R"sql(
   PRAGMA user_version = 3;
 )sql";
 
+constexpr char kFrom3To4[] = R"sql(
+  ALTER TABLE session ADD COLUMN attention TEXT NOT NULL DEFAULT 'dense';
+  ALTER TABLE session ADD COLUMN position_encoding TEXT NOT NULL DEFAULT '';
+  PRAGMA user_version = 4;
+)sql";
+
 // Times are microseconds since 1970. A chunk's crc32c is that of its data.
 constexpr char kSchema[] = R"sql(
   PRAGMA application_id = 1416588645;
-  PRAGMA user_version = 3;
+  PRAGMA user_version = 4;
   CREATE TABLE session (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
     id TEXT NOT NULL, request_id TEXT NOT NULL, display_name TEXT NOT NULL, version INTEGER NOT NULL,
     create_time INTEGER NOT NULL, update_time INTEGER NOT NULL,
     sink_tokens INTEGER NOT NULL, window_tokens INTEGER NOT NULL, segment_tokens INTEGER NOT NULL,
     model_digest TEXT NOT NULL, tokenizer_digest TEXT NOT NULL, region_tokens INTEGER NOT NULL,
-    region_memory TEXT NOT NULL) STRICT;
+    region_memory TEXT NOT NULL, attention TEXT NOT NULL, position_encoding TEXT NOT NULL) STRICT;
   CREATE TABLE labels (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
   CREATE TABLE documents (
     ordinal INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, sealed INTEGER NOT NULL,
@@ -52,8 +58,9 @@ constexpr char kSchema[] = R"sql(
 )sql";
 constexpr char kSelectSession[] =
     "SELECT id, request_id, display_name, version, create_time, update_time, sink_tokens, window_tokens, "
-    "segment_tokens, model_digest, tokenizer_digest, region_tokens, region_memory FROM session";
-static_assert(kApplicationId == 1416588645 && kFormatVersion == 3, "as in the schema");
+    "segment_tokens, model_digest, tokenizer_digest, region_tokens, region_memory, attention, position_encoding FROM "
+    "session";
+static_assert(kApplicationId == 1416588645 && kFormatVersion == 4, "as in the schema");
 
 std::int64_t ToMicros(absl::Time time) { return absl::ToUnixMicros(time); }
 
@@ -80,8 +87,9 @@ absl::Status SessionStore::Create(const std::string& path, const StoredSession& 
   TOME_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(database));
   TOME_RETURN_IF_ERROR(database.Execute(kSchema));
   {
-    TOME_ASSIGN_OR_RETURN(Statement insert,
-                          database.Prepare("INSERT INTO session VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+    TOME_ASSIGN_OR_RETURN(
+        Statement insert,
+        database.Prepare("INSERT INTO session VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
     TOME_RETURN_IF_ERROR(insert.BindText(0, session.id)
                              .BindText(1, session.request_id)
                              .BindText(2, session.display_name)
@@ -95,6 +103,8 @@ absl::Status SessionStore::Create(const std::string& path, const StoredSession& 
                              .BindText(10, session.tokenizer_digest)
                              .BindInt(11, session.options.region_tokens)
                              .BindText(12, FormatRegionMemoryOptions(session.options.regions))
+                             .BindText(13, session.options.attention)
+                             .BindText(14, session.options.position_encoding)
                              .Run());
   }
   TOME_RETURN_IF_ERROR(InsertLabels(database, session.labels));
@@ -127,7 +137,8 @@ absl::Status SessionStore::Migrate() {
   if (format_ == kFormatVersion) return absl::OkStatus();
   TOME_ASSIGN_OR_RETURN(Transaction transaction, Begin());
   if (format_ == 1) TOME_RETURN_IF_ERROR(database_.Execute(kFrom1To2));
-  TOME_RETURN_IF_ERROR(database_.Execute(kFrom2To3));
+  if (format_ <= 2) TOME_RETURN_IF_ERROR(database_.Execute(kFrom2To3));
+  TOME_RETURN_IF_ERROR(database_.Execute(kFrom3To4));
   TOME_RETURN_IF_ERROR(transaction.Commit());
   format_ = kFormatVersion;
   return absl::OkStatus();
@@ -170,7 +181,9 @@ absl::Status SessionStore::LoadSession(StoredSession* session) {
                       .window_tokens = static_cast<int>(select.Int(7)),
                       .segment_tokens = static_cast<int>(select.Int(8)),
                       .region_tokens = static_cast<int>(select.Int(11)),
-                      .regions = *regions};
+                      .regions = *regions,
+                      .attention = std::string(select.Text(13)),
+                      .position_encoding = std::string(select.Text(14))};
   session->model_digest = select.Text(9);
   session->tokenizer_digest = select.Text(10);
   return absl::OkStatus();

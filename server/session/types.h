@@ -109,8 +109,9 @@ struct CreateRequest {
   std::string request_id;  // empty: none
   std::string display_name;
   std::map<std::string, std::string> labels;
-  // Fields at 0 take the server's defaults.
-  MemoryOptions options = {.sink_tokens = 0, .window_tokens = 0, .segment_tokens = 0, .region_tokens = 0};
+  // Fields at 0 and empty ones take the server's defaults.
+  MemoryOptions options = {
+      .sink_tokens = 0, .window_tokens = 0, .segment_tokens = 0, .region_tokens = 0, .attention = ""};
   std::string region_memory;  // in place of options.regions: settings on top of the server's default
 };
 
@@ -165,6 +166,7 @@ struct CitationOptions {
 struct QuestionRequest {
   SessionId session_id;
   std::string question;
+  bool score = false;  // `question` is a text whose tokens are to be scored; nothing is answered
   PromptForm prompt_form = PromptForm::kDefault;
   tome::PromptForm custom_form;  // kCustom only
   std::string instruction;
@@ -201,6 +203,7 @@ struct QuestionProgress {
 struct AnswerDelta {
   std::string text;                    // whole characters; may be empty when there are tokens
   std::vector<GeneratedToken> tokens;  // since the last delta; only with generation.log_probabilities
+  std::vector<ScoredToken> scored;     // since the last delta; only with score
 };
 
 // Bytes begin <= i < end of a document.

@@ -148,17 +148,30 @@ TEST_F(CommandTest, ExplainsItself) {
   const Outcome help = Run({"--help"});
   EXPECT_EQ(help.exit_code, 0);
   for (const char* text :
-       {"create", "append", "ask", "search", "list", "show", "documents", "watch", "snapshot", "reread", "delete",
-        "model", "tokenize", "TOME_SERVER", "Exit codes", "tome append bible bible.txt"}) {
+       {"create", "append", "ask", "search", "score", "list", "show", "documents", "watch", "snapshot", "reread",
+        "delete", "model", "tokenize", "TOME_SERVER", "Exit codes", "tome append bible bible.txt"}) {
     EXPECT_THAT(help.out, HasSubstr(text));
   }
-  for (const char* command : {"create", "append", "ask", "search", "list", "show", "documents", "watch", "snapshot",
-                              "reread", "delete", "model", "tokenize"}) {
+  for (const char* command : {"create", "append", "ask", "search", "score", "list", "show", "documents", "watch",
+                              "snapshot", "reread", "delete", "model", "tokenize"}) {
     const Outcome outcome = Run({command, "--help"});
     EXPECT_EQ(outcome.exit_code, 0);
     EXPECT_THAT(outcome.out, HasSubstr("Examples:\n  ")) << command;
   }
   EXPECT_THAT(Run({"--version"}).out, StartsWith("tome 0."));
+}
+
+TEST_F(CommandTest, ScoresATextOrAFile) {
+  const Outcome text = Run({"score", "book", "abc"});
+  EXPECT_EQ(text.exit_code, 0);
+  EXPECT_EQ(text.out, "2 of 3 tokens scored: 4.0000 nats in all, 2.0000 each, perplexity 7.389\n");
+  const Outcome tokens = Run({"score", "book", "--file", File("text.txt", "ab"), "--tokens"});
+  EXPECT_EQ(tokens.exit_code, 0);
+  EXPECT_THAT(tokens.out, StartsWith("         -  a\n   -2.0000  b\n"));
+  EXPECT_THAT(Run({"score", "book", "abc", "--output", "json"}).out, HasSubstr("\"scored_tokens\": \"2\""));
+  EXPECT_EQ(Run({"score", "book"}).exit_code, 2);
+  EXPECT_EQ(Run({"score", "book", "abc", "--file", "text.txt"}).exit_code, 2);
+  EXPECT_EQ(Run({"score", "book", "--file", "no such file"}).exit_code, 2);
 }
 
 TEST_F(CommandTest, ExitsWith2WhenCalledWrongly) {

@@ -519,6 +519,20 @@ grpc::Status FakeServer::Ask(grpc::ServerContext* context, const v1::AskRequest*
   return grpc::Status::OK;
 }
 
+grpc::Status FakeServer::Score(grpc::ServerContext*, const v1::ScoreRequest* request, v1::ScoreResponse* response) {
+  response->set_ingested_bytes(10);
+  for (const char letter : request->text()) {
+    v1::TokenScore& token = *response->add_tokens();
+    token.set_token(letter);
+    token.set_piece(std::string(1, letter));
+    if (response->tokens_size() == 1) continue;
+    token.set_log_probability(-2);
+    response->set_log_probability(response->log_probability() - 2);
+    response->set_scored_tokens(response->scored_tokens() + 1);
+  }
+  return grpc::Status::OK;
+}
+
 grpc::Status FakeServer::Search(grpc::ServerContext*, const v1::SearchRequest* request, v1::SearchResponse* response) {
   std::lock_guard lock(mutex_);
   last_search_ = *request;

@@ -101,6 +101,7 @@ class FakeServer : public v1::SessionService::Service, public v1::ModelService::
   grpc::Status Ask(grpc::ServerContext*, const v1::AskRequest*, grpc::ServerWriter<v1::AskResponse>*) override;
   // Finds the same three regions of "book" whatever is asked.
   grpc::Status Search(grpc::ServerContext*, const v1::SearchRequest*, v1::SearchResponse*) override;
+  grpc::Status Score(grpc::ServerContext*, const v1::ScoreRequest*, v1::ScoreResponse*) override;
   grpc::Status GetModel(grpc::ServerContext*, const v1::GetModelRequest*, v1::Model*) override;
   grpc::Status Tokenize(grpc::ServerContext*, const v1::TokenizeRequest*, v1::TokenizeResponse*) override;
 

@@ -1,6 +1,10 @@
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include "engine/engine.h"
+#include "engine/memory/sequence_cache.h"
+#include "engine/model/forward.h"
+#include "engine/model/llama_model.h"
 #include "tests/support/engine_models.h"
 #include "tests/support/status_matchers.h"
 
@@ -145,6 +149,54 @@ TEST(Generate, TheSameSeedGivesTheSameTextAloneAndInAnyCompany) {
   Task* reading[] = {&read};
   while (!read.finished()) Step(reading);
   EXPECT_EQ(reader_memory.Digest(), expected.Digest());
+}
+
+// All scored tokens of a text.
+std::vector<ScoredToken> ScoreText(const Memory& memory, PendingText pending, const std::string& text) {
+  absl::StatusOr<Task> task = Task::Score(memory, std::move(pending), text);
+  EXPECT_THAT(task, IsOk());
+  std::vector<ScoredToken> scored;
+  Task* tasks[] = {&*task};
+  while (!task->finished()) {
+    const StepResult result = std::move(Step(tasks)[0]);
+    EXPECT_THAT(result.status, IsOk());
+    scored.insert(scored.end(), result.scored.begin(), result.scored.end());
+  }
+  return scored;
+}
+
+TEST(Score, TellsEachTokenThatFollows) {
+  const Memory memory = MemoryWith(0);
+  const std::string text = "a text that is longer than a segment of sixteen tokens, as it has some more words";
+  std::vector<TokenId> ids;
+  for (const TextToken& token : memory.model()->tokenizer()->Encode(text)) ids.push_back(token.id);
+  ASSERT_GT(ids.size(), 40u);
+  const std::vector<ScoredToken> scored = ScoreText(memory, {}, text);
+  const LlamaWeights& weights = LlamaModel::From(*memory.model()).weights();
+  const bool bos = memory.model()->tokenizer()->add_bos();
+  std::vector<TokenId> all = ids;
+  if (bos) all.insert(all.begin(), *memory.model()->tokenizer()->bos());
+  SequenceCache cache(weights, MemoryState(MemoryOptions{}), static_cast<std::int64_t>(all.size()));
+  const at::Tensor expected = at::log_softmax(ComputeLogits(weights, Forward(weights, all, cache)), -1);
+  ASSERT_EQ(scored.size(), ids.size());
+  EXPECT_EQ(scored[0].log_probability.has_value(), bos);
+  for (std::size_t i = bos ? 0 : 1; i < ids.size(); ++i) {
+    EXPECT_EQ(scored[i].id, ids[i]);
+    EXPECT_NEAR(*scored[i].log_probability, expected[i - (bos ? 0 : 1)][ids[i]].item<float>(), 1e-4) << i;
+  }
+}
+
+TEST(Score, GoesOnAfterWhatWasReadAndWhatIsPending) {
+  const Memory memory = MemoryWith(30);
+  const std::string before = memory.Digest(), text = "some text";
+  PendingText pending{.tokens = {5, 6, 7}, .spans = std::vector<TokenSpan>(3)};
+  const std::vector<ScoredToken> scored = ScoreText(memory, pending, text), alone = ScoreText(memory, {}, text);
+  ASSERT_EQ(scored.size(), alone.size());
+  EXPECT_TRUE(scored[0].log_probability.has_value());
+  EXPECT_FALSE(alone[0].log_probability.has_value()) << "what the state expects next is not kept";
+  EXPECT_NE(*scored[1].log_probability, *alone[1].log_probability);
+  EXPECT_EQ(memory.Digest(), before);
+  EXPECT_THAT(Task::Score(memory, {}, "").status(), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("empty")));
 }
 
 TEST(Step, AFailingTaskFailsAlone) {

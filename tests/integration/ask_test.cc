@@ -49,6 +49,65 @@ TEST_F(AskTest, ResultTellsUsageTimingsAndCoverage) {
   EXPECT_GT(coverage.forgotten_bytes(), 0u);
 }
 
+TEST_F(AskTest, ScoresATextAndKeepsNothingOfIt) {
+  v1::ScoreRequest request;
+  request.set_session(session_);
+  request.set_text(" and then");
+  v1::ScoreResponse first, again;
+  grpc::ClientContext first_context, second_context, empty_context;
+  ASSERT_TRUE(stub_->Score(&first_context, request, &first).ok());
+  ASSERT_TRUE(stub_->Score(&second_context, request, &again).ok());
+  EXPECT_EQ(first.SerializeAsString(), again.SerializeAsString());
+  ASSERT_GT(first.tokens_size(), 1);
+  double sum = 0;
+  std::uint64_t scored = 0;
+  for (const v1::TokenScore& token : first.tokens()) {
+    if (!token.has_log_probability()) continue;
+    EXPECT_LT(token.log_probability(), 0);
+    sum += token.log_probability();
+    ++scored;
+  }
+  EXPECT_NEAR(first.log_probability(), sum, 1e-9);
+  EXPECT_EQ(first.scored_tokens(), scored);
+  EXPECT_EQ(first.ingested_bytes() + first.pending_bytes(), 10'000u);
+  request.clear_text();
+  EXPECT_EQ(stub_->Score(&empty_context, request, &again).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(AskTest, SessionsChooseAttentionAndPositionEncoding) {
+  v1::CreateSessionRequest create;
+  create.set_session_id("other");
+  create.mutable_session()->mutable_options()->set_attention("scca-fixed(w=16)");
+  create.mutable_session()->mutable_options()->set_position_encoding("yarn(2)");
+  v1::Session session;
+  grpc::ClientContext context, wrong_context, unknown_context;
+  const grpc::Status created = stub_->CreateSession(&context, create, &session);
+  ASSERT_TRUE(created.ok()) << created.error_message();
+  EXPECT_EQ(session.options().attention(), "scca-fixed(w=16)");
+  EXPECT_EQ(session.options().position_encoding(), "yarn(2)");
+  AppendDocument(session.name(), "doc", text_);
+  WatchToTheEnd(session.name());
+  v1::ScoreRequest request;
+  request.set_session(session_);
+  request.set_text(" and then");
+  v1::ScoreResponse dense, chunked;
+  grpc::ClientContext dense_context, chunked_context;
+  ASSERT_TRUE(stub_->Score(&dense_context, request, &dense).ok());
+  request.set_session(session.name());
+  ASSERT_TRUE(stub_->Score(&chunked_context, request, &chunked).ok());
+  EXPECT_NE(dense.log_probability(), chunked.log_probability());
+
+  create.set_session_id("wrong");
+  create.mutable_session()->mutable_options()->set_attention("scca-fixed");
+  grpc::Status status = stub_->CreateSession(&wrong_context, create, &session);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_NE(status.error_message().find("expected w=width"), std::string::npos) << status.error_message();
+  create.mutable_session()->mutable_options()->set_attention("dense");
+  create.mutable_session()->mutable_options()->set_position_encoding("alibi(2)");
+  status = stub_->CreateSession(&unknown_context, create, &session);
+  EXPECT_NE(status.error_message().find("expected rope, linear(factor)"), std::string::npos) << status.error_message();
+}
+
 TEST_F(AskTest, TextThatHasLeftTheWindowIsFoundAndCited) {
   const auto holds_sentence = [this](const v1::ByteRange& range) {
     return range.document() == "doc" && range.begin() < 1000 + sentence_.size() && range.end() > 1000;

@@ -343,6 +343,7 @@ TEST_F(RereadTest, SessionsStoredBeforeThereWereRegionsAreAnsweredToo) {
   ASSERT_THAT(
       Database::Open(options_.data_folder + "/sessions/session/session.db", Database::Mode::kOpen)
           ->Execute("ALTER TABLE session DROP COLUMN region_tokens; ALTER TABLE session DROP COLUMN region_memory; "
+                    "ALTER TABLE session DROP COLUMN attention; ALTER TABLE session DROP COLUMN position_encoding; "
                     "DROP TABLE snapshots; PRAGMA user_version = 1"),
       IsOk());
   Open();

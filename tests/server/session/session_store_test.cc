@@ -144,6 +144,8 @@ TEST_F(SessionStoreTest, ReadsAndWritesTheFormatWithoutRegions) {
   EXPECT_EQ(loaded.options.segment_tokens, 32);
   EXPECT_EQ(loaded.options.region_tokens, 64);
   EXPECT_EQ(loaded.options.regions.selected, 0);
+  EXPECT_EQ(loaded.options.attention, "dense");
+  EXPECT_EQ(loaded.options.position_encoding, "");
   EXPECT_EQ(loaded.model_digest + loaded.tokenizer_digest, "mt");
   EXPECT_EQ(loaded.labels, (std::map<std::string, std::string>{{"team", "red"}}));
   ASSERT_EQ(loaded.documents.size(), 1u);

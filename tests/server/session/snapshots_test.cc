@@ -437,9 +437,11 @@ TEST_F(SnapshotsTest, DatabasesOfVersionTwoGetARegister) {
   ASSERT_THAT(Append("session", "doc", SomeText(2000)), IsOk());
   WaitUntilRead("session");
   Kill();
-  ASSERT_THAT(Database::Open(Folder("session") + "/session.db", Database::Mode::kOpen)
-                  ->Execute("DROP TABLE snapshots; PRAGMA user_version = 2"),
-              IsOk());
+  ASSERT_THAT(
+      Database::Open(Folder("session") + "/session.db", Database::Mode::kOpen)
+          ->Execute("ALTER TABLE session DROP COLUMN attention; ALTER TABLE session DROP COLUMN position_encoding; "
+                    "DROP TABLE snapshots; PRAGMA user_version = 2"),
+      IsOk());
   Open();
   WaitUntilRead("session");
   EXPECT_THAT(Snapshot("session"), IsOk());
