@@ -11,7 +11,7 @@
 
 namespace tome::command {
 
-void AddSessionCommands(CLI::App& app, Action* action);   // create, list, show, documents, delete
+void AddSessionCommands(CLI::App& app, Action* action);   // create, list, show, documents, rename, delete
 void AddSnapshotCommands(CLI::App& app, Action* action);  // snapshot, reread
 void AddAppendCommand(CLI::App& app, Action* action);
 void AddAskCommand(CLI::App& app, Action* action);

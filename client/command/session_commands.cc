@@ -206,6 +206,36 @@ void AddDocuments(CLI::App& app, Action* action) {
       [session, action] { *action = [session](Context& context) { return Documents(*session, context); }; });
 }
 
+// --- rename ---
+
+absl::Status Rename(const std::string& argument, const std::string& display_name, Context& context) {
+  TOME_ASSIGN_OR_RETURN(const std::string name, SessionName(argument));
+  v1::UpdateSessionRequest request;
+  request.mutable_session()->set_name(name);
+  request.mutable_session()->set_display_name(display_name);
+  request.mutable_update_mask()->add_paths("display_name");
+  TOME_ASSIGN_OR_RETURN(const v1::Session session, context.client->UpdateSession(request, context.call()));
+  if (context.options.json) {
+    context.PrintJson(ToJson(session));
+  } else {
+    context.out << fmt::format("{} is now named \"{}\"\n", Printable(session.name()),
+                               Printable(session.display_name()));
+  }
+  return absl::OkStatus();
+}
+
+void AddRename(CLI::App& app, Action* action) {
+  auto session = std::make_shared<std::string>();
+  auto name = std::make_shared<std::string>();
+  CLI::App* command = app.add_subcommand("rename", "Give a session another name for people; its id stays");
+  command->add_option("SESSION", *session, "\"sessions/x\" or \"x\"")->required();
+  command->add_option("NAME", *name, "The new name, at most 128 characters; \"\" for none")->required();
+  command->footer("Examples:\n  tome rename bible \"King James Bible\"\n");
+  command->callback([session, name, action] {
+    *action = [session, name](Context& context) { return Rename(*session, *name, context); };
+  });
+}
+
 // --- delete ---
 
 // Asks on the terminal. A Ctrl-C, an end of input and everything but yes mean no.
@@ -287,6 +317,7 @@ void AddSessionCommands(CLI::App& app, Action* action) {
   AddList(app, action);
   AddShow(app, action);
   AddDocuments(app, action);
+  AddRename(app, action);
   AddDelete(app, action);
 }
 

@@ -148,12 +148,12 @@ TEST_F(CommandTest, ExplainsItself) {
   const Outcome help = Run({"--help"});
   EXPECT_EQ(help.exit_code, 0);
   for (const char* text :
-       {"create", "append", "ask", "search", "score", "list", "show", "documents", "watch", "snapshot", "reread",
-        "delete", "model", "tokenize", "TOME_SERVER", "Exit codes", "tome append bible bible.txt"}) {
+       {"create", "append", "ask", "search", "score", "list", "show", "documents", "rename", "watch", "snapshot",
+        "reread", "delete", "model", "tokenize", "TOME_SERVER", "Exit codes", "tome append bible bible.txt"}) {
     EXPECT_THAT(help.out, HasSubstr(text));
   }
-  for (const char* command : {"create", "append", "ask", "search", "score", "list", "show", "documents", "watch",
-                              "snapshot", "reread", "delete", "model", "tokenize"}) {
+  for (const char* command : {"create", "append", "ask", "search", "score", "list", "show", "documents", "rename",
+                              "watch", "snapshot", "reread", "delete", "model", "tokenize"}) {
     const Outcome outcome = Run({command, "--help"});
     EXPECT_EQ(outcome.exit_code, 0);
     EXPECT_THAT(outcome.out, HasSubstr("Examples:\n  ")) << command;
@@ -260,6 +260,11 @@ TEST_F(CommandTest, ListsShowsAndDeletesSessions) {
   EXPECT_THAT(documents.out, Not(HasSubstr("SNAPSHOT")));
   EXPECT_EQ(Json::parse(Run({"documents", "one", "--output", "json"}).out)[0]["name"], "book");
   EXPECT_THAT(Run({"documents", "two"}).err, HasSubstr("no documents yet"));
+
+  EXPECT_EQ(Run({"rename", "one", "A book"}).out, "sessions/one is now named \"A book\"\n");
+  EXPECT_THAT(Run({"show", "one"}).out, HasSubstr("A book"));
+  EXPECT_EQ(Run({"rename", "none", "A book"}).exit_code, 3);
+  EXPECT_EQ(Run({"rename", "one"}).exit_code, 2);
 
   EXPECT_EQ(Run({"snapshot", "one"}).out, "snapshot 3 of sessions/one: 250 tokens (1.0 KB of text) in 5.0 KB\n");
   EXPECT_EQ(Json::parse(Run({"snapshot", "one", "--output", "json"}).out)["number"], 3);
