@@ -18,6 +18,7 @@
 #include "server/rpc/library_logs.h"
 #include "server/rpc/rpc_server.h"
 #include "server/server_config.h"
+#include "server/session/folder_check.h"
 #include "server/session/session_manager.h"
 #include "server/signals.h"
 #include "server/telemetry/logging.h"
@@ -39,6 +40,19 @@ std::string VersionAndRevision() { return fmt::format("{} ({})", BuildVersion(),
 void PrintVersion() {
   fmt::print("tome-server {}\nrevision {}\nengine {}\ncpu {}\n", BuildVersion(), BuildRevision(), EngineBuildInfo(),
              CpuFeatures());
+}
+
+// A line for each problem; the exit code.
+int Verify(const std::string& path) {
+  const absl::StatusOr<FolderReport> report = CheckDataFolder(path);
+  if (!report.ok()) {
+    fmt::print(stderr, "tome-server: {}\n", std::string(report.status().message()));
+    return kFailed;
+  }
+  for (const FolderProblem& problem : report->problems) fmt::print("{}: {}\n", problem.session, problem.what);
+  fmt::print("{} sessions, {} documents of {} bytes, {} snapshots: {} problems\n", report->sessions, report->documents,
+             report->document_bytes, report->snapshots, report->problems.size());
+  return report->problems.empty() ? 0 : kFailed;
 }
 
 // Everything that serves, in the order in which it is started. It is torn down in the reverse order.
@@ -153,6 +167,7 @@ int Run(int argc, char** argv) {
     return kUsage;
   }
   if (config->help) return fmt::print("{}", *config->help), 0;
+  if (!config->verify.empty()) return Verify(config->verify);
   if (config->version) return PrintVersion(), 0;
   if (config->print_config) return fmt::print("{}", config->ToToml()), 0;
 

@@ -148,6 +148,9 @@ std::unique_ptr<CLI::App> MakeApp(ServerConfig& config) {
   app->add_option("--config", config.config_file, "configuration file")->configurable(false);
   app->add_flag("--print-config", config.print_config, "print the effective configuration and exit")
       ->configurable(false);
+  app->add_option("--verify", config.verify,
+                  "check this data folder, which no server may have open, print each problem and exit: 0 for none, 1")
+      ->configurable(false);
   app->add_flag("--version", config.version, "print version, revision, libraries and CPU features and exit")
       ->configurable(false);
   BindModel(*app, config);
@@ -252,7 +255,7 @@ absl::StatusOr<ServerConfig> ParseServerConfig(const std::vector<std::string>& a
   if (config.tls_cert.empty() != config.tls_key.empty()) {
     return InvalidArgument("--tls-cert and --tls-key: give both or none");
   }
-  if (config.model.empty() && !config.print_config) {
+  if (config.model.empty() && !config.print_config && config.verify.empty()) {
     return InvalidArgument("no model: give --model PATH, TOME_MODEL or a line \"model = ...\" of the --config file");
   }
   return config;

@@ -60,6 +60,7 @@ struct ServerConfig {
   // What to do instead of serving.
   bool print_config = false;
   bool version = false;
+  std::string verify;               // the data folder to check
   std::optional<std::string> help;  // the text to print
 
   ModelOptions ToModelOptions() const;

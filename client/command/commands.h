@@ -13,6 +13,7 @@ namespace tome::command {
 
 void AddSessionCommands(CLI::App& app, Action* action);   // create, list, show, documents, rename, delete
 void AddSnapshotCommands(CLI::App& app, Action* action);  // snapshot, reread
+void AddVerifyCommand(CLI::App& app, Action* action);
 void AddAppendCommand(CLI::App& app, Action* action);
 void AddAskCommand(CLI::App& app, Action* action);
 void AddSearchCommand(CLI::App& app, Action* action);

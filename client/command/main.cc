@@ -100,6 +100,7 @@ int Main(int argc, char** argv) {
   AddScoreCommand(app, &action);
   AddWatchCommand(app, &action);
   AddModelCommands(app, &action);
+  AddVerifyCommand(app, &action);
   for (CLI::App* command : app.get_subcommands({})) command->fallthrough();
   app.require_subcommand(1);
   app.footer(kFooter + ExitCodeHelp());

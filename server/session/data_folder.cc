@@ -37,9 +37,9 @@ absl::Status RemoveAll(const std::string& path) {
 std::string SessionsPath(const std::string& path) { return path + "/sessions"; }
 
 // The file descriptor of the lock.
-absl::StatusOr<int> Lock(const std::string& path) {
+absl::StatusOr<int> Lock(const std::string& path, bool create) {
   const std::string lock_path = path + "/LOCK";
-  const int descriptor = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  const int descriptor = open(lock_path.c_str(), O_RDWR | O_CLOEXEC | (create ? O_CREAT : 0), 0600);
   if (descriptor < 0) return SystemError("the data folder cannot be written", lock_path, errno);
   if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) return descriptor;
   const int error = errno;
@@ -62,7 +62,7 @@ bool IsSessionId(const std::string& id) {
 absl::StatusOr<std::unique_ptr<DataFolder>> DataFolder::Open(const std::string& path, FileSystem& files) {
   if (path.empty()) return InvalidArgument("the data folder's path is empty");
   TOME_RETURN_IF_ERROR(MakeFolder(path));
-  TOME_ASSIGN_OR_RETURN(const int lock, Lock(path));
+  TOME_ASSIGN_OR_RETURN(const int lock, Lock(path, /*create=*/true));
   std::unique_ptr<DataFolder> folder(new DataFolder(path, lock, files));
   TOME_RETURN_IF_ERROR(MakeFolder(SessionsPath(path)));
   if (access(SessionsPath(path).c_str(), R_OK | W_OK | X_OK) != 0) {
@@ -73,17 +73,29 @@ absl::StatusOr<std::unique_ptr<DataFolder>> DataFolder::Open(const std::string& 
   return folder;
 }
 
+absl::StatusOr<std::unique_ptr<DataFolder>> DataFolder::OpenToCheck(const std::string& path) {
+  if (access((path + "/LOCK").c_str(), F_OK) != 0) return NotFound("{}: this is no data folder", path);
+  TOME_ASSIGN_OR_RETURN(const int lock, Lock(path, /*create=*/false));
+  return std::unique_ptr<DataFolder>(new DataFolder(path, lock, FileSystem::Real()));
+}
+
 DataFolder::~DataFolder() { close(lock_); }
 
 absl::Status DataFolder::ClearLeftovers() const {
   TOME_ASSIGN_OR_RETURN(const std::vector<std::string> names, files_.List(SessionsPath(path_)));
   for (const std::string& name : names) {
-    if (name.starts_with(kNewPrefix) || name.starts_with(kTrashPrefix)) {
+    if (IsLeftover(name)) {
       TOME_RETURN_IF_ERROR(RemoveAll(SessionsPath(path_) + "/" + name));
     }
   }
   return absl::OkStatus();
 }
+
+bool DataFolder::IsLeftover(const std::string& name) {
+  return name.starts_with(kNewPrefix) || name.starts_with(kTrashPrefix);
+}
+
+absl::StatusOr<std::vector<std::string>> DataFolder::ListEntries() const { return files_.List(SessionsPath(path_)); }
 
 absl::StatusOr<std::vector<SessionId>> DataFolder::ListSessions() const {
   TOME_ASSIGN_OR_RETURN(std::vector<std::string> names, files_.List(SessionsPath(path_)));

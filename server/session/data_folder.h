@@ -28,12 +28,19 @@ class DataFolder {
   // written. Nothing is changed then. `files` outlives the folder.
   static absl::StatusOr<std::unique_ptr<DataFolder>> Open(const std::string& path,
                                                           FileSystem& files = FileSystem::Real());
+  // Locks a folder that is there, and changes nothing. NOT_FOUND when it is no data folder.
+  static absl::StatusOr<std::unique_ptr<DataFolder>> OpenToCheck(const std::string& path);
   ~DataFolder();
   DataFolder(const DataFolder&) = delete;
   DataFolder& operator=(const DataFolder&) = delete;
 
   // Ids of the sessions that are there, in no order.
   absl::StatusOr<std::vector<SessionId>> ListSessions() const;
+
+  // Names of all that is beside them.
+  absl::StatusOr<std::vector<std::string>> ListEntries() const;
+  // Whether it is the name of what a crash left half done, which the next Open clears.
+  static bool IsLeftover(const std::string& name);
 
   std::string SessionPath(const SessionId& id) const;
   std::string DatabasePath(const SessionId& id) const;

@@ -144,6 +144,15 @@ absl::Status SessionStore::Migrate() {
   return absl::OkStatus();
 }
 
+absl::Status SessionStore::CheckIntegrity() {
+  TOME_ASSIGN_OR_RETURN(Statement check, database_.Prepare("PRAGMA integrity_check(1)"));
+  TOME_ASSIGN_OR_RETURN(const bool row, check.Step());
+  if (row && check.Text(0) == "ok") return absl::OkStatus();
+  return MakeError(absl::StatusCode::kDataLoss,
+                   fmt::format("session {}: session.db: {}", id_, std::string(row ? check.Text(0) : "no answer")),
+                   {.reason = "STORED_DATA_DAMAGED", .metadata = {{"session", id_}}});
+}
+
 absl::StatusOr<StoredSession> SessionStore::Load() {
   StoredSession session;
   TOME_RETURN_IF_ERROR(LoadSession(&session));

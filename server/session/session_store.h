@@ -55,6 +55,9 @@ class SessionStore {
 
   absl::StatusOr<StoredSession> Load();
 
+  // Whether SQLite finds its own structures sound. DATA_LOSS with the first thing that is not.
+  absl::Status CheckIntegrity();
+
   // Replaces display name, labels, version and update time.
   absl::Status SaveMetadata(const StoredSession& session);
   absl::Status SaveDigests(const std::string& model_digest, const std::string& tokenizer_digest);
