@@ -76,10 +76,11 @@ absl::Status WritePortFile(const std::string& path, const Running& running) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<const Model>> LoadModel(const ServerConfig& config) {
-  TOME_ASSIGN_OR_RETURN(auto model, Model::Load(config.ToModelOptions()));
+absl::StatusOr<std::shared_ptr<const Model>> LoadModel(ServerConfig* config) {
+  TOME_ASSIGN_OR_RETURN(auto model, Model::Load(config->ToModelOptions()));
+  FitRegionMemory(model->info().config, config);
   TOME_RETURN_IF_ERROR(
-      ValidateMemoryOptions(config.ToSessionManagerOptions().default_memory_options, model->info().config));
+      ValidateMemoryOptions(config->ToSessionManagerOptions().default_memory_options, model->info().config));
   return model;
 }
 
@@ -110,7 +111,9 @@ void LogReady(const ServerConfig& config, const Running& running) {
 
 // Ports first: they are the cheapest to find taken, and nothing is changed on disk before everything else is well.
 // Logs nothing: when it fails, the error is the one line that is printed.
-absl::StatusOr<Running> Start(const ServerConfig& config) {
+// Fills in what of the configuration follows from the model.
+absl::StatusOr<Running> Start(ServerConfig* own_config) {
+  const ServerConfig& config = *own_config;
   Running running;
   running.telemetry =
       std::make_unique<Telemetry>(Metrics::Build{.version = BuildVersion(), .revision = BuildRevision()});
@@ -120,7 +123,7 @@ absl::StatusOr<Running> Start(const ServerConfig& config) {
     TOME_ASSIGN_OR_RETURN(running.metrics,
                           MetricsEndpoint::Start(config.metrics_listen, running.telemetry->registry()));
   }
-  TOME_ASSIGN_OR_RETURN(auto model, LoadModel(config));
+  TOME_ASSIGN_OR_RETURN(auto model, LoadModel(own_config));
   TOME_ASSIGN_OR_RETURN(running.sessions,
                         SessionManager::Open(config.ToSessionManagerOptions(), std::move(model), *running.telemetry));
   running.rpc->Open(*running.sessions);
@@ -157,7 +160,7 @@ void LetComputeThreadsSleep(char** argv) {
 
 int Run(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
-  const absl::StatusOr<ServerConfig> config =
+  absl::StatusOr<ServerConfig> config =
       ParseServerConfig(arguments, [](const std::string& name) -> std::optional<std::string> {
         const char* const value = std::getenv(name.c_str());
         return value == nullptr ? std::nullopt : std::optional<std::string>(value);
@@ -174,7 +177,7 @@ int Run(int argc, char** argv) {
   const StopSignals signals;  // before any thread is started
   SetUpLogging(config->ToLogLevel(), config->ToLogFormat());
   RouteLibraryLogs();
-  absl::StatusOr<Running> running = Start(*config);
+  absl::StatusOr<Running> running = Start(&*config);
   if (!running.ok()) {
     fmt::print(stderr, "tome-server: {}\n", std::string(running.status().message()));
     return kFailed;

@@ -319,4 +319,11 @@ LogLevel ServerConfig::ToLogLevel() const {
 
 LogFormat ServerConfig::ToLogFormat() const { return log_format == "json" ? LogFormat::kJson : LogFormat::kText; }
 
+void FitRegionMemory(const LlamaConfig& model, ServerConfig* config) {
+  if (config->region_memory != ServerConfig{}.region_memory) return;
+  MemoryOptions options = config->ToSessionManagerOptions().default_memory_options;
+  while (options.regions.selected > 0 && !ValidateMemoryOptions(options, model).ok()) --options.regions.selected;
+  if (ValidateMemoryOptions(options, model).ok()) config->region_memory = FormatRegionMemoryOptions(options.regions);
+}
+
 }  // namespace tome::server

@@ -144,9 +144,10 @@ static_assert(sizeof(FrameHeader) == kFrameHeaderBytes);
 }  // namespace
 
 std::string FormatMemoryOptions(const MemoryOptions& options) {
-  return fmt::format("sink={} window={} segment={} region={} region-memory={}", options.sink_tokens,
-                     options.window_tokens, options.segment_tokens, options.region_tokens,
-                     FormatRegionMemoryOptions(options.regions));
+  return fmt::format("sink={} window={} segment={} region={} region-memory={} attention={} positions={}",
+                     options.sink_tokens, options.window_tokens, options.segment_tokens, options.region_tokens,
+                     FormatRegionMemoryOptions(options.regions), options.attention,
+                     options.position_encoding.empty() ? "own" : options.position_encoding);
 }
 
 absl::StatusOr<SnapshotFileInfo> WriteSnapshotFile(FileSystem& files, const std::string& path,

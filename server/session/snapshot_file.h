@@ -46,7 +46,7 @@ struct SnapshotHeader {
   friend bool operator==(const SnapshotHeader&, const SnapshotHeader&) = default;
 };
 
-// "sink=64 window=2048 segment=512 region=64 region-memory=selected=8,...".
+// "sink=64 window=2048 segment=512 region=64 region-memory=selected=16,... attention=dense positions=own".
 std::string FormatMemoryOptions(const MemoryOptions& options);
 
 struct SnapshotFileInfo {

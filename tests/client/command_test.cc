@@ -168,7 +168,7 @@ TEST_F(CommandTest, ScoresATextOrAFile) {
   const Outcome tokens = Run({"score", "book", "--file", File("text.txt", "ab"), "--tokens"});
   EXPECT_EQ(tokens.exit_code, 0);
   EXPECT_THAT(tokens.out, StartsWith("         -  a\n   -2.0000  b\n"));
-  EXPECT_THAT(Run({"score", "book", "abc", "--output", "json"}).out, HasSubstr("\"scored_tokens\": \"2\""));
+  EXPECT_THAT(Run({"score", "book", "abc", "--output", "json"}).out, HasSubstr("\"scored_tokens\":2,"));
   EXPECT_EQ(Run({"score", "book"}).exit_code, 2);
   EXPECT_EQ(Run({"score", "book", "abc", "--file", "text.txt"}).exit_code, 2);
   EXPECT_EQ(Run({"score", "book", "--file", "no such file"}).exit_code, 2);

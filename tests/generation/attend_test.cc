@@ -198,7 +198,7 @@ TEST(Attend, OverAWholeShortTextEqualsDenseAttention) {
     const std::vector<TokenId> question = Encode("\n\nWhich?");
     prompt.insert(prompt.end(), question.begin(), question.end());
     const Answered dense =
-        RunTask(*Task::Generate(*Memory::Create(TinyModel(), MemoryOptions{}), prompt, {.max_tokens = 8}));
+        RunTask(*Task::Generate(*Memory::Create(TinyModel(), {.regions = kOff}), prompt, {.max_tokens = 8}));
     ASSERT_EQ(answered.tokens.size(), dense.tokens.size());
     for (std::size_t i = 0; i < dense.tokens.size(); ++i) {
       EXPECT_EQ(answered.tokens[i].id, dense.tokens[i].id);

@@ -208,7 +208,7 @@ TEST_F(UnaryTest, SessionCostIsThatOfTheOptionsAskedFor) {
     grpc::ClientContext context;
     const grpc::Status status = model_stub_->GetModel(&context, request, &model);
     EXPECT_EQ(status.error_code(), grpc::INVALID_ARGUMENT);
-    EXPECT_THAT(status.error_message(), HasSubstr("the model was trained on 1024"));
+    EXPECT_THAT(status.error_message(), HasSubstr("the model takes 1024"));
     EXPECT_EQ(ReasonOf(status), "MEMORY_OPTIONS");
   }
 }
