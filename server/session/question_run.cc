@@ -102,6 +102,8 @@ void QuestionRun::Finish(absl::StatusOr<QuestionResult> result) {
   std::function<void()> ended;
   TextReader read_texts;  // like `ended` it may own the session
   std::shared_ptr<QuestionGate::Ticket> ticket;
+  std::shared_ptr<QuestionObserver> observer;
+  Activity::Token activity;
   QuestionRecord record{.session_id = request_.session_id, .status = result.status()};
   {
     std::lock_guard lock(mutex_);
@@ -119,11 +121,15 @@ void QuestionRun::Finish(absl::StatusOr<QuestionResult> result) {
     ended = std::exchange(ended_, nullptr);
     read_texts = std::exchange(read_texts_, nullptr);
     ticket = std::exchange(ticket_, nullptr);
-    callbacks_.Post([observer = std::exchange(observer_, nullptr), result = std::move(result),
-                     activity = std::exchange(activity_, nullptr)] { observer->OnDone(result); });
+    observer = std::exchange(observer_, nullptr);
+    activity = std::exchange(activity_, nullptr);
   }
+  // Counted before it is told: who has the answer finds it in the metrics.
   context_->observer.OnQuestionFinished(record);
   if (ticket) context_->gate.Leave(ticket);
+  callbacks_.Post([observer = std::move(observer), result = std::move(result), activity = std::move(activity)] {
+    observer->OnDone(result);
+  });
   if (ended) ended();
 }
 
