@@ -33,6 +33,21 @@ absl::StatusOr<v1::AskResult> AskOnce(const Connection& connection, const v1::As
   return *std::move(result);
 }
 
+// One call that may take as long as its options allow, tried again as they tell.
+template <typename Response, typename Request>
+absl::StatusOr<Response> CallWithoutDeadline(const Connection& connection, const CallOptions& options,
+                                             grpc::Status (v1::SessionService::Stub::*method)(grpc::ClientContext*,
+                                                                                              const Request&,
+                                                                                              Response*),
+                                             const Request& request) {
+  Response response;
+  TOME_RETURN_IF_ERROR(RunWithRetries(connection, options, [&] {
+    CallContext context(options);
+    return CallStatus((connection.sessions.get()->*method)(context.get(), request, &response), options);
+  }));
+  return response;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(ConnectOptions options) {
@@ -76,12 +91,7 @@ absl::StatusOr<v1::Session> Client::UpdateSession(const v1::UpdateSessionRequest
 absl::StatusOr<v1::Snapshot> Client::SnapshotSession(const std::string& name, const CallOptions& options) {
   v1::SnapshotSessionRequest request;
   request.set_name(name);
-  v1::Snapshot snapshot;
-  TOME_RETURN_IF_ERROR(RunWithRetries(*connection_, options, [&] {
-    CallContext context(options);
-    return CallStatus(connection_->sessions->SnapshotSession(context.get(), request, &snapshot), options);
-  }));
-  return snapshot;
+  return CallWithoutDeadline<v1::Snapshot>(*connection_, options, &v1::SessionService::Stub::SnapshotSession, request);
 }
 
 absl::StatusOr<v1::Session> Client::RereadSession(const std::string& name, const CallOptions& options) {
@@ -126,21 +136,11 @@ absl::StatusOr<v1::AskResult> Client::Ask(const v1::AskRequest& request, const A
 }
 
 absl::StatusOr<v1::SearchResponse> Client::Search(const v1::SearchRequest& request, const CallOptions& options) {
-  v1::SearchResponse response;
-  TOME_RETURN_IF_ERROR(RunWithRetries(*connection_, options, [&] {
-    CallContext context(options);
-    return CallStatus(connection_->sessions->Search(context.get(), request, &response), options);
-  }));
-  return response;
+  return CallWithoutDeadline<v1::SearchResponse>(*connection_, options, &v1::SessionService::Stub::Search, request);
 }
 
 absl::StatusOr<v1::ScoreResponse> Client::Score(const v1::ScoreRequest& request, const CallOptions& options) {
-  v1::ScoreResponse response;
-  TOME_RETURN_IF_ERROR(RunWithRetries(*connection_, options, [&] {
-    CallContext context(options);
-    return CallStatus(connection_->sessions->Score(context.get(), request, &response), options);
-  }));
-  return response;
+  return CallWithoutDeadline<v1::ScoreResponse>(*connection_, options, &v1::SessionService::Stub::Score, request);
 }
 
 absl::StatusOr<v1::Model> Client::GetModel(const v1::GetModelRequest& request, const CallOptions& options) {

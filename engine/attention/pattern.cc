@@ -97,8 +97,7 @@ std::int64_t HeadPattern::OldestKey(std::int64_t query) const {
 
 absl::Status AttentionPattern::ParseArguments(std::string_view text, std::string_view arguments, Item* item) {
   using Kind = Item::Kind;
-  const bool chunked = item->kind == Kind::kS2 || item->kind == Kind::kSccaFixed || item->kind == Kind::kSccaFlow ||
-                       item->kind == Kind::kLongMixed;
+  const bool chunked = item->chunked();
   std::vector<std::int64_t*> numbers;
   if (item->kind == Kind::kSliding || item->kind == Kind::kDilated) numbers.push_back(&item->first);
   if (item->kind == Kind::kDilated) numbers.push_back(&item->second);
@@ -243,9 +242,7 @@ absl::Status AttentionPattern::AddHeads(const Item& item, std::int64_t heads, st
                                         std::vector<HeadPattern>* all) {
   using Kind = Item::Kind;
   const std::int64_t chunks = item.chunks > 0 ? item.chunks : kDefaultChunks;
-  const bool chunked = item.kind == Kind::kS2 || item.kind == Kind::kSccaFixed || item.kind == Kind::kSccaFlow ||
-                       item.kind == Kind::kLongMixed;
-  if (chunked && length == 0 && (item.width == 0 || (item.kind == Kind::kSccaFlow && item.chunks == 0))) {
+  if (item.chunked() && length == 0 && (item.width == 0 || (item.kind == Kind::kSccaFlow && item.chunks == 0))) {
     return InvalidArgument("attention pattern: {}: the length of a stream is not known; expected {}", ToString(item),
                            item.kind == Kind::kSccaFlow ? "w=width and m=groups" : "w=width");
   }

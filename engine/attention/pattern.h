@@ -98,6 +98,10 @@ class AttentionPattern {
     std::int64_t chunks = 0, width = 0;  // 0: not given
     std::int64_t heads = 0;              // 0: all
 
+    // Takes m=chunks and w=width.
+    bool chunked() const {
+      return kind == Kind::kS2 || kind == Kind::kSccaFixed || kind == Kind::kSccaFlow || kind == Kind::kLongMixed;
+    }
     friend bool operator==(const Item&, const Item&) = default;
   };
 

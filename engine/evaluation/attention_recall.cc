@@ -189,18 +189,14 @@ std::vector<std::int64_t> Meter::SelectAsMemory(const LayerKeys& layer, std::int
 }
 
 void Meter::Attend(std::int64_t layer, const at::Tensor& qkv, const at::Tensor& out) {
-  const auto [queries, keys, values] = QueryKeyValue::Split(qkv, weights_.config);
-  const at::Tensor rotated_queries = at::empty(queries.sizes(), queries.options());
-  const at::Tensor rotated_keys = at::empty(keys.sizes(), keys.options());
-  RotateInto(queries, weights_.rope, 0, rotated_queries);
-  RotateInto(keys, weights_.rope, 0, rotated_keys);
-  CausalAttention(rotated_queries, rotated_keys, values.contiguous(), out);
+  const QueryKeyValue own = QueryKeyValue::Split(qkv, weights_.config), rotated = own.Rotated(weights_.rope);
+  CausalAttention(rotated.queries, rotated.keys, rotated.values, out);
 
-  const LayerKeys prepared = Prepare(queries, keys);
+  const LayerKeys prepared = Prepare(own.queries, own.keys);
   Sums& sums = sums_.emplace_back();
   for (const std::int64_t index : blocks_) {
     const QueryBlock block = BlockAt(options_.memory, index, tokens_);
-    const std::vector<float> mass = MassOfRegions(block, rotated_queries, rotated_keys);
+    const std::vector<float> mass = MassOfRegions(block, rotated.queries, rotated.keys);
     sums.all += static_cast<double>((block.end - block.first) * weights_.config.num_heads);
     sums.beyond += std::accumulate(mass.begin(), mass.end(), 0.0);
     ++sums.blocks;

@@ -19,6 +19,12 @@
 
 namespace tome {
 
+inline void AddModelOptions(CLI::App* command, ModelOptions* model) {
+  command->add_option("--model", model->path, "Model file or folder")->required();
+  command->add_option("--tokenizer", model->tokenizer_path, "Vocabulary file of a llama2.c model");
+  command->add_option("--threads", model->num_threads, "Compute threads; 0: one for each core")->capture_default_str();
+}
+
 struct CommonOptions {
   ModelOptions model;
   MemoryOptions memory;
@@ -26,9 +32,7 @@ struct CommonOptions {
   std::string state_path;
 
   void Add(CLI::App* command) {
-    command->add_option("--model", model.path, "Model file or folder")->required();
-    command->add_option("--tokenizer", model.tokenizer_path, "Vocabulary file of a llama2.c model");
-    command->add_option("--threads", model.num_threads, "Compute threads; 0: one for each core")->capture_default_str();
+    AddModelOptions(command, &model);
     command->add_option("--window", memory.window_tokens, "Tokens of the exact window")->capture_default_str();
     command
         ->add_option_function<std::string>(

@@ -32,15 +32,9 @@ class WindowAttention final : public SequenceAttention {
       : config_(config), rope_(rope), plan_(plan) {}
 
   void Attend(std::int64_t, const at::Tensor& qkv, const at::Tensor& out) override {
-    const auto [queries, keys, values] = QueryKeyValue::Split(qkv, config_);
-    const at::Tensor rotated_queries = at::empty(queries.sizes(), queries.options());
-    const at::Tensor rotated_keys = at::empty(keys.sizes(), keys.options());
-    RotateInto(queries, rope_, 0, rotated_queries);
-    RotateInto(keys, rope_, 0, rotated_keys);
-    const at::Tensor own_values = values.contiguous();
-    if (plan_ == nullptr) return CausalAttention(rotated_queries, rotated_keys, own_values, out);
-    const at::Tensor attended =
-        PatternAttention(*plan_, rotated_queries.unsqueeze(0), rotated_keys.unsqueeze(0), own_values.unsqueeze(0));
+    const auto [queries, keys, values] = QueryKeyValue::Split(qkv, config_).Rotated(rope_);
+    if (plan_ == nullptr) return CausalAttention(queries, keys, values, out);
+    const at::Tensor attended = PatternAttention(*plan_, queries.unsqueeze(0), keys.unsqueeze(0), values.unsqueeze(0));
     out.view({out.size(0), config_.num_heads, config_.head_dim}).copy_(attended.squeeze(0).transpose(0, 1));
   }
 

@@ -163,10 +163,7 @@ void AddPerplexityCommand(CLI::App& app, std::function<absl::Status()>* run) {
   auto arguments = std::make_shared<PerplexityArguments>();
   CLI::App* command = app.add_subcommand(
       "perplexity", "Perplexity by sliding windows, with attention patterns and position encodings of choice");
-  command->add_option("--model", arguments->model.path, "Model file or folder")->required();
-  command->add_option("--tokenizer", arguments->model.tokenizer_path, "Vocabulary file of a llama2.c model");
-  command->add_option("--threads", arguments->model.num_threads, "Compute threads; 0: one for each core")
-      ->capture_default_str();
+  AddModelOptions(command, &arguments->model);
   command->add_option("--text", arguments->text_paths, "Texts, scored one after the other as one")->required();
   command->add_option("--context", arguments->contexts, "Tokens of a window; several: a run for each")
       ->delimiter(',')

@@ -72,12 +72,9 @@ class SeparateAttention final : public SequenceAttention {
   void Attend(std::int64_t, const at::Tensor& qkv, const at::Tensor& out) override {
     std::int64_t first = 0;
     for (const std::int64_t length : lengths_) {
-      const auto [queries, keys, values] = QueryKeyValue::Split(qkv.narrow(0, first, length), weights_.config);
-      const at::Tensor rotated_queries = at::empty(queries.sizes(), queries.options());
-      const at::Tensor rotated_keys = at::empty(keys.sizes(), keys.options());
-      RotateInto(queries, weights_.rope, 0, rotated_queries);
-      RotateInto(keys, weights_.rope, 0, rotated_keys);
-      CausalAttention(rotated_queries, rotated_keys, values.contiguous(), out.narrow(0, first, length));
+      const auto [queries, keys, values] =
+          QueryKeyValue::Split(qkv.narrow(0, first, length), weights_.config).Rotated(weights_.rope);
+      CausalAttention(queries, keys, values, out.narrow(0, first, length));
       first += length;
     }
   }

@@ -19,6 +19,14 @@ QueryKeyValue QueryKeyValue::Split(const at::Tensor& qkv, const LlamaConfig& con
           heads.narrow(0, config.num_heads + config.num_kv_heads, config.num_kv_heads)};
 }
 
+QueryKeyValue QueryKeyValue::Rotated(const RopeTable& rope) const {
+  const QueryKeyValue rotated{at::empty(queries.sizes(), queries.options()), at::empty(keys.sizes(), keys.options()),
+                              values.contiguous()};
+  RotateInto(queries, rope, 0, rotated.queries);
+  RotateInto(keys, rope, 0, rotated.keys);
+  return rotated;
+}
+
 SegmentAttention::SegmentAttention(const LlamaWeights& weights, const MemoryState& state, std::int64_t segment_tokens)
     : weights_(weights),
       state_(state),

@@ -20,6 +20,8 @@ namespace tome {
 struct QueryKeyValue {
   at::Tensor queries, keys, values;
   static QueryKeyValue Split(const at::Tensor& qkv, const LlamaConfig& config);
+  // Copies for attention of these tokens to each other alone, as the positions from 0 on: queries and keys rotated.
+  QueryKeyValue Rotated(const RopeTable& rope) const;
 };
 
 // Reads one segment on top of a state: attends [sink | chosen regions | window | segment] and keeps the segment's keys

@@ -1,6 +1,5 @@
 #include "server/rpc/score_call.h"
 
-#include <optional>
 #include <utility>
 
 #include "engine/base/status.h"
@@ -10,17 +9,6 @@
 #include "server/session/errors.h"
 
 namespace tome::server {
-namespace {
-
-// What is wrong with the question is wrong with the text.
-absl::Status OfText(absl::Status status) {
-  std::optional<ErrorDetails> details = GetErrorDetails(status);
-  if (!details || details->metadata["field"] != "question") return status;
-  details->metadata["field"] = "text";
-  return WithDetails(std::move(status), *details);
-}
-
-}  // namespace
 
 grpc::ServerUnaryReactor* ScoreCall::Start(const CallEnvironment& environment, grpc::CallbackServerContext* context,
                                            const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
@@ -70,7 +58,7 @@ void ScoreCall::OnDone(const absl::StatusOr<QuestionResult>& result) {
   const std::lock_guard lock(mutex_);
   work_.reset();
   finished_ = true;
-  if (!result.ok()) return Finish(trace_.Finished(OfText(result.status())));
+  if (!result.ok()) return Finish(trace_.Finished(WithField(result.status(), "question", "text")));
   reply_.set_ingested_bytes(result->coverage.ingested_bytes);
   reply_.set_pending_bytes(result->coverage.pending_bytes);
   *response_ = SerializeMessage(reply_);

@@ -62,4 +62,11 @@ std::optional<ErrorDetails> GetErrorDetails(const absl::Status& status) {
   return *std::move(details);
 }
 
+absl::Status WithField(absl::Status status, const std::string& from, const std::string& to) {
+  std::optional<ErrorDetails> details = GetErrorDetails(status);
+  if (!details || details->metadata["field"] != from) return status;
+  details->metadata["field"] = to;
+  return WithDetails(std::move(status), *details);
+}
+
 }  // namespace tome::server

@@ -50,6 +50,9 @@ absl::Status MakeError(absl::StatusCode code, const std::string& message, const 
 // `status` with other details put in; the code and the message stay.
 absl::Status WithDetails(absl::Status status, const ErrorDetails& details);
 
+// `status` with `to` as the field at fault where that is `from`: for calls that name it otherwise.
+absl::Status WithField(absl::Status status, const std::string& from, const std::string& to);
+
 // The details of a status made by MakeError, also after it was annotated; nullopt when it has none.
 std::optional<ErrorDetails> GetErrorDetails(const absl::Status& status);
 

@@ -1,6 +1,5 @@
 #include "server/session/search.h"
 
-#include <optional>
 #include <string>
 #include <utility>
 
@@ -10,14 +9,6 @@
 namespace tome::server {
 namespace {
 
-// What is wrong with the question is wrong with the query.
-absl::Status OfQuery(absl::Status status) {
-  std::optional<ErrorDetails> details = GetErrorDetails(status);
-  if (!details || details->metadata["field"] != "question") return status;
-  details->metadata["field"] = "query";
-  return WithDetails(std::move(status), *details);
-}
-
 class SearchObserver final : public QuestionObserver {
  public:
   SearchObserver(SearchRequest request, RegionSlice slice, std::function<void(absl::StatusOr<SearchPage>)> done)
@@ -26,7 +17,7 @@ class SearchObserver final : public QuestionObserver {
   void OnProgress(const QuestionProgress&) override {}
   void OnDelta(const AnswerDelta&) override {}
   void OnDone(const absl::StatusOr<QuestionResult>& result) override {
-    if (!result.ok()) return done_(OfQuery(result.status()));
+    if (!result.ok()) return done_(WithField(result.status(), "question", "query"));
     done_(ToPage(*result));
   }
 

@@ -27,5 +27,17 @@ TEST(ErrorsTest, OtherStatusesHaveNoDetails) {
   EXPECT_TRUE(WithDetails(absl::OkStatus(), {.reason = "X"}).ok());
 }
 
+TEST(ErrorsTest, AFieldIsNamedOtherwiseWhereItIsTheOneMeant) {
+  const absl::Status status =
+      MakeError(absl::StatusCode::kInvalidArgument, "too long",
+                {.reason = "INVALID_FIELD", .metadata = {{"field", "question"}, {"limit", "8"}}});
+  const ErrorDetails renamed = {.reason = "INVALID_FIELD", .metadata = {{"field", "text"}, {"limit", "8"}}};
+  EXPECT_EQ(GetErrorDetails(WithField(status, "question", "text")), renamed);
+  EXPECT_EQ(WithField(status, "question", "text").message(), "too long");
+  EXPECT_EQ(WithField(status, "query", "text"), status);
+  EXPECT_EQ(WithField(absl::InternalError("x"), "question", "text"), absl::InternalError("x"));
+  EXPECT_TRUE(WithField(absl::OkStatus(), "question", "text").ok());
+}
+
 }  // namespace
 }  // namespace tome::server
