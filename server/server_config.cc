@@ -100,6 +100,14 @@ void BindSessions(CLI::App& app, ServerConfig& config) {
         return std::string(ParseRegionMemoryOptions(settings).status().message());
       })
       ->group("Sessions");
+  app.add_option("--commit-bytes", config.commit_bytes, "of appended text that are committed to disk at once, at most")
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 30))
+      ->group("Sessions");
+  app.add_option("--commit-milliseconds", config.commit_milliseconds,
+                 "after a commit, how long fewer bytes wait for more; 0: not at all")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{10'000}))
+      ->group("Sessions");
   app.add_option(
          "--snapshot-segments", config.snapshot_segments,
          "while a session is being read, write its state to disk after so many segments; 0: not for this reason")
@@ -296,6 +304,8 @@ SessionManagerOptions ServerConfig::ToSessionManagerOptions() const {
                                      .regions = *ParseRegionMemoryOptions(region_memory)},
           .max_sessions = max_sessions,
           .max_state_bytes = static_cast<std::size_t>(max_resident_bytes),
+          .max_commit_bytes = static_cast<std::size_t>(commit_bytes),
+          .max_commit_delay = absl::Milliseconds(commit_milliseconds),
           .max_running_questions = max_running_questions,
           .max_waiting_questions = max_queued_questions,
           .snapshots = {.segments = snapshot_segments, .interval = absl::Seconds(snapshot_seconds)}};

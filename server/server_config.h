@@ -48,6 +48,8 @@ struct ServerConfig {
   std::int64_t max_sessions = SessionManagerOptions{}.max_sessions;
   std::int64_t max_resident_bytes = static_cast<std::int64_t>(SessionManagerOptions{}.max_state_bytes);
   std::int64_t archive_resident_bytes = static_cast<std::int64_t>(ModelOptions{}.archive_resident_bytes);
+  std::int64_t commit_bytes = static_cast<std::int64_t>(SessionManagerOptions{}.max_commit_bytes);
+  std::int64_t commit_milliseconds = absl::ToInt64Milliseconds(SessionManagerOptions{}.max_commit_delay);
   int snapshot_segments = SnapshotPolicy{}.segments;
   std::int64_t snapshot_seconds = absl::ToInt64Seconds(SnapshotPolicy{}.interval);
   int max_running_questions = SessionManagerOptions{}.max_running_questions;

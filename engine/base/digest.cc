@@ -33,12 +33,14 @@ void Sha256::Update(absl::Span<const std::byte> bytes) {
   Require(EVP_DigestUpdate(context_->evp, bytes.data(), bytes.size()));
 }
 
-std::string Sha256::FinishHex() {
+std::string Sha256::Finish() {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned int size = 0;
   Require(EVP_DigestFinal_ex(context_->evp, digest, &size));
-  return HexEncode({reinterpret_cast<const char*>(digest), size});
+  return {reinterpret_cast<const char*>(digest), size};
 }
+
+std::string Sha256::FinishHex() { return HexEncode(Finish()); }
 
 std::string Sha256Hex(std::string_view bytes) {
   Sha256 sha;
@@ -55,6 +57,22 @@ std::string HexEncode(std::string_view bytes) {
     text += kDigits[byte & 15];
   }
   return text;
+}
+
+std::optional<std::string> HexDecode(std::string_view digits) {
+  const auto value = [](char digit) {
+    if (digit >= '0' && digit <= '9') return digit - '0';
+    return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+  };
+  if (digits.size() % 2 != 0) return std::nullopt;
+  std::string bytes;
+  bytes.reserve(digits.size() / 2);
+  for (std::size_t i = 0; i < digits.size(); i += 2) {
+    const int high = value(digits[i]), low = value(digits[i + 1]);
+    if (high < 0 || low < 0) return std::nullopt;
+    bytes.push_back(static_cast<char>(high * 16 + low));
+  }
+  return bytes;
 }
 
 }  // namespace tome

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -22,7 +23,8 @@ class Sha256 {
   void Update(std::string_view bytes);
   void Update(absl::Span<const std::byte> bytes);
 
-  // The digest as 64 lower-case hex digits. Ends the computation: call it once, and nothing after it.
+  // The digest, 32 bytes; or as 64 lower-case hex digits. Ends the computation: call one of them, and nothing after it.
+  std::string Finish();
   std::string FinishHex();
 
  private:
@@ -35,6 +37,8 @@ std::string Sha256Hex(std::string_view bytes);
 
 // Bytes as lower-case hex digits.
 std::string HexEncode(std::string_view bytes);
+// And back; nullopt for what HexEncode does not make.
+std::optional<std::string> HexDecode(std::string_view digits);
 
 }  // namespace tome
 

@@ -85,6 +85,10 @@ std::uint32_t NumRetrievalHeads(const ModelProfile& profile) {
   return static_cast<std::uint32_t>(heads);
 }
 
+absl::Duration TimeToLive(const v1::Session& session) {
+  return absl::Seconds(session.time_to_live().seconds()) + absl::Nanoseconds(session.time_to_live().nanos());
+}
+
 std::map<std::string, std::string> Labels(const google::protobuf::Map<std::string, std::string>& labels) {
   return {labels.begin(), labels.end()};
 }
@@ -115,17 +119,27 @@ CreateRequest FromProto(const v1::CreateSessionRequest& request) {
           .display_name = session.display_name(),
           .labels = Labels(session.labels()),
           .options = FromProto(session.options()),
-          .region_memory = session.options().region_memory()};
+          .region_memory = session.options().region_memory(),
+          .time_to_live = TimeToLive(session),
+          .pinned = session.pinned()};
+}
+
+ForkRequest FromProto(const v1::ForkSessionRequest& request) {
+  return {.session_id = *ParseSessionName(request.name()),
+          .new_session_id = request.session_id(),
+          .request_id = request.request_id(),
+          .display_name = request.display_name()};
 }
 
 UpdateRequest FromProto(const v1::UpdateSessionRequest& request) {
   const auto& paths = request.update_mask().paths();
-  const auto wanted = [&paths](const char* path) {
-    return paths.empty() || std::find(paths.begin(), paths.end(), path) != paths.end();
-  };
+  const auto named = [&paths](const char* path) { return std::find(paths.begin(), paths.end(), path) != paths.end(); };
+  const auto wanted = [&](const char* path) { return paths.empty() || named(path); };
   UpdateRequest update{.session_id = *ParseSessionName(request.session().name()), .etag = request.session().etag()};
   if (wanted("display_name")) update.display_name = request.session().display_name();
   if (wanted("labels")) update.labels = Labels(request.session().labels());
+  if (named("time_to_live")) update.time_to_live = TimeToLive(request.session());
+  if (named("pinned")) update.pinned = request.session().pinned();
   return update;
 }
 
@@ -172,6 +186,10 @@ v1::Session ToProto(const SessionInfo& info) {
   session.set_problem(ReplaceInvalidUtf8(info.problem));
   session.set_model_digest(info.model_digest);
   session.set_tokenizer_digest(info.tokenizer_digest);
+  if (info.time_to_live > absl::ZeroDuration()) SetDuration(info.time_to_live, session.mutable_time_to_live());
+  session.set_pinned(info.pinned);
+  SetTime(info.last_use_time, session.mutable_last_use_time());
+  if (info.expire_time) SetTime(*info.expire_time, session.mutable_expire_time());
   session.set_residency(ToProto(info.state_place));
   for (const SnapshotInfo& snapshot : info.snapshots) *session.add_snapshots() = ToProto(snapshot);
   return session;

@@ -17,6 +17,7 @@ CreateRequest FromProto(const v1::CreateSessionRequest& request);
 // Without the region memory's settings, which ResolveMemoryOptions reads.
 MemoryOptions FromProto(const v1::MemoryOptions& options);
 UpdateRequest FromProto(const v1::UpdateSessionRequest& request);
+ForkRequest FromProto(const v1::ForkSessionRequest& request);
 WriteRequest FromProto(v1::AppendRequest&& request);  // takes `data` over
 Utf8Policy FromProto(v1::InvalidUtf8Policy policy);
 

@@ -6,6 +6,8 @@
 #include "server/rpc/append_call.h"
 #include "server/rpc/ask_call.h"
 #include "server/rpc/conversion.h"
+#include "server/rpc/export_call.h"
+#include "server/rpc/import_call.h"
 #include "server/rpc/score_call.h"
 #include "server/rpc/search_call.h"
 #include "server/rpc/validation.h"
@@ -51,7 +53,10 @@ grpc::ServerUnaryReactor* SessionService::ListSessions(Context* context, const B
       [](SessionManager& sessions, const v1::ListSessionsRequest& list,
          const ReplyFunction<v1::ListSessionsResponse>& reply) {
         const int page_size = list.page_size() == 0 ? kDefaultPageSize : std::min(list.page_size(), kMaxPageSize);
-        reply(ToReply(sessions.List(page_size, list.page_token())));
+        reply(ToReply(sessions.List({.page_size = page_size,
+                                     .page_token = list.page_token(),
+                                     .filter = list.filter(),
+                                     .order_by = list.order_by()})));
       });
 }
 
@@ -93,6 +98,22 @@ grpc::ServerUnaryReactor* SessionService::RereadSession(Context* context, const 
         sessions.Reread(*ParseSessionName(reread.name()),
                         [reply](const absl::StatusOr<SessionInfo>& info) { reply(ToReply(info)); });
       });
+}
+
+grpc::ServerUnaryReactor* SessionService::ForkSession(Context* context, const Bytes* request, Bytes* response) {
+  return RunUnary<v1::ForkSessionRequest, v1::Session>(
+      "ForkSession", environment_, context, request, response,
+      [](SessionManager& sessions, const v1::ForkSessionRequest& fork, ReplyFunction<v1::Session> reply) {
+        sessions.Fork(FromProto(fork), [reply](const absl::StatusOr<SessionInfo>& info) { reply(ToReply(info)); });
+      });
+}
+
+grpc::ServerWriteReactor<grpc::ByteBuffer>* SessionService::ExportSession(Context* context, const Bytes* request) {
+  return ExportCall::Start(environment_, context, request);
+}
+
+grpc::ServerReadReactor<grpc::ByteBuffer>* SessionService::ImportSession(Context* context, Bytes* response) {
+  return ImportCall::Start(environment_, context, response);
 }
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* SessionService::Append(Context* context) {

@@ -15,7 +15,11 @@ using RawSessionService = v1::SessionService::WithRawCallbackMethod_CreateSessio
                 v1::SessionService::WithRawCallbackMethod_Ask<v1::SessionService::WithRawCallbackMethod_Search<
                     v1::SessionService::WithRawCallbackMethod_SnapshotSession<
                         v1::SessionService::WithRawCallbackMethod_RereadSession<
-                            v1::SessionService::WithRawCallbackMethod_Score<v1::SessionService::Service>>>>>>>>>>>>;
+                            v1::SessionService::WithRawCallbackMethod_Score<
+                                v1::SessionService::WithRawCallbackMethod_ForkSession<
+                                    v1::SessionService::WithRawCallbackMethod_ExportSession<
+                                        v1::SessionService::WithRawCallbackMethod_ImportSession<
+                                            v1::SessionService::Service>>>>>>>>>>>>>>>;
 
 // Thread-safe. Nothing blocks a gRPC thread.
 class SessionService final : public RawSessionService {
@@ -32,6 +36,9 @@ class SessionService final : public RawSessionService {
   grpc::ServerUnaryReactor* DeleteSession(Context* context, const Bytes* request, Bytes* response) override;
   grpc::ServerUnaryReactor* SnapshotSession(Context* context, const Bytes* request, Bytes* response) override;
   grpc::ServerUnaryReactor* RereadSession(Context* context, const Bytes* request, Bytes* response) override;
+  grpc::ServerUnaryReactor* ForkSession(Context* context, const Bytes* request, Bytes* response) override;
+  grpc::ServerWriteReactor<Bytes>* ExportSession(Context* context, const Bytes* request) override;
+  grpc::ServerReadReactor<Bytes>* ImportSession(Context* context, Bytes* response) override;
   grpc::ServerBidiReactor<Bytes, Bytes>* Append(Context* context) override;
   grpc::ServerWriteReactor<Bytes>* Watch(Context* context, const Bytes* request) override;
   grpc::ServerWriteReactor<Bytes>* Ask(Context* context, const Bytes* request) override;

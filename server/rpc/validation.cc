@@ -9,51 +9,18 @@
 #include "engine/base/status.h"
 #include "server/rpc/field_violations.h"
 #include "server/rpc/question_conversion.h"
+#include "server/session/names.h"
 
 namespace tome::server {
 namespace {
 
 constexpr std::string_view kSessionPrefix = "sessions/";
-constexpr std::size_t kMaxDisplayNameCharacters = 128;
-constexpr int kMaxLabels = 32;
-constexpr std::size_t kMaxLabelKeyBytes = 63;
-constexpr std::size_t kMaxLabelValueBytes = 256;
 constexpr std::size_t kMaxRequestIdBytes = 128;
 constexpr std::size_t kMaxEtagBytes = 128;
-constexpr std::size_t kMaxPageTokenBytes = 1024;
-constexpr std::size_t kMaxDocumentNameBytes = 255;
+constexpr std::size_t kMaxPageTokenBytes = 2048;
 constexpr int kMaxStopTexts = 16;
 constexpr std::size_t kMaxStopTextBytes = 256;
 constexpr std::uint32_t kMaxCount = std::numeric_limits<std::int32_t>::max();
-
-bool IsLowerCase(char c) { return c >= 'a' && c <= 'z'; }
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-
-bool IsSessionId(std::string_view id) {
-  return id.size() >= 4 && id.size() <= 63 && IsLowerCase(id.front()) &&
-         std::all_of(id.begin(), id.end(), [](char c) { return IsLowerCase(c) || IsDigit(c) || c == '-'; });
-}
-
-bool IsLabelKey(std::string_view key) {
-  return !key.empty() && key.size() <= kMaxLabelKeyBytes && std::all_of(key.begin(), key.end(), [](char c) {
-    return IsLowerCase(c) || IsDigit(c) || c == '.' || c == '_' || c == '/' || c == '-';
-  });
-}
-
-// Characters of well-formed UTF-8.
-std::size_t NumCharacters(std::string_view text) {
-  return std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; });
-}
-
-// U+0000 to U+001F and U+007F to U+009F, in well-formed UTF-8.
-bool HasControlCharacters(std::string_view text) {
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const unsigned char c = text[i];
-    if (c < 0x20 || c == 0x7F) return true;
-    if (c == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0) return true;
-  }
-  return false;
-}
 
 void CheckSession(std::string_view name, const std::string& field, FieldViolations* violations) {
   if (ParseSessionName(name)) return;
@@ -109,10 +76,24 @@ void CheckCustomForm(const v1::AskRequest& request, FieldViolations* violations)
   }
 }
 
-void CheckDisplayName(const std::string& name, FieldViolations* violations) {
+void CheckNewId(const std::string& id, FieldViolations* violations) {
+  if (id.empty() || IsSessionId(id)) return;
+  violations->Add("session_id", fmt::format("expected [a-z][a-z0-9-]{{3,62}} or nothing, found {}", Quote(id)));
+}
+
+void CheckTimeToLive(const v1::Session& session, FieldViolations* violations) {
+  if (!session.has_time_to_live()) return;
+  const google::protobuf::Duration& time = session.time_to_live();
+  const std::int64_t max_seconds = absl::ToInt64Seconds(kMaxTimeToLive);
+  if (time.seconds() >= 1 && time.seconds() <= max_seconds && time.nanos() >= 0 && time.nanos() < 1'000'000'000) return;
+  violations->Add("session.time_to_live",
+                  fmt::format("expected 1 second to 100 years, found {} s and {} ns", time.seconds(), time.nanos()));
+}
+
+void CheckDisplayName(const std::string& name, const std::string& field, FieldViolations* violations) {
   const std::size_t characters = NumCharacters(name);
   if (characters > kMaxDisplayNameCharacters) {
-    violations->Add("session.display_name",
+    violations->Add(field,
                     fmt::format("expected at most {} characters, found {}", kMaxDisplayNameCharacters, characters));
   }
 }
@@ -133,9 +114,7 @@ void CheckLabels(const google::protobuf::Map<std::string, std::string>& labels, 
 }
 
 void CheckDocumentName(const std::string& name, FieldViolations* violations) {
-  const bool allowed = !name.empty() && name.size() <= kMaxDocumentNameBytes && name.find('/') == std::string::npos &&
-                       !HasControlCharacters(name);
-  if (allowed) return;
+  if (IsDocumentName(name)) return;
   violations->Add("document",
                   fmt::format("expected 1 to {} bytes without control characters or '/', found {} bytes: {}",
                               kMaxDocumentNameBytes, name.size(), Quote(name)));
@@ -195,13 +174,11 @@ std::string SessionName(const SessionId& id) { return std::string(kSessionPrefix
 
 absl::Status Validate(const v1::CreateSessionRequest& request) {
   FieldViolations violations;
-  if (!request.session_id().empty() && !IsSessionId(request.session_id())) {
-    violations.Add("session_id",
-                   fmt::format("expected [a-z][a-z0-9-]{{3,62}} or nothing, found {}", Quote(request.session_id())));
-  }
+  CheckNewId(request.session_id(), &violations);
   CheckMaxBytes(request.request_id(), kMaxRequestIdBytes, "request_id", &violations);
-  CheckDisplayName(request.session().display_name(), &violations);
+  CheckDisplayName(request.session().display_name(), "session.display_name", &violations);
   CheckLabels(request.session().labels(), &violations);
+  CheckTimeToLive(request.session(), &violations);
   CheckMemoryOptions(request.session().options(), "session.options", &violations);
   return violations.ToStatus();
 }
@@ -209,10 +186,31 @@ absl::Status Validate(const v1::CreateSessionRequest& request) {
 absl::Status Validate(const v1::GetSessionRequest& request) { return CheckName(request.name()); }
 absl::Status Validate(const v1::SnapshotSessionRequest& request) { return CheckName(request.name()); }
 absl::Status Validate(const v1::RereadSessionRequest& request) { return CheckName(request.name()); }
+absl::Status Validate(const v1::ExportSessionRequest& request) { return CheckName(request.name()); }
+
+absl::Status Validate(const v1::ForkSessionRequest& request) {
+  FieldViolations violations;
+  CheckSession(request.name(), "name", &violations);
+  CheckNewId(request.session_id(), &violations);
+  CheckMaxBytes(request.request_id(), kMaxRequestIdBytes, "request_id", &violations);
+  CheckDisplayName(request.display_name(), "display_name", &violations);
+  return violations.ToStatus();
+}
+
+absl::Status Validate(const v1::ImportSessionRequest& request, bool first) {
+  FieldViolations violations;
+  if (first) CheckNewId(request.session_id(), &violations);
+  if (!first && !request.session_id().empty()) {
+    violations.Add("session_id", "expected nothing after the first message, found an id");
+  }
+  CheckMaxBytes(request.data(), kMaxImportBytes, "data", &violations);
+  return violations.ToStatus();
+}
 
 absl::Status Validate(const v1::ListSessionsRequest& request) {
   FieldViolations violations;
   CheckPage(request.page_size(), request.page_token(), &violations);
+  CheckMaxBytes(request.filter(), kMaxFilterBytes, "filter", &violations);
   return violations.ToStatus();
 }
 
@@ -220,11 +218,14 @@ absl::Status Validate(const v1::UpdateSessionRequest& request) {
   FieldViolations violations;
   CheckSession(request.session().name(), "session.name", &violations);
   CheckMaxBytes(request.session().etag(), kMaxEtagBytes, "session.etag", &violations);
-  CheckDisplayName(request.session().display_name(), &violations);
+  CheckDisplayName(request.session().display_name(), "session.display_name", &violations);
+  CheckTimeToLive(request.session(), &violations);
   CheckLabels(request.session().labels(), &violations);
   for (const std::string& path : request.update_mask().paths()) {
-    if (path == "display_name" || path == "labels") continue;
-    violations.Add("update_mask", fmt::format("expected \"display_name\" and \"labels\", found {}", Quote(path)));
+    if (path == "display_name" || path == "labels" || path == "time_to_live" || path == "pinned") continue;
+    violations.Add(
+        "update_mask",
+        fmt::format("expected \"display_name\", \"labels\", \"time_to_live\" and \"pinned\", found {}", Quote(path)));
   }
   return violations.ToStatus();
 }

@@ -25,6 +25,8 @@ inline constexpr int kDefaultPageSize = 50;
 inline constexpr int kMaxSearchPageSize = 256;
 inline constexpr int kDefaultSearchPageSize = 10;
 inline constexpr std::uint32_t kMaxCitations = 64;
+inline constexpr std::size_t kMaxImportBytes = std::size_t{2} << 20;  // of data in one ImportSessionRequest
+inline constexpr std::size_t kMaxFilterBytes = 1024;
 
 // The id in "sessions/{id}"; nullopt when the name is not of this form.
 std::optional<SessionId> ParseSessionName(std::string_view name);
@@ -37,6 +39,10 @@ absl::Status Validate(const v1::UpdateSessionRequest& request);
 absl::Status Validate(const v1::DeleteSessionRequest& request);
 absl::Status Validate(const v1::SnapshotSessionRequest& request);
 absl::Status Validate(const v1::RereadSessionRequest& request);
+absl::Status Validate(const v1::ForkSessionRequest& request);
+absl::Status Validate(const v1::ExportSessionRequest& request);
+// `first`: of the first message of the stream; the others have data only.
+absl::Status Validate(const v1::ImportSessionRequest& request, bool first);
 absl::Status Validate(const v1::WatchRequest& request);
 absl::Status Validate(const v1::AskRequest& request);
 absl::Status Validate(const v1::SearchRequest& request);

@@ -53,12 +53,6 @@ absl::StatusOr<int> Lock(const std::string& path, bool create) {
 
 }  // namespace
 
-bool IsSessionId(const std::string& id) {
-  const auto is_letter = [](char c) { return c >= 'a' && c <= 'z'; };
-  const auto may_follow = [&](char c) { return is_letter(c) || (c >= '0' && c <= '9') || c == '-'; };
-  return id.size() >= 4 && id.size() <= 63 && is_letter(id[0]) && std::all_of(id.begin(), id.end(), may_follow);
-}
-
 absl::StatusOr<std::unique_ptr<DataFolder>> DataFolder::Open(const std::string& path, FileSystem& files) {
   if (path.empty()) return InvalidArgument("the data folder's path is empty");
   TOME_RETURN_IF_ERROR(MakeFolder(path));
@@ -106,22 +100,44 @@ absl::StatusOr<std::vector<SessionId>> DataFolder::ListSessions() const {
 std::string DataFolder::SessionPath(const SessionId& id) const { return fmt::format("{}/{}", SessionsPath(path_), id); }
 std::string DataFolder::DatabasePath(const SessionId& id) const { return SessionPath(id) + "/session.db"; }
 
-absl::Status DataFolder::Add(const SessionId& id, const std::function<absl::Status(const std::string&)>& fill) {
-  const std::string parent = SessionsPath(path_);
-  const std::string temporary = fmt::format("{}/{}{}", parent, kNewPrefix, id);
-  const auto make = [&]() -> absl::Status {
-    TOME_RETURN_IF_ERROR(RemoveAll(temporary));
-    TOME_RETURN_IF_ERROR(MakeFolder(temporary));
-    TOME_RETURN_IF_ERROR(fill(temporary + "/session.db"));
-    TOME_RETURN_IF_ERROR(files_.SyncFolder(temporary));
+std::string DataFolder::NewPath(const SessionId& id) const {
+  return fmt::format("{}/{}{}", SessionsPath(path_), kNewPrefix, id);
+}
+
+absl::StatusOr<std::string> DataFolder::BeginAdd(const SessionId& id) {
+  const std::string path = NewPath(id);
+  TOME_RETURN_IF_ERROR(RemoveAll(path));
+  TOME_RETURN_IF_ERROR(MakeFolder(path));
+  return path;
+}
+
+absl::Status DataFolder::EndAdd(const SessionId& id) {
+  const auto add = [&]() -> absl::Status {
+    TOME_RETURN_IF_ERROR(files_.SyncFolder(NewPath(id)));
     Failpoint("create.filled");
-    TOME_RETURN_IF_ERROR(files_.Rename(temporary, fmt::format("{}/{}", parent, id)));
+    TOME_RETURN_IF_ERROR(files_.Rename(NewPath(id), SessionPath(id)));
     Failpoint("create.renamed");
-    return files_.SyncFolder(parent);
+    return files_.SyncFolder(SessionsPath(path_));
   };
-  absl::Status status = make();
-  if (!status.ok()) RemoveAll(temporary).IgnoreError();
+  absl::Status status = add();
+  if (status.ok()) return status;
+  // It may have its name already, without being sure to keep it.
+  files_.Rename(SessionPath(id), NewPath(id)).IgnoreError();
+  AbandonAdd(id);
   return status;
+}
+
+void DataFolder::AbandonAdd(const SessionId& id) {
+  RemoveAll(NewPath(id)).IgnoreError();  // the next start clears it
+}
+
+absl::Status DataFolder::Add(const SessionId& id, const std::function<absl::Status(const std::string&)>& fill) {
+  TOME_ASSIGN_OR_RETURN(const std::string path, BeginAdd(id));
+  if (absl::Status status = fill(path); !status.ok()) {
+    AbandonAdd(id);
+    return status;
+  }
+  return EndAdd(id);
 }
 
 absl::Status DataFolder::Remove(const SessionId& id) {

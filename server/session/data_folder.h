@@ -1,6 +1,7 @@
 // The server's folder on disk:
 //   LOCK                      held by the process that serves the folder
 //   sessions/<id>/session.db  one folder for each session
+//   sessions/<id>/base-*      bytes that it shares with its forks, see session_store.h
 //   sessions/<id>/snapshot-*  what the session had read, see snapshot_file.h; .new-snapshot-* is one being written
 //   archive/                  empty: files without a name, see engine/base/spill_folder.h; unless it is put elsewhere
 //   sessions/.new-<id>        a session being made, sessions/.trash-<id> one being removed: cleared at the next start
@@ -16,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/session/file_system.h"
+#include "server/session/names.h"
 #include "server/session/types.h"
 
 namespace tome::server {
@@ -45,9 +47,14 @@ class DataFolder {
   std::string SessionPath(const SessionId& id) const;
   std::string DatabasePath(const SessionId& id) const;
 
-  // Makes a session's folder. `fill` writes the database at the path it is given. The session is there whole, or, after
-  // an error or a crash, not at all.
-  absl::Status Add(const SessionId& id, const std::function<absl::Status(const std::string& database_path)>& fill);
+  // Makes a session's folder. `fill` writes session.db and what else there is into the folder that it is given, and
+  // syncs these files. The session is there whole, or, after an error or a crash, not at all.
+  absl::Status Add(const SessionId& id, const std::function<absl::Status(const std::string& folder)>& fill);
+  // The same in steps: gives a folder to fill; then makes it the session's, which after an error is not there; or
+  // removes it.
+  absl::StatusOr<std::string> BeginAdd(const SessionId& id);
+  absl::Status EndAdd(const SessionId& id);
+  void AbandonAdd(const SessionId& id);
 
   // Removes a session's folder. Once it returns OK the session is gone for good, also after a crash.
   absl::Status Remove(const SessionId& id);
@@ -56,14 +63,12 @@ class DataFolder {
   DataFolder(std::string path, int lock, FileSystem& files) : path_(std::move(path)), lock_(lock), files_(files) {}
 
   absl::Status ClearLeftovers() const;
+  std::string NewPath(const SessionId& id) const;
 
   const std::string path_;
   const int lock_;  // file descriptor
   FileSystem& files_;
 };
-
-// Whether `id` has the shape of a session's id: [a-z][a-z0-9-]{3,62}.
-bool IsSessionId(const std::string& id);
 
 }  // namespace tome::server
 

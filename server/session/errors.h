@@ -14,12 +14,15 @@
 // - FAILED_PRECONDITION: SESSION_EMPTY {session}
 // - FAILED_PRECONDITION: READING_FAILED {session}, see the session's problem
 // - FAILED_PRECONDITION: SNAPSHOT_MISMATCH {session, snapshot, field, found, expected}, of another model or the like
+// - FAILED_PRECONDITION: FORK_DEPTH {session}, it cannot be forked again; ARCHIVE_VERSION, of an import
 // - FAILED_PRECONDITION: NO_CHAT_TEMPLATE, NO_PROFILE_FORM {field}
 // - INVALID_ARGUMENT: INVALID_UTF8 {session, document, byte_offset, committed_offset}
 // - INVALID_ARGUMENT: UTF8_POLICY_MISMATCH {session, document}, the document was begun with the other policy
 // - INVALID_ARGUMENT: MEMORY_OPTIONS, PAGE_TOKEN, GENERATION_OPTIONS, ANSWER_BUDGET, PROMPT_FORM {field}
+// - INVALID_ARGUMENT: LIST_QUERY {field}; ARCHIVE_CONTENT, of an import
 // - INVALID_ARGUMENT: QUESTION_TOO_LONG {field, ...}
 // - DATA_LOSS: CHECKSUM_MISMATCH {session, document, write_offset}, of a message
+// - DATA_LOSS: ARCHIVE_DAMAGED, of an import
 // - DATA_LOSS: STORED_DATA_DAMAGED {session[, document, begin, end]}
 // - RESOURCE_EXHAUSTED: SESSION_LIMIT, DOCUMENT_LIMIT, DISK_FULL; QUESTION_LIMIT, STATE_MEMORY (retry delay)
 // - UNAVAILABLE: DRAINING, STORAGE_BUSY (retry delay)

@@ -18,6 +18,9 @@ inline constexpr std::string_view kFailpoints[] = {
     "snapshot.synced",       // it is, but not registered
     "snapshot.registered",   // older files are still there
     "restore.loaded",        // a snapshot is in memory
+    "fork.linked",           // the database of a session is also a base, and a new one is beside it
+    "fork.rebased",          // the new one is in its place, but that is not synced
+    "import.written",        // the documents of an archive are stored, in a folder without the session's name
     "delete.renamed",        // a session is gone, but its files are there
 };
 

@@ -95,6 +95,11 @@ class RealFileSystem final : public FileSystem {
     return SystemError("cannot be removed", path, errno);
   }
 
+  absl::Status Link(const std::string& path, const std::string& name) override {
+    if (link(path.c_str(), name.c_str()) == 0) return absl::OkStatus();
+    return SystemError(fmt::format("cannot be linked as {}", name), path, errno);
+  }
+
   absl::Status SyncFolder(const std::string& path) override {
     const FileDescriptor folder(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (folder.get() < 0) return SystemError("cannot open the folder", path, errno);

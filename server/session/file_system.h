@@ -50,6 +50,8 @@ class FileSystem {
   virtual absl::StatusOr<std::unique_ptr<InputFile>> Open(const std::string& path) = 0;
   virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
   virtual absl::Status Remove(const std::string& path) = 0;
+  // A second name for the same file.
+  virtual absl::Status Link(const std::string& path, const std::string& name) = 0;
   // Makes the folder's entries survive a crash of the machine.
   virtual absl::Status SyncFolder(const std::string& path) = 0;
   // Names, in no order.

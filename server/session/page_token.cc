@@ -5,16 +5,10 @@
 
 #include "engine/base/crc32c.h"
 #include "engine/base/status.h"
-#include "server/session/data_folder.h"
 #include "server/session/errors.h"
 
 namespace tome::server {
 namespace {
-
-absl::Status PageTokenError() {
-  return MakeError(absl::StatusCode::kInvalidArgument, "page_token is not one that this server gave",
-                   {.reason = "PAGE_TOKEN", .metadata = {{"field", "page_token"}}});
-}
 
 // Tells searches apart, so that a token is not used with another one by mistake.
 std::uint32_t Fingerprint(const SearchRequest& request) {
@@ -23,22 +17,6 @@ std::uint32_t Fingerprint(const SearchRequest& request) {
 }
 
 }  // namespace
-
-std::string MakePageToken(const PagePosition& last) {
-  return fmt::format("{:x}.{}", absl::ToUnixMicros(last.create_time), last.id);
-}
-
-absl::StatusOr<PagePosition> ParsePageToken(const std::string& token) {
-  std::int64_t micros = 0;
-  const std::size_t dot = token.find('.');
-  if (dot != std::string::npos) {
-    const auto [end, error] = std::from_chars(token.data(), token.data() + dot, micros, 16);
-    PagePosition position{.create_time = absl::FromUnixMicros(micros), .id = token.substr(dot + 1)};
-    const bool good = error == std::errc() && end == token.data() + dot && IsSessionId(position.id);
-    if (good && MakePageToken(position) == token) return position;
-  }
-  return PageTokenError();
-}
 
 std::string MakeSearchToken(const SearchRequest& request, const SearchPosition& position) {
   return fmt::format("{:x}.{:x}.{:08x}", position.next_region, position.read_bytes, Fingerprint(request));

@@ -40,11 +40,15 @@ Session::Session(std::shared_ptr<SessionContext> context, StoredSession stored, 
       problem_(std::move(problem)),
       strand_(context_->io),
       callbacks_(context_->callbacks),
-      queue_(context_->options.max_append_queue_bytes),
+      queue_(context_->options.max_append_queue_bytes, context_->options.max_commit_bytes),
       appender_(stored.id, stored.documents, context_->options.max_documents),
       snapshots_(context_, stored.id, *this, strand_, stored.snapshots),
       stored_(std::move(stored)),
-      reader_(context_, id_, stored_.options, *this, strand_, SumOfSizes(stored_.documents)) {}
+      saved_use_(stored_.last_use_time),
+      reader_(context_, id_, stored_.options, *this, strand_, SumOfSizes(stored_.documents)) {
+  // The last uses before a stop may not be on disk.
+  stored_.last_use_time = std::min(stored_.last_use_time + UseGranularity(stored_.time_to_live), context_->clock.Now());
+}
 
 std::shared_ptr<Session> Session::Make(std::shared_ptr<SessionContext> context, StoredSession stored,
                                        absl::Status problem) {
@@ -91,6 +95,10 @@ SessionInfo Session::Info() const {
                    .problem = ProblemOf(reading),
                    .model_digest = stored_.model_digest,
                    .tokenizer_digest = stored_.tokenizer_digest,
+                   .time_to_live = stored_.time_to_live,
+                   .pinned = stored_.pinned,
+                   .last_use_time = stored_.last_use_time,
+                   .expire_time = ExpireTime(stored_),
                    .state_place = reading.place,
                    .snapshots = stored_.snapshots};
   if (reading.by_this_model) {
@@ -99,6 +107,16 @@ SessionInfo Session::Info() const {
   }
   for (std::size_t i = 0; i < stored_.documents.size(); ++i) info.documents.push_back(InfoLocked(i));
   return info;
+}
+
+SessionInfo Session::Summary() const {
+  std::lock_guard lock(mutex_);
+  return {.id = id_,
+          .display_name = stored_.display_name,
+          .create_time = create_time_,
+          .update_time = stored_.update_time,
+          .durable_bytes = SumOfSizes(stored_.documents),
+          .last_use_time = stored_.last_use_time};
 }
 
 SessionProgress Session::Progress() const {
@@ -163,11 +181,17 @@ absl::StatusOr<SessionInfo> Session::SaveUpdate(const UpdateRequest& request) {
   StoredSession changed;
   {
     std::lock_guard lock(mutex_);
-    changed = {.display_name = stored_.display_name, .labels = stored_.labels, .version = stored_.version + 1};
+    changed = {.display_name = stored_.display_name,
+               .labels = stored_.labels,
+               .version = stored_.version + 1,
+               .time_to_live = stored_.time_to_live,
+               .pinned = stored_.pinned};
   }
   if (request.display_name) changed.display_name = *request.display_name;
   if (request.labels) changed.labels = *request.labels;
-  changed.update_time = Now(context_->clock);
+  if (request.time_to_live) changed.time_to_live = *request.time_to_live;
+  if (request.pinned) changed.pinned = *request.pinned;
+  changed.update_time = changed.last_use_time = Now(context_->clock);
   TOME_ASSIGN_OR_RETURN(SessionStore* const store, Store());
   TOME_RETURN_IF_ERROR(store->SaveMetadata(changed));
   {
@@ -176,6 +200,10 @@ absl::StatusOr<SessionInfo> Session::SaveUpdate(const UpdateRequest& request) {
     stored_.labels = changed.labels;
     stored_.version = changed.version;
     stored_.update_time = changed.update_time;
+    stored_.time_to_live = changed.time_to_live;
+    stored_.pinned = changed.pinned;
+    stored_.last_use_time = std::max(stored_.last_use_time, changed.last_use_time);
+    saved_use_ = changed.last_use_time;
   }
   return Info();
 }
@@ -205,58 +233,6 @@ absl::Status Session::Remove(const std::string& etag) {
   return absl::OkStatus();
 }
 
-// --- Snapshots ---
-
-absl::StatusOr<std::optional<ReadingState>> Session::LoadSnapshot() {
-  MemoryOptions options;
-  {
-    std::lock_guard lock(mutex_);
-    options = stored_.options;
-  }
-  return snapshots_.Restore(options, appender_.documents());
-}
-
-void Session::OnSnapshotDue() {
-  strand_.Post([self = shared_from_this()] { self->snapshots_.Begin(); });
-}
-
-void Session::SnapshotBeforeStop() {
-  strand_.Post(
-      [self = shared_from_this(), activity = context_->snapshot_activity.Begin()] { self->snapshots_.Begin(); });
-}
-
-void Session::OnSnapshots(const std::vector<SnapshotInfo>& snapshots) {
-  std::lock_guard lock(mutex_);
-  stored_.snapshots = snapshots;
-}
-
-void Session::Snapshot(std::function<void(absl::StatusOr<SnapshotInfo>)> done) {
-  strand_.Post([self = shared_from_this(), done = std::move(done), activity = context_->activity.Begin()] {
-    const auto reply = [self, done, activity](absl::StatusOr<SnapshotInfo> result) {
-      self->callbacks_.Post([done, result = std::move(result), activity] { done(result); });
-    };
-    if (!self->problem_.ok()) return reply(self->problem_);
-    self->snapshots_.Take(reply);
-  });
-}
-
-void Session::Reread(std::function<void(absl::StatusOr<SessionInfo>)> done) {
-  strand_.Post([self = shared_from_this(), done = std::move(done), activity = context_->activity.Begin()] {
-    self->callbacks_.Post([done, result = self->StartOver(), activity] { done(result); });
-  });
-}
-
-absl::StatusOr<SessionInfo> Session::StartOver() {
-  TOME_RETURN_IF_ERROR(CheckEtag(/*etag=*/""));
-  TOME_RETURN_IF_ERROR(problem_);
-  TOME_RETURN_IF_ERROR(snapshots_.Drop());
-  reader_.StartOver();
-  context_->observer.OnSessionEvent(id_, "reread", "its documents are read again");
-  reader_.ReadOn().IgnoreError();  // its status tells
-  OnReadingChanged();
-  return Info();
-}
-
 // --- Documents ---
 
 void Session::Write(std::shared_ptr<WriterState> writer, WriteRequest request,
@@ -265,6 +241,7 @@ void Session::Write(std::shared_ptr<WriterState> writer, WriteRequest request,
     callbacks_.Post([done = std::move(done), status = context_->DrainingError()] { done(status); });
     return;
   }
+  NoteUse();
   const bool take = queue_.Push({.writer = std::move(writer),
                                  .request = std::move(request),
                                  .done = std::move(done),
@@ -276,10 +253,26 @@ void Session::WhenRoom(std::function<void()> ready) {
   if (queue_.HasRoomOrWait(ready)) callbacks_.Post(std::move(ready));
 }
 
+bool Session::DelayCommit() {
+  const absl::Duration delay = last_commit_ + context_->options.max_commit_delay - context_->clock.Elapsed();
+  if (delay <= absl::ZeroDuration() || !queue_.HasTime()) return false;
+  if (std::exchange(commit_timed_, true)) return true;
+  context_->timer.Post(delay, [self = shared_from_this()] {
+    self->strand_.Post([self] {
+      self->commit_timed_ = false;
+      self->last_commit_ = -absl::InfiniteDuration();  // nothing waits longer
+      self->CommitWrites();
+    });
+  });
+  return true;
+}
+
 void Session::CommitWrites() {
-  std::vector<PendingWrite> batch = queue_.Take(context_->options.max_commit_bytes);
+  if (DelayCommit()) return;
+  std::vector<PendingWrite> batch = queue_.Take();
   if (batch.empty()) return;
   std::vector<absl::StatusOr<WriteResult>> results = CommitBatch(batch);
+  last_commit_ = context_->clock.Elapsed();
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < batch.size(); ++i) {
     bytes += batch[i].request.data.size();
@@ -354,6 +347,7 @@ void Session::Publish(absl::Time now) {
 // --- Questions ---
 
 void Session::Ask(const std::shared_ptr<QuestionRun>& run) {
+  NoteUse();
   reader_.Hold();
   run->SetEnded([self = shared_from_this(), run] { self->OnQuestionEnded(run); });
   run->SetTextReader([self = shared_from_this()](std::vector<ByteRange> ranges, const auto& done) {
@@ -454,6 +448,7 @@ absl::StatusOr<std::vector<std::string>> Session::ReadTexts(const std::vector<By
 // --- Watching ---
 
 Subscription Session::Subscribe(std::function<void(const SessionProgress&)> on_progress) {
+  NoteUse();
   std::uint64_t subscriber;
   {
     std::lock_guard lock(mutex_);

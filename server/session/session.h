@@ -19,6 +19,7 @@
 #include "server/session/document_appender.h"
 #include "server/session/question_run.h"
 #include "server/session/session_context.h"
+#include "server/session/session_export.h"
 #include "server/session/session_reader.h"
 #include "server/session/session_store.h"
 #include "server/session/snapshot_keeper.h"
@@ -38,11 +39,31 @@ class Session final : public std::enable_shared_from_this<Session>, private Read
   absl::Time create_time() const { return create_time_; }
 
   SessionInfo Info() const;
+  // Only what sessions are ordered by: id, times, bytes and display name.
+  SessionInfo Summary() const;
   SessionProgress Progress() const;
+
+  // The session was used now, so that it does not expire.
+  void NoteUse();
+  bool MayHaveExpired() const;
+  // Deletes it if it has expired and is not being read or asked. `removed` as of Delete.
+  void ExpireIfDue(std::function<void()> removed);
 
   void Update(UpdateRequest request, std::function<void(absl::StatusOr<SessionInfo>)> done);
   // `removed` is called once the session is gone from the disk, before `done`.
   void Delete(const std::string& etag, std::function<void()> removed, std::function<void(absl::Status)> done);
+
+  // Links what the session has stored into a folder for a session of this metadata, whose other fields are filled in;
+  // then its state is shared with the session that `made` makes of it. `made` runs on this session's strand; an error
+  // ends with it.
+  void Fork(StoredSession fork, std::function<void(absl::StatusOr<StoredSession>, std::optional<ReadingState>)> made);
+  // The state of another session, which this one then shares, unless it has one or there is no room.
+  void Adopt(ReadingState state);
+
+  void Export(bool with_snapshot, std::function<void(absl::StatusOr<std::shared_ptr<SessionExport>>)> done);
+  // The next bytes of an export; empty at its end.
+  void NextOfExport(std::shared_ptr<SessionExport> session_export,
+                    std::function<void(absl::StatusOr<std::string>)> done);
 
   void Snapshot(std::function<void(absl::StatusOr<SnapshotInfo>)> done);
   void Reread(std::function<void(absl::StatusOr<SessionInfo>)> done);
@@ -82,6 +103,20 @@ class Session final : public std::enable_shared_from_this<Session>, private Read
   absl::StatusOr<SessionInfo> SaveUpdate(const UpdateRequest& request);
   absl::Status Remove(const std::string& etag);
   absl::StatusOr<SessionInfo> StartOver();
+  static absl::Duration UseGranularity(absl::Duration time_to_live);  // how old the last use on disk may be
+  static std::optional<absl::Time> ExpireTime(const StoredSession& session);
+  bool IsDue();
+  void SaveLastUse();
+  // Makes the present database a base, and a new one over it.
+  absl::Status Rebase();
+  // Removes what a Rebase that did not come to its end has left.
+  void RemoveUnusedBases(const std::vector<std::string>& used);
+  absl::StatusOr<StoredSession> LinkFork(StoredSession fork);
+  // Links bases and snapshots of `fork` into its folder, and takes from it the snapshots that are not there.
+  absl::Status LinkFiles(const std::string& folder, StoredSession* fork);
+  absl::StatusOr<std::shared_ptr<SessionExport>> BeginExport(bool with_snapshot);
+  // Whether what is queued is left to be committed with what follows, by a later call.
+  bool DelayCommit();
   void CommitWrites();
   std::vector<absl::StatusOr<WriteResult>> CommitBatch(const std::vector<PendingWrite>& batch);
   absl::StatusOr<WriteResult> ApplyWrite(const PendingWrite& write, absl::Time now);
@@ -111,6 +146,8 @@ class Session final : public std::enable_shared_from_this<Session>, private Read
 
   // The strand's own.
   std::optional<SessionStore> store_;
+  absl::Duration last_commit_ = -absl::InfiniteDuration();  // Clock::Elapsed
+  bool commit_timed_ = false;                               // the timer will call CommitWrites
   DocumentAppender appender_;
   SnapshotKeeper snapshots_;
   bool deleted_ = false;
@@ -122,7 +159,8 @@ class Session final : public std::enable_shared_from_this<Session>, private Read
   std::map<std::uint64_t, std::shared_ptr<std::function<void(const SessionProgress&)>>> subscribers_;
   std::uint64_t next_subscriber_ = 0;
   bool delivering_ = false;
-  bool gone_ = false;  // deleted
+  bool gone_ = false;     // deleted
+  absl::Time saved_use_;  // on disk
 
   SessionReader reader_;
 };

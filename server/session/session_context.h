@@ -13,6 +13,7 @@
 #include "server/scheduling/clock.h"
 #include "server/scheduling/compute_loop.h"
 #include "server/scheduling/thread_pool.h"
+#include "server/scheduling/timer.h"
 #include "server/session/data_folder.h"
 #include "server/session/errors.h"
 #include "server/session/file_system.h"
@@ -101,6 +102,7 @@ struct SessionContext {
   ThreadPool callbacks;                  // calls of clients' callbacks
   ThreadPool snapshots;                  // writing of snapshots
   ThreadPool io;                         // disk and tokenization
+  Timer timer;                           // of commits that wait for more, and of expiry
   ComputeLoop compute;
 };
 

@@ -1,32 +1,22 @@
 #include "server/session/session_manager.h"
 
 #include <algorithm>
-#include <map>
-#include <mutex>
-#include <optional>
 #include <random>
-#include <set>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "engine/base/status.h"
 #include "server/session/data_folder.h"
-#include "server/session/page_token.h"
+#include "server/session/list_query.h"
+#include "server/session/names.h"
 #include "server/session/prompt.h"
-#include "server/session/question_run.h"
 #include "server/session/search.h"
-#include "server/session/session.h"
-#include "server/session/session_context.h"
+#include "server/session/session_manager_impl.h"
 #include "server/session/session_options.h"
 
 namespace tome::server {
 namespace {
-
-absl::Status NotFoundError(const SessionId& id) {
-  return MakeError(absl::StatusCode::kNotFound, fmt::format("session {} does not exist", id),
-                   {.reason = "SESSION_NOT_FOUND", .metadata = {{"session", id}}});
-}
 
 // An error of the storage, whose details name the session.
 absl::Status WithSession(const absl::Status& status, const SessionId& id) {
@@ -34,16 +24,6 @@ absl::Status WithSession(const absl::Status& status, const SessionId& id) {
   if (!details) return status;
   details->metadata["session"] = id;
   return WithDetails(status, *details);
-}
-
-// A new id: a letter and enough random letters and digits that two are never the same.
-SessionId RandomSessionId() {
-  constexpr std::string_view kCharacters = "abcdefghijklmnopqrstuvwxyz0123456789";
-  std::random_device random;
-  std::uniform_int_distribution<std::size_t> letter(0, 25), any(0, kCharacters.size() - 1);
-  SessionId id(1, kCharacters[letter(random)]);
-  while (id.size() < 20) id += kCharacters[any(random)];
-  return id;
 }
 
 absl::Status ValidateOptions(const SessionManagerOptions& options, const Model& model) {
@@ -83,67 +63,21 @@ class DocumentWriterImpl final : public DocumentWriter {
   const std::shared_ptr<WriterState> state_;
 };
 
-class SessionManagerImpl final : public SessionManager {
- public:
-  explicit SessionManagerImpl(std::shared_ptr<SessionContext> context)
-      : context_(std::move(context)), callbacks_(context_->callbacks) {}
-  ~SessionManagerImpl() override { Shutdown(absl::InfiniteDuration()); }
+}  // namespace
 
-  absl::Status LoadSessions();
+absl::Status SessionManagerImpl::NotFoundError(const SessionId& id) {
+  return MakeError(absl::StatusCode::kNotFound, fmt::format("session {} does not exist", id),
+                   {.reason = "SESSION_NOT_FOUND", .metadata = {{"session", id}}});
+}
 
-  const SessionManagerOptions& options() const override { return context_->options; }
-  const std::shared_ptr<const Model>& model() const override { return context_->model; }
-
-  void Create(CreateRequest request, std::function<void(absl::StatusOr<SessionInfo>)> done) override;
-  absl::StatusOr<SessionInfo> Get(const SessionId& id) const override;
-  absl::StatusOr<SessionPage> List(int page_size, const std::string& page_token) const override;
-  void Update(UpdateRequest request, std::function<void(absl::StatusOr<SessionInfo>)> done) override;
-  void Delete(const SessionId& id, const std::string& etag, std::function<void(absl::Status)> done) override;
-
-  void Snapshot(const SessionId& id, std::function<void(absl::StatusOr<SnapshotInfo>)> done) override;
-  void Reread(const SessionId& id, std::function<void(absl::StatusOr<SessionInfo>)> done) override;
-
-  absl::StatusOr<std::unique_ptr<DocumentWriter>> OpenDocument(const SessionId& id, std::string document,
-                                                               Utf8Policy invalid_utf8) override;
-  absl::StatusOr<Subscription> Subscribe(const SessionId& id,
-                                         std::function<void(const SessionProgress&)> on_progress) override;
-  std::shared_ptr<Question> StartQuestion(QuestionRequest request, std::shared_ptr<QuestionObserver> observer) override;
-  std::shared_ptr<Question> StartSearch(SearchRequest request,
-                                        std::function<void(absl::StatusOr<SearchPage>)> done) override;
-
-  void BeginDrain() override;
-  bool WaitUntilDrained(absl::Duration grace) override { return context_->activity.Wait(grace); }
-  void Shutdown(absl::Duration snapshot_time) override;
-
- private:
-  using CreateCallback = std::function<void(absl::StatusOr<SessionInfo>)>;
-  // A session that is being made.
-  struct Creation {
-    std::string request_id;
-    std::vector<CreateCallback> done;
-    Activity::Token activity;
-  };
-
-  absl::StatusOr<std::shared_ptr<Session>> Find(const SessionId& id) const;
-  absl::StatusOr<std::shared_ptr<Session>> FindUnlessDraining(const SessionId& id) const;
-  absl::Status Start(const std::shared_ptr<QuestionRun>& run);
-  absl::StatusOr<StoredSession> NewSession(const CreateRequest& request) const;
-  absl::Status CheckCreateLocked(const SessionId& id) const;
-  void Make(const StoredSession& stored);
-  void InsertLocked(std::shared_ptr<Session> session);
-  void EraseLocked(const Session& session);
-  void OnRemoved(const Session& session);
-
-  const std::shared_ptr<SessionContext> context_;
-  SerialQueue callbacks_;
-
-  mutable std::mutex mutex_;  // guards all that follows
-  std::map<SessionId, std::shared_ptr<Session>> sessions_;
-  std::set<PagePosition> newest_first_;
-  std::map<std::string, SessionId> by_request_id_;
-  std::map<SessionId, Creation> creating_;
-  bool stopped_ = false;
-};
+SessionId SessionManagerImpl::RandomId() {
+  constexpr std::string_view kCharacters = "abcdefghijklmnopqrstuvwxyz0123456789";
+  std::random_device random;
+  std::uniform_int_distribution<std::size_t> letter(0, 25), any(0, kCharacters.size() - 1);
+  SessionId id(1, kCharacters[letter(random)]);
+  while (id.size() < 20) id += kCharacters[any(random)];
+  return id;
+}
 
 absl::Status SessionManagerImpl::LoadSessions() {
   TOME_ASSIGN_OR_RETURN(const std::vector<SessionId> ids, context_->folder->ListSessions());
@@ -162,17 +96,16 @@ absl::Status SessionManagerImpl::LoadSessions() {
     InsertLocked(Session::Make(context_, {.id = id}, WithSession(stored.status(), id)));
   }
   context_->observer.OnSessions(static_cast<std::int64_t>(sessions_.size()));
+  ScheduleExpiry();
   return absl::OkStatus();
 }
 
 void SessionManagerImpl::InsertLocked(std::shared_ptr<Session> session) {
-  newest_first_.insert({session->create_time(), session->id()});
   if (!session->request_id().empty()) by_request_id_[session->request_id()] = session->id();
   sessions_[session->id()] = std::move(session);
 }
 
 void SessionManagerImpl::EraseLocked(const Session& session) {
-  newest_first_.erase({session.create_time(), session.id()});
   const auto request = by_request_id_.find(session.request_id());
   if (request != by_request_id_.end() && request->second == session.id()) by_request_id_.erase(request);
   sessions_.erase(session.id());
@@ -199,7 +132,7 @@ absl::StatusOr<StoredSession> SessionManagerImpl::NewSession(const CreateRequest
                                                                           context_->options, *context_->model,
                                                                           /*field=*/"session.options"));
   const absl::Time now = absl::FromUnixMicros(absl::ToUnixMicros(context_->clock.Now()));
-  return StoredSession{.id = request.session_id.empty() ? RandomSessionId() : request.session_id,
+  return StoredSession{.id = request.session_id.empty() ? RandomId() : request.session_id,
                        .request_id = request.request_id,
                        .display_name = request.display_name,
                        .labels = request.labels,
@@ -207,7 +140,10 @@ absl::StatusOr<StoredSession> SessionManagerImpl::NewSession(const CreateRequest
                        .update_time = now,
                        .options = options,
                        .model_digest = model.model_digest,
-                       .tokenizer_digest = model.tokenizer_digest};
+                       .tokenizer_digest = model.tokenizer_digest,
+                       .time_to_live = request.time_to_live,
+                       .pinned = request.pinned,
+                       .last_use_time = now};
 }
 
 absl::Status SessionManagerImpl::CheckCreateLocked(const SessionId& id) const {
@@ -225,49 +161,60 @@ absl::Status SessionManagerImpl::CheckCreateLocked(const SessionId& id) const {
   return absl::OkStatus();
 }
 
-void SessionManagerImpl::Create(CreateRequest request, CreateCallback done) {
+bool SessionManagerImpl::BeginCreation(const SessionId& id, const std::string& request_id, CreateCallback done) {
   const auto reply = [this, &done, activity = context_->activity.Begin()](absl::StatusOr<SessionInfo> result) {
     callbacks_.Post([done = std::move(done), result = std::move(result), activity] { done(result); });
+    return false;
   };
-  absl::StatusOr<StoredSession> stored = NewSession(request);
-  {
-    std::lock_guard lock(mutex_);
-    if (context_->draining) return reply(context_->DrainingError());
-    if (!request.request_id.empty()) {
-      if (const auto made = by_request_id_.find(request.request_id); made != by_request_id_.end()) {
-        return reply(sessions_.at(made->second)->Info());
-      }
-      for (auto& [id, creation] : creating_) {
-        if (creation.request_id != request.request_id) continue;
-        creation.done.push_back(std::move(done));
-        return;
-      }
+  std::lock_guard lock(mutex_);
+  if (context_->draining) return reply(context_->DrainingError());
+  if (!request_id.empty()) {
+    if (const auto made = by_request_id_.find(request_id); made != by_request_id_.end()) {
+      return reply(sessions_.at(made->second)->Info());
     }
-    if (!stored.ok()) return reply(stored.status());
-    if (absl::Status status = CheckCreateLocked(stored->id); !status.ok()) return reply(std::move(status));
-    creating_[stored->id] = {.request_id = request.request_id, .done = {}, .activity = context_->activity.Begin()};
-    creating_[stored->id].done.push_back(std::move(done));
+    for (auto& [other, creation] : creating_) {
+      if (creation.request_id != request_id) continue;
+      creation.done.push_back(std::move(done));
+      return false;
+    }
   }
-  context_->io.Post([this, stored = *std::move(stored)] { Make(stored); });
+  if (absl::Status status = CheckCreateLocked(id); !status.ok()) return reply(std::move(status));
+  creating_[id] = {.request_id = request_id, .done = {}, .activity = context_->activity.Begin()};
+  creating_[id].done.push_back(std::move(done));
+  return true;
 }
 
-void SessionManagerImpl::Make(const StoredSession& stored) {
-  const absl::Status status = context_->folder->Add(
-      stored.id, [&](const std::string& database_path) { return SessionStore::Create(database_path, stored); });
+void SessionManagerImpl::EndCreation(const SessionId& id, const absl::StatusOr<StoredSession>& stored,
+                                     std::optional<ReadingState> state) {
   std::shared_ptr<Session> session;
-  if (status.ok()) session = Session::Make(context_, stored);
+  if (stored.ok()) session = Session::Make(context_, *stored);
   Creation creation;
   {
     std::lock_guard lock(mutex_);
     if (session) InsertLocked(session);
-    creation = std::move(creating_.extract(stored.id).mapped());
+    creation = std::move(creating_.extract(id).mapped());
     context_->observer.OnSessions(static_cast<std::int64_t>(sessions_.size()));
   }
-  if (session) context_->observer.OnSessionEvent(stored.id, "created", "");
-  const absl::StatusOr<SessionInfo> result = session ? absl::StatusOr<SessionInfo>(session->Info()) : status;
+  if (session) context_->observer.OnSessionEvent(id, "created", "");
+  if (session && state) session->Adopt(*std::move(state));
+  const absl::StatusOr<SessionInfo> result =
+      session ? absl::StatusOr<SessionInfo>(session->Info()) : absl::StatusOr<SessionInfo>(stored.status());
   for (CreateCallback& done : creation.done) {
     callbacks_.Post([done = std::move(done), result, activity = creation.activity] { done(result); });
   }
+}
+
+void SessionManagerImpl::Create(CreateRequest request, CreateCallback done) {
+  absl::StatusOr<StoredSession> stored = NewSession(request);
+  // A creation that was made before is told, whatever this server's defaults have become.
+  const SessionId id = stored.ok() ? stored->id : request.session_id.empty() ? RandomId() : request.session_id;
+  if (!BeginCreation(id, request.request_id, std::move(done))) return;
+  if (!stored.ok()) return EndCreation(id, stored.status());
+  context_->io.Post([this, stored = *std::move(stored)] {
+    const absl::Status status = context_->folder->Add(
+        stored.id, [&](const std::string& folder) { return SessionStore::Create(folder + "/session.db", stored); });
+    EndCreation(stored.id, status.ok() ? absl::StatusOr<StoredSession>(stored) : status);
+  });
 }
 
 absl::StatusOr<SessionInfo> SessionManagerImpl::Get(const SessionId& id) const {
@@ -275,23 +222,37 @@ absl::StatusOr<SessionInfo> SessionManagerImpl::Get(const SessionId& id) const {
   return session->Info();
 }
 
-absl::StatusOr<SessionPage> SessionManagerImpl::List(int page_size, const std::string& page_token) const {
-  std::vector<std::shared_ptr<Session>> sessions;
-  SessionPage page;
+absl::StatusOr<SessionPage> SessionManagerImpl::List(const ListRequest& request) const {
+  TOME_ASSIGN_OR_RETURN(const ListQuery query, ListQuery::Parse(request.filter, request.order_by));
+  std::string last_key;
+  if (!request.page_token.empty()) {
+    TOME_ASSIGN_OR_RETURN(last_key, query.ParsePageToken(request.page_token));
+  }
+  using Entry = std::pair<std::string, std::shared_ptr<Session>>;
+  std::vector<Entry> rest;  // a heap, what comes first on top
   {
     std::lock_guard lock(mutex_);
-    auto position = newest_first_.begin();
-    if (!page_token.empty()) {
-      TOME_ASSIGN_OR_RETURN(const PagePosition last, ParsePageToken(page_token));
-      position = newest_first_.upper_bound(last);
+    for (const auto& [id, session] : sessions_) {
+      std::string key = query.SortKey(session->Summary());
+      if (key > last_key) rest.emplace_back(std::move(key), session);
     }
-    for (; position != newest_first_.end() && sessions.size() < static_cast<std::size_t>(page_size); ++position) {
-      sessions.push_back(sessions_.at(position->id));
-    }
-    if (position != newest_first_.end() && !sessions.empty())
-      page.next_page_token = MakePageToken(*std::prev(position));
   }
-  for (const std::shared_ptr<Session>& session : sessions) page.sessions.push_back(session->Info());
+  const auto later = [](const Entry& a, const Entry& b) { return a.first > b.first; };
+  std::make_heap(rest.begin(), rest.end(), later);
+  SessionPage page;
+  const auto page_size = static_cast<std::size_t>(request.page_size);
+  for (; !rest.empty(); rest.pop_back()) {
+    std::pop_heap(rest.begin(), rest.end(), later);
+    auto& [key, session] = rest.back();
+    SessionInfo info = session->Info();
+    if (!query.Matches(info)) continue;
+    if (page.sessions.size() == page_size) {
+      page.next_page_token = query.MakePageToken(last_key);
+      break;
+    }
+    page.sessions.push_back(std::move(info));
+    last_key = std::move(key);
+  }
   return page;
 }
 
@@ -399,6 +360,7 @@ void SessionManagerImpl::Shutdown(absl::Duration snapshot_time) {
     if (std::exchange(stopped_, true)) return;
     sessions = sessions_;
   }
+  context_->timer.Finish();
   context_->compute.Stop();
   for (const auto& [id, session] : sessions) session->FailQuestions(context_->DrainingError());
   for (const auto& [id, session] : sessions) session->SnapshotBeforeStop();
@@ -410,8 +372,6 @@ void SessionManagerImpl::Shutdown(absl::Duration snapshot_time) {
   context_->io.Finish();
   context_->callbacks.Finish();
 }
-
-}  // namespace
 
 absl::StatusOr<std::unique_ptr<SessionManager>> SessionManager::Open(SessionManagerOptions options,
                                                                      std::shared_ptr<const Model> model,

@@ -53,8 +53,10 @@ struct SessionManagerOptions {
   std::size_t max_state_bytes = std::size_t{4} << 30;
   // Bytes received for a session and not yet durable. A message is taken whole when there is any room.
   std::size_t max_append_queue_bytes = std::size_t{4} << 20;
-  // Bytes of one disk commit; also a commit of fewer bytes is made as soon as the one before is done.
+  // A session's bytes are committed together, up to max_commit_bytes at a time. Fewer bytes that do not end a document
+  // wait for more until max_commit_delay after the commit before; so the first ones after a pause do not wait at all.
   std::size_t max_commit_bytes = std::size_t{1} << 20;
+  absl::Duration max_commit_delay = absl::Milliseconds(20);
 
   int max_running_questions = 8;  // answered side by side in one batch
   int max_waiting_questions = 64;
@@ -66,6 +68,8 @@ struct SessionManagerOptions {
   SnapshotPolicy snapshots;
 
   int num_io_threads = 2;  // disk and tokenization
+
+  absl::Duration expiry_interval = absl::Seconds(1);  // how often sessions that have expired are looked for
 
   // Of all but SQLite's files. Outlives the manager.
   FileSystem* files = &FileSystem::Real();
@@ -117,6 +121,25 @@ class DocumentWriter {
   virtual void WhenRoom(std::function<void()> ready) = 0;
 };
 
+// A session as an archive. One call at a time.
+class SessionExporter {
+ public:
+  virtual ~SessionExporter() = default;
+  // The next bytes, a little more than 1 MiB at most; empty at the end.
+  virtual void Next(std::function<void(absl::StatusOr<std::string>)> done) = 0;
+};
+
+// An archive that becomes a session. One call at a time. Dropping it before Finish leaves nothing.
+class SessionImporter {
+ public:
+  virtual ~SessionImporter() = default;
+  // ARCHIVE_DAMAGED, ARCHIVE_CONTENT, SESSION_EXISTS, SESSION_LIMIT, DISK_FULL; after an error only the destructor may
+  // be called.
+  virtual void Take(std::string bytes, std::function<void(absl::Status)> done) = 0;
+  // All bytes were taken: the session is there now.
+  virtual void Finish(std::function<void(absl::StatusOr<SessionInfo>)> done) = 0;
+};
+
 // Follows one question. OnDone is the last call and comes exactly once.
 class QuestionObserver {
  public:
@@ -158,9 +181,9 @@ class SessionManager {
   // SESSION_NOT_FOUND.
   virtual absl::StatusOr<SessionInfo> Get(const SessionId& id) const = 0;
 
-  // Newest first. `page_size` is at least 1. Sessions made meanwhile are not seen on later pages. PAGE_TOKEN for a
-  // token that List did not make.
-  virtual absl::StatusOr<SessionPage> List(int page_size, const std::string& page_token) const = 0;
+  // Sessions made or changed meanwhile may be missed on later pages. PAGE_TOKEN for a token that List did not make for
+  // the same filter and order; LIST_QUERY for a bad one of these.
+  virtual absl::StatusOr<SessionPage> List(const ListRequest& request) const = 0;
 
   // SESSION_NOT_FOUND, ETAG_MISMATCH.
   virtual void Update(UpdateRequest request, std::function<void(absl::StatusOr<SessionInfo>)> done) = 0;
@@ -168,6 +191,15 @@ class SessionManager {
   // SESSION_NOT_FOUND, ETAG_MISMATCH (`etag` may be empty). Running questions and writers of it fail with
   // SESSION_DELETED; subscriptions get a last call with `deleted`.
   virtual void Delete(const SessionId& id, const std::string& etag, std::function<void(absl::Status)> done) = 0;
+
+  // SESSION_NOT_FOUND and the errors of Create. A request_id seen before gives the session that it made.
+  virtual void Fork(ForkRequest request, std::function<void(absl::StatusOr<SessionInfo>)> done) = 0;
+
+  // SESSION_NOT_FOUND by `done`.
+  virtual void Export(const SessionId& id, bool with_snapshot,
+                      std::function<void(absl::StatusOr<std::unique_ptr<SessionExporter>>)> done) = 0;
+  // `id`: of the new session; empty for the one in the archive.
+  virtual absl::StatusOr<std::unique_ptr<SessionImporter>> Import(const SessionId& id) = 0;
 
   // Writes what was read so far to disk. When nothing is new, the newest snapshot is told. SESSION_NOT_FOUND,
   // SESSION_EMPTY, DISK_FULL.

@@ -113,7 +113,7 @@ absl::Status SessionReader::BecomeResident() {
   set_loading(true);
   absl::StatusOr<std::optional<ReadingState>> loaded = host_.LoadSnapshot();
   absl::Status status = loaded.status();
-  if (loaded.ok()) status = *loaded ? BeginWith(**std::move(loaded)) : BeginEmpty();
+  if (loaded.ok()) status = *loaded ? RestoreFrom(**std::move(loaded)) : BeginEmpty();
   set_loading(false);
   return status;
 }
@@ -149,8 +149,7 @@ absl::Status SessionReader::BeginWith(ReadingState state) {
   buffer_.clear();
   buffer_used_ = 0;
   const HeldBytes held = HeldBy(state.memory);
-  bool restored = false, idle = false, begins = false;
-  std::uint64_t bytes;
+  bool begins;
   {
     std::lock_guard lock(mutex_);
     for (const ReadRange& range : state.memory.ReadRanges()) {
@@ -162,19 +161,35 @@ absl::Status SessionReader::BeginWith(ReadingState state) {
     attended_.Add(state.memory.KeptSpans());
     memory_ = std::move(state.memory);
     ready_ = std::move(state.unread);
-    saved_tokens_ = ingested_tokens_;
     pipeline_epoch_ = epoch_;
-    bytes = ingested_bytes_;
-    restore_target_bytes_ = std::max(restore_target_bytes_, bytes);
-    idle = IdleLocked();
-    restored = EndRestoringLocked();
     begins = !ready_.empty() && !std::exchange(in_loop_, true);
   }
   context_->residency.SetHeldBytes(*this, held);
+  if (begins) context_->compute.Submit(Lane::kReading, Self());
+  return absl::OkStatus();
+}
+
+absl::Status SessionReader::RestoreFrom(ReadingState state) {
+  std::uint64_t bytes = 0, tokens = 0;
+  for (const ReadRange& range : state.memory.ReadRanges()) {
+    bytes += range.end - range.begin;
+    tokens += static_cast<std::uint64_t>(range.tokens);
+  }
+  {
+    std::lock_guard lock(mutex_);
+    saved_tokens_ = tokens;
+    restore_target_bytes_ = std::max(restore_target_bytes_, bytes);
+  }
+  TOME_RETURN_IF_ERROR(BeginWith(std::move(state)));
+  bool restored, idle;
+  {
+    std::lock_guard lock(mutex_);
+    idle = IdleLocked();
+    restored = EndRestoringLocked();
+  }
   context_->observer.OnRestoreBegun(/*from_snapshot=*/true);
   context_->observer.OnSessionEvent(id_, "restoring", fmt::format("from a snapshot of the first {} bytes", bytes));
   if (restored) context_->observer.OnSessionEvent(id_, "restored", "");
-  if (begins) context_->compute.Submit(Lane::kReading, Self());
   if (idle) context_->residency.NotifyRoom();
   return absl::OkStatus();
 }
@@ -284,19 +299,46 @@ absl::StatusOr<ReadingFork> SessionReader::Fork() {
   return fork;
 }
 
-std::optional<ReadingState> SessionReader::CopyForSnapshot(std::uint64_t* epoch) {
+std::optional<ReadingState> SessionReader::CopyState() const {
   std::unique_lock lock(mutex_);
-  if (!memory_ || !failure_.ok() || SavedLocked()) {
-    trigger_.End(context_->clock.Elapsed(), absl::ZeroDuration());
-    return std::nullopt;
-  }
+  if (!memory_ || !failure_.ok()) return std::nullopt;
   ReadingState state{.memory = *memory_, .unread = ready_, .pipeline = {}};
   if (in_flight_ && step_epoch_ == epoch_) state.unread.push_front(reading_);
-  trigger_.Begin();
-  *epoch = epoch_;
   lock.unlock();
   // Only the strand moves the pipeline and adds segments, so it still follows what was taken.
   state.pipeline = pipeline_->Save();
+  return state;
+}
+
+void SessionReader::Adopt(ReadingState state, std::uint64_t saved_tokens) {
+  if (status().resident || context_->residency.Reserve(Self(), reserved_bytes_) != Room::kReserved) return;
+  {
+    std::lock_guard lock(mutex_);
+    waiting_for_room_ = false;
+    restore_target_bytes_ = 0;  // what the other has not read was never read here
+    saved_tokens_ = saved_tokens;
+    by_this_model_ = true;
+  }
+  absl::Status status = BeginWith(std::move(state));
+  if (status.ok()) status = Pump();
+  if (!status.ok()) Fail(std::move(status));
+}
+
+std::optional<ReadingState> SessionReader::CopyForSnapshot(std::uint64_t* epoch) {
+  {
+    std::lock_guard lock(mutex_);
+    if (SavedLocked()) {
+      trigger_.End(context_->clock.Elapsed(), absl::ZeroDuration());
+      return std::nullopt;
+    }
+    trigger_.Begin();
+    *epoch = epoch_;
+  }
+  std::optional<ReadingState> state = CopyState();
+  if (!state) {
+    std::lock_guard lock(mutex_);
+    trigger_.End(context_->clock.Elapsed(), absl::ZeroDuration());
+  }
   return state;
 }
 

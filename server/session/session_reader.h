@@ -102,6 +102,12 @@ class SessionReader final : public ComputeWork, public Resident {
   // Strand. A snapshot was written, or could not be, after so long.
   void OnSnapshotEnded(std::uint64_t epoch, std::uint64_t ingested_tokens, absl::Duration duration);
 
+  // Strand. A copy of the state, which costs nothing; nullopt when there is none.
+  std::optional<ReadingState> CopyState() const;
+  // Strand. Goes on from a state of another session with the same documents, if there is room and no state yet.
+  // `saved_tokens`: read in the newest snapshot.
+  void Adopt(ReadingState state, std::uint64_t saved_tokens);
+
   // Strand. Drops the state, whatever it is doing or has failed at. ReadOn then reads from the first byte, unless the
   // host has a snapshot.
   void StartOver();
@@ -140,6 +146,7 @@ class SessionReader final : public ComputeWork, public Resident {
   // Begins with the first byte, or where a snapshot was taken.
   absl::Status BeginEmpty();
   absl::Status BeginWith(ReadingState state);
+  absl::Status RestoreFrom(ReadingState state);
   absl::Status NoRoom(Room room);
   absl::Status CheckModel();
   bool HasUnread();

@@ -19,6 +19,8 @@ namespace tome::server {
 
 inline constexpr std::size_t kMaxChunkBytes = std::size_t{256} << 10;
 
+inline constexpr std::string_view kBasePrefix = "base-";  // of the names of bases
+
 struct StoredDocument {
   std::string name;
   ByteOffset size = 0;
@@ -40,31 +42,46 @@ struct StoredSession {
   MemoryOptions options;
   std::string model_digest;
   std::string tokenizer_digest;
+  absl::Duration time_to_live;  // 0: none
+  bool pinned = false;
+  absl::Time last_use_time;        // not much older than the last use
+  std::vector<std::string> bases;  // file names, see SessionStore
   std::vector<StoredDocument> documents;
   std::vector<SnapshotInfo> snapshots;  // newest first
 };
 
+// Bytes that a fork shares with others are in bases: databases of sessions as they were when they were forked, which
+// nobody changes any more, in the same folder and linked into the folders of all that need them. A session's own
+// database has the bytes that were stored since. Of a base only the chunks are read.
+//
 // Not thread-safe. All calls wait for the disk. Errors are those of Database; damaged content is
 // DATA_LOSS/STORED_DATA_DAMAGED with the session, and the document and byte range where that is known.
 class SessionStore {
  public:
-  // Makes the database of a session without documents.
+  // Makes the database of a session with these documents, all of whose bytes are in its bases. It is one file, synced.
   static absl::Status Create(const std::string& path, const StoredSession& session);
   // A database of an older format gets the present one.
   static absl::StatusOr<SessionStore> Open(const std::string& path, SessionId id);
 
   absl::StatusOr<StoredSession> Load();
 
-  // Whether SQLite finds its own structures sound. DATA_LOSS with the first thing that is not.
+  // Whether SQLite finds the structures of this database and its bases sound. DATA_LOSS with the first thing that is
+  // not.
   absl::Status CheckIntegrity();
 
-  // Replaces display name, labels, version and update time.
+  // Replaces display name, labels, time to live, pinning, last use, version and update time.
   absl::Status SaveMetadata(const StoredSession& session);
+  // Whether it has bytes of its own, beside those in its bases.
+  absl::StatusOr<bool> HasChunks();
+  absl::Status SaveLastUse(absl::Time last_use_time);
   absl::Status SaveDigests(const std::string& model_digest, const std::string& tokenizer_digest);
 
   // Registers a snapshot whose file is there, and strikes out all but the newest `kept`. Gives those that are left,
   // newest first.
   absl::StatusOr<std::vector<SnapshotInfo>> AddSnapshot(const SnapshotInfo& snapshot, std::size_t kept);
+  // Puts all into one file that can be linked as a base, and closes: the store is not used any more.
+  static absl::Status Freeze(SessionStore store);
+
   absl::Status RemoveSnapshot(std::uint64_t number);
   // Strikes out all snapshots.
   absl::Status RemoveSnapshots();
@@ -89,11 +106,17 @@ class SessionStore {
   absl::Status CheckFormat();
   absl::Status Migrate();
   absl::StatusOr<std::vector<SnapshotInfo>> LoadSnapshots();
+  absl::StatusOr<std::vector<std::string>> LoadBases();
+  // The bytes of this database or base from `begin` to the end of their chunk; empty when it does not have them.
+  absl::StatusOr<std::string> FindChunk(Database& database, std::int64_t ordinal, const StoredDocument& document,
+                                        ByteOffset begin) const;
   absl::Status LoadSession(StoredSession* session);
   absl::Status LoadDocuments(StoredSession* session);
+  absl::Status DamagedSession(const std::string& what) const;
   absl::Status Damaged(const StoredDocument& document, ByteOffset begin, ByteOffset end, const std::string& what) const;
 
   Database database_;
+  std::vector<Database> bases_;  // the latest first
   SessionId id_;
   std::int64_t format_ = 0;  // of the database
 };

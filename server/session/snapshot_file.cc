@@ -52,15 +52,6 @@ absl::StatusOr<SnapshotHeader> ParseHeader(std::string_view bytes, const std::st
   return header;
 }
 
-std::string DecodeHex(std::string_view hex) {
-  const auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
-  std::string bytes;
-  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
-    bytes.push_back(static_cast<char>(digit(hex[i]) * 16 + digit(hex[i + 1])));
-  }
-  return bytes;
-}
-
 // What is written, with its digest.
 class DigestedFile {
  public:
@@ -73,8 +64,9 @@ class DigestedFile {
   }
 
   absl::StatusOr<SnapshotFileInfo> Finish() {
-    SnapshotFileInfo info{.size_bytes = size_ + kDigestBytes, .digest = digest_.FinishHex()};
-    TOME_RETURN_IF_ERROR(WriteAll(*file_, DecodeHex(info.digest)));
+    const std::string digest = digest_.Finish();
+    SnapshotFileInfo info{.size_bytes = size_ + kDigestBytes, .digest = HexEncode(digest)};
+    TOME_RETURN_IF_ERROR(WriteAll(*file_, digest));
     TOME_RETURN_IF_ERROR(file_->Sync());
     return info;
   }

@@ -51,14 +51,17 @@ Database::~Database() { sqlite3_close(handle_); }
 absl::StatusOr<Database> Database::Open(const std::string& path, Mode mode) {
   Database database;
   database.path_ = path;
-  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (mode == Mode::kCreate ? SQLITE_OPEN_CREATE : 0);
+  const int flags = SQLITE_OPEN_NOMUTEX | (mode == Mode::kRead ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) |
+                    (mode == Mode::kCreate ? SQLITE_OPEN_CREATE : 0);
   if (const int code = sqlite3_open_v2(path.c_str(), &database.handle_, flags, nullptr); code != SQLITE_OK) {
     return ErrorOf(code, path, sqlite3_errstr(code));
   }
   sqlite3_extended_result_codes(database.handle_, 1);
+  if (mode == Mode::kOpen) {
+    TOME_RETURN_IF_ERROR(database.Execute("PRAGMA journal_mode=WAL; PRAGMA journal_size_limit=4194304;"));
+  }
   TOME_RETURN_IF_ERROR(
-      database.Execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA trusted_schema=OFF;"
-                       "PRAGMA cell_size_check=ON; PRAGMA journal_size_limit=4194304;"));
+      database.Execute("PRAGMA synchronous=FULL; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;"));
   return database;
 }
 

@@ -19,9 +19,13 @@ class Statement;
 // A connection. Used by one thread at a time, as are its statements, which must be gone before it closes. Movable.
 class Database {
  public:
-  enum class Mode { kCreate, kOpen };
+  enum class Mode {
+    kCreate,  // a file that may not be there yet; it is whole by itself after each commit
+    kOpen,    // a file that is there, in write-ahead mode: commits may be in a second file beside it
+    kRead,    // nothing is written; the file is one that nobody changes, and not in write-ahead mode
+  };
 
-  // Opens a file in write-ahead mode with full synchronisation: what was committed survives a loss of power.
+  // Opens a file with full synchronisation: what was committed survives a loss of power.
   // Errors, here and below: DATA_LOSS/STORED_DATA_DAMAGED for a damaged file or one that is no database,
   // RESOURCE_EXHAUSTED/DISK_FULL, UNAVAILABLE/STORAGE_BUSY, PERMISSION_DENIED, NOT_FOUND, else INTERNAL; the message
   // names the file.

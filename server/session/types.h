@@ -17,6 +17,9 @@ namespace tome::server {
 // The id in "sessions/{id}".
 using SessionId = std::string;
 
+// Of a session that has one.
+inline constexpr absl::Duration kMinTimeToLive = absl::Seconds(1), kMaxTimeToLive = absl::Hours(100 * 366 * 24);
+
 // What becomes of bytes of a document that are not UTF-8. A later stream may turn kRefuse into kReplace, not back.
 enum class Utf8Policy {
   kRefuse = 1,   // INVALID_UTF8
@@ -82,6 +85,10 @@ struct SessionInfo {
   std::string problem;                     // kFailed: why
   std::string model_digest;
   std::string tokenizer_digest;
+  absl::Duration time_to_live;  // 0: none
+  bool pinned = false;
+  absl::Time last_use_time;
+  std::optional<absl::Time> expire_time;
   StatePlace state_place = StatePlace::kNone;
   std::vector<SnapshotInfo> snapshots;  // newest first
 };
@@ -112,7 +119,16 @@ struct CreateRequest {
   // Fields at 0 and empty ones take the server's defaults.
   MemoryOptions options = {
       .sink_tokens = 0, .window_tokens = 0, .segment_tokens = 0, .region_tokens = 0, .attention = ""};
-  std::string region_memory;  // in place of options.regions: settings on top of the server's default
+  std::string region_memory;    // in place of options.regions: settings on top of the server's default
+  absl::Duration time_to_live;  // 0: none
+  bool pinned = false;
+};
+
+struct ForkRequest {
+  SessionId session_id;      // that is forked
+  SessionId new_session_id;  // empty: one is made
+  std::string request_id;    // empty: none
+  std::string display_name;  // empty: that of the session
 };
 
 struct UpdateRequest {
@@ -121,6 +137,15 @@ struct UpdateRequest {
   // Absent fields stay as they are.
   std::optional<std::string> display_name;
   std::optional<std::map<std::string, std::string>> labels;
+  std::optional<absl::Duration> time_to_live;  // 0: none
+  std::optional<bool> pinned;
+};
+
+struct ListRequest {
+  int page_size = 50;  // at least 1
+  std::string page_token;
+  std::string filter;    // see the contract
+  std::string order_by;  // empty: newest first
 };
 
 struct SessionPage {

@@ -69,8 +69,8 @@ class Observer {
   virtual void OnArchiveSpillsFailed(std::int64_t /*times*/, const absl::Status& /*last*/) {}
 
   // What happened to a session, for the log: "created", "deleted", "evicted", "restoring", "restored", "sealed",
-  // "failed", "damaged", "model_changed", "reread", "snapshot", "snapshot_failed", "snapshot_refused". `detail` is for
-  // people.
+  // "failed", "damaged", "model_changed", "reread", "expired", "expiry_failed", "snapshot", "snapshot_failed",
+  // "snapshot_refused". `detail` is for people.
   virtual void OnSessionEvent(std::string_view /*session_id*/, std::string_view /*event*/,
                               std::string_view /*detail*/) {}
 };

@@ -27,5 +27,12 @@ TEST(DigestTest, HexIsLowerCaseWithTwoDigitsForEachByte) {
   EXPECT_EQ(HexEncode(""), "");
 }
 
+TEST(DigestTest, HexDecodesToWhatItWasAndNothingElseDoes) {
+  EXPECT_EQ(HexDecode("000ff0ff"), std::string("\0\x0f\xf0\xff", 4));
+  EXPECT_EQ(HexDecode(""), "");
+  for (const char* bad : {"0", "000", "0g", "0F", "/0", ":0", "`0", "-1", " 0"})
+    EXPECT_EQ(HexDecode(bad), std::nullopt);
+}
+
 }  // namespace
 }  // namespace tome

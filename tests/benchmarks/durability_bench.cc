@@ -188,7 +188,7 @@ json BenchIdleSessions(const std::shared_ptr<const Model>& model, int count, con
   std::size_t listed = 0, state_bytes = 0;
   const double list_seconds = Seconds([&] {
     for (std::string token; listed == 0 || !token.empty();) {
-      const auto page = manager->List(1000, token);
+      const auto page = manager->List({.page_size = 1000, .page_token = token});
       Check(page.status());
       for (const SessionInfo& session : page->sessions) state_bytes += session.state_bytes;
       listed += page->sessions.size();

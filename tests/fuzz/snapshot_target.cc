@@ -37,6 +37,7 @@ class OneFile final : public FileSystem {
   }
   absl::Status Rename(const std::string&, const std::string&) override { return absl::OkStatus(); }
   absl::Status Remove(const std::string&) override { return absl::OkStatus(); }
+  absl::Status Link(const std::string&, const std::string&) override { return absl::OkStatus(); }
   absl::Status SyncFolder(const std::string&) override { return absl::OkStatus(); }
   absl::StatusOr<std::vector<std::string>> List(const std::string&) override { return std::vector<std::string>(); }
 

@@ -6,6 +6,7 @@
 
 #include "tests/fuzz/checkpoint_targets.h"
 #include "tests/fuzz/memory_state_target.h"
+#include "tests/fuzz/session_archive_target.h"
 #include "tests/fuzz/snapshot_target.h"
 #include "tests/support/temp_dir.h"
 
@@ -29,6 +30,7 @@ int main(int argc, char** argv) {
     WriteSeeds(folder / target.name, target.seeds());
   }
   WriteSeeds(folder / "memory_state", tome::testing::MemoryStateSeeds());
+  WriteSeeds(folder / "session_archive", tome::testing::SessionArchiveSeeds());
   WriteSeeds(folder / "snapshot", tome::testing::SnapshotSeeds());
   return 0;
 }

@@ -94,6 +94,33 @@ class KillTest : public ServerFixture {
     return store->ReadBytes(0, stored.documents[0], 0, stored.documents[0].size).value();
   }
 
+  // Makes "forked" and, by export and import, "copied" of the session, unless they are there or the server dies.
+  void ForkAndCopy(const std::string& name) {
+    grpc::ClientContext fork_context, export_context, import_context;
+    v1::ForkSessionRequest fork;
+    fork.set_name(name);
+    fork.set_session_id("forked");
+    fork.set_request_id("forked once");
+    v1::Session session;
+    if (!stub_->ForkSession(&fork_context, fork, &session).ok()) return;
+    v1::ExportSessionRequest out;
+    out.set_name(name);
+    const auto reader = stub_->ExportSession(&export_context, out);
+    std::vector<std::string> archive;
+    for (v1::ExportSessionResponse piece; reader->Read(&piece);) archive.push_back(piece.data());
+    if (!reader->Finish().ok()) return;
+    const auto writer = stub_->ImportSession(&import_context, &session);
+    v1::ImportSessionRequest in;
+    in.set_session_id("copied");
+    for (const std::string& piece : archive) {
+      in.set_data(piece);
+      if (!writer->Write(in)) break;
+      in.clear_session_id();
+    }
+    writer->WritesDone();
+    writer->Finish().error_code();  // it may be there already
+  }
+
   v1::AskResult Answer(const std::string& name) {
     v1::AskResult result;
     const grpc::Status status = Ask(Question(name, "What did the lord say?"), &result);
@@ -164,6 +191,7 @@ TEST_F(KillTest, NothingIsLostWhereverTheServerDies) {
     snapshot_request.set_name(session.name());
     v1::Snapshot snapshot;
     if (!stub_->SnapshotSession(&snapshot_context, snapshot_request, &snapshot).ok()) return;
+    ForkAndCopy(session.name());
     create.set_session_id("other");
     create.set_request_id("another");
     if (!stub_->CreateSession(&other_context, create, &session).ok()) return;
@@ -187,10 +215,12 @@ TEST_F(KillTest, NothingIsLostWhereverTheServerDies) {
     EXPECT_EQ(server_->Wait(), -SIGKILL);
     Start(kOptions);
     live();
-    EXPECT_EQ(StateDigest("sessions/killed"), expected);
+    for (const char* id : {"killed", "forked", "copied"}) {
+      EXPECT_EQ(StateDigest(std::string("sessions/") + id), expected) << id;
+    }
     EXPECT_FALSE(Find("sessions/other"));
     EXPECT_EQ(Stop(SIGTERM), 0);
-    EXPECT_EQ(StoredText("killed"), text);
+    for (const char* id : {"killed", "forked", "copied"}) EXPECT_EQ(StoredText(id), text) << id;
     ASSERT_FALSE(HasFailure());
   }
 }

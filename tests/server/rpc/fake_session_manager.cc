@@ -35,6 +35,39 @@ class FakeQuestion final : public server::Question {
   std::shared_ptr<Watched<Calls>> calls_;
 };
 
+class FakeExporter final : public server::SessionExporter {
+ public:
+  explicit FakeExporter(std::vector<std::string> pieces) : pieces_(std::move(pieces)) {}
+  void Next(std::function<void(absl::StatusOr<std::string>)> done) override {
+    done(next_ < pieces_.size() ? pieces_[next_++] : "");
+  }
+
+ private:
+  const std::vector<std::string> pieces_;
+  std::size_t next_ = 0;
+};
+
+class FakeImporter final : public server::SessionImporter {
+ public:
+  FakeImporter(std::shared_ptr<Watched<Calls>> calls, absl::Status error, server::SessionInfo info)
+      : calls_(std::move(calls)), error_(std::move(error)), info_(std::move(info)) {
+    calls_->Update([](Calls& calls) { ++calls.live_importers; });
+  }
+  ~FakeImporter() override {
+    calls_->Update([](Calls& calls) { --calls.live_importers; });
+  }
+  void Take(std::string bytes, std::function<void(absl::Status)> done) override {
+    calls_->Update([&](Calls& calls) { calls.imported += bytes; });
+    done(error_);
+  }
+  void Finish(std::function<void(absl::StatusOr<server::SessionInfo>)> done) override { done(info_); }
+
+ private:
+  std::shared_ptr<Watched<Calls>> calls_;
+  const absl::Status error_;
+  const server::SessionInfo info_;
+};
+
 }  // namespace
 
 void FakeSessionManager::FinishWrite(absl::StatusOr<server::WriteResult> result) {
@@ -80,10 +113,28 @@ void FakeSessionManager::Create(server::CreateRequest request,
 
 absl::StatusOr<server::SessionInfo> FakeSessionManager::Get(const server::SessionId&) const { return info; }
 
-absl::StatusOr<server::SessionPage> FakeSessionManager::List(int page_size, const std::string& page_token) const {
-  calls->Update([&](Calls& c) { c.lists.emplace_back(page_size, page_token); });
+absl::StatusOr<server::SessionPage> FakeSessionManager::List(const server::ListRequest& request) const {
+  calls->Update([&](Calls& c) { c.lists.push_back(request); });
   if (!info.ok()) return info.status();
   return server::SessionPage{.sessions = {*info, *info}, .next_page_token = "more"};
+}
+
+void FakeSessionManager::Fork(server::ForkRequest request,
+                              std::function<void(absl::StatusOr<server::SessionInfo>)> done) {
+  calls->Update([&](Calls& c) { c.forks.push_back(std::move(request)); });
+  done(info);
+}
+
+void FakeSessionManager::Export(const server::SessionId&, bool,
+                                std::function<void(absl::StatusOr<std::unique_ptr<server::SessionExporter>>)> done) {
+  if (!info.ok()) return done(info.status());
+  done(std::make_unique<FakeExporter>(export_pieces));
+}
+
+absl::StatusOr<std::unique_ptr<server::SessionImporter>> FakeSessionManager::Import(const server::SessionId& id) {
+  if (!info.ok()) return info.status();
+  calls->Update([&](Calls& c) { c.imported_id = id; });
+  return std::make_unique<FakeImporter>(calls, import_error, *info);
 }
 
 void FakeSessionManager::Update(server::UpdateRequest request,

@@ -24,8 +24,12 @@ class FakeSessionManager final : public server::SessionManager {
     std::vector<std::string> deletes;
     std::vector<std::string> snapshots;
     std::vector<std::string> rereads;
-    std::vector<std::pair<int, std::string>> lists;  // page size and token
-    std::string document;                            // of the last OpenDocument
+    std::vector<server::ListRequest> lists;
+    std::vector<server::ForkRequest> forks;
+    std::string imported_id;
+    std::string imported;  // the bytes of an import
+    int live_importers = 0;
+    std::string document;  // of the last OpenDocument
     std::vector<server::WriteRequest> writes;
     std::deque<std::function<void(absl::StatusOr<server::WriteResult>)>> unfinished_writes;
     std::function<void()> waits_for_room;
@@ -40,6 +44,8 @@ class FakeSessionManager final : public server::SessionManager {
   const std::shared_ptr<Watched<Calls>> calls = std::make_shared<Watched<Calls>>();
 
   // What it answers. Set before the call.
+  std::vector<std::string> export_pieces = {"some", "more"};
+  absl::Status import_error;
   absl::StatusOr<server::SessionInfo> info = server::SessionInfo{.id = "abcd"};
   absl::Status open_error;  // of OpenDocument and Subscribe
 
@@ -54,7 +60,11 @@ class FakeSessionManager final : public server::SessionManager {
   const std::shared_ptr<const Model>& model() const override { return model_; }
   void Create(server::CreateRequest request, std::function<void(absl::StatusOr<server::SessionInfo>)> done) override;
   absl::StatusOr<server::SessionInfo> Get(const server::SessionId& id) const override;
-  absl::StatusOr<server::SessionPage> List(int page_size, const std::string& page_token) const override;
+  absl::StatusOr<server::SessionPage> List(const server::ListRequest& request) const override;
+  void Fork(server::ForkRequest request, std::function<void(absl::StatusOr<server::SessionInfo>)> done) override;
+  void Export(const server::SessionId& id, bool with_snapshot,
+              std::function<void(absl::StatusOr<std::unique_ptr<server::SessionExporter>>)> done) override;
+  absl::StatusOr<std::unique_ptr<server::SessionImporter>> Import(const server::SessionId& id) override;
   void Update(server::UpdateRequest request, std::function<void(absl::StatusOr<server::SessionInfo>)> done) override;
   void Delete(const server::SessionId& id, const std::string& etag, std::function<void(absl::Status)> done) override;
   void Snapshot(const server::SessionId& id, std::function<void(absl::StatusOr<server::SnapshotInfo>)> done) override;

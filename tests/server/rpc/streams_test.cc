@@ -71,11 +71,16 @@ TEST_F(UnaryTest, SessionsAreCreatedListedUpdatedAndDeleted) {
   v1::ListSessionsRequest list;
   list.set_page_size(100'000);
   list.set_page_token("here");
+  list.set_filter("pinned=true");
+  list.set_order_by("name");
   v1::ListSessionsResponse page;
   EXPECT_TRUE(stub_->ListSessions(&list_context, list, &page).ok());
   EXPECT_EQ(page.sessions_size(), 2);
   EXPECT_EQ(page.next_page_token(), "more");
-  EXPECT_EQ(sessions_.calls->Get().lists.at(0), std::make_pair(1000, std::string("here")));
+  EXPECT_EQ(sessions_.calls->Get().lists.at(0).page_size, 1000);
+  EXPECT_EQ(sessions_.calls->Get().lists.at(0).page_token, "here");
+  EXPECT_EQ(sessions_.calls->Get().lists.at(0).filter, "pinned=true");
+  EXPECT_EQ(sessions_.calls->Get().lists.at(0).order_by, "name");
 
   v1::UpdateSessionRequest update;
   update.mutable_session()->set_name(kName);

@@ -133,8 +133,21 @@ TEST(ValidationTest, ListSessions) {
   Check<R>(R(), {
                     {"negative page size", [](R& r) { r.set_page_size(-1); }, {"page_size"}},
                     {"huge page size", [](R& r) { r.set_page_size(std::numeric_limits<std::int32_t>::max()); }, {}},
-                    {"long token", [](R& r) { r.set_page_token(std::string(1025, 't')); }, {"page_token"}},
+                    {"long token", [](R& r) { r.set_page_token(std::string(2049, 't')); }, {"page_token"}},
                 });
+}
+
+TEST(ValidationTest, ForkSession) {
+  using R = v1::ForkSessionRequest;
+  R base;
+  base.set_name(kName);
+  Check<R>(base, {
+                     {"no name", [](R& r) { r.clear_name(); }, {"name"}},
+                     {"id", [](R& r) { r.set_session_id("fork-1"); }, {}},
+                     {"bad id", [](R& r) { r.set_session_id("../x"); }, {"session_id"}},
+                     {"long request", [](R& r) { r.set_request_id(std::string(129, 'r')); }, {"request_id"}},
+                     {"long name", [](R& r) { r.set_display_name(std::string(129, 'n')); }, {"display_name"}},
+                 });
 }
 
 TEST(ValidationTest, UpdateSession) {
@@ -148,8 +161,27 @@ TEST(ValidationTest, UpdateSession) {
                 [](R& r) {
                   r.mutable_update_mask()->add_paths("display_name");
                   r.mutable_update_mask()->add_paths("labels");
+                  r.mutable_update_mask()->add_paths("time_to_live");
+                  r.mutable_update_mask()->add_paths("pinned");
                 },
                 {}},
+               {"shortest time", [](R& r) { r.mutable_session()->mutable_time_to_live()->set_seconds(1); }, {}},
+               {"longest time",
+                [](R& r) { r.mutable_session()->mutable_time_to_live()->set_seconds(100ll * 366 * 86400); },
+                {}},
+               {"no time", [](R& r) { r.mutable_session()->mutable_time_to_live(); }, {"session.time_to_live"}},
+               {"less than a second",
+                [](R& r) { r.mutable_session()->mutable_time_to_live()->set_nanos(999'999'999); },
+                {"session.time_to_live"}},
+               {"longer time",
+                [](R& r) { r.mutable_session()->mutable_time_to_live()->set_seconds(100ll * 366 * 86400 + 1); },
+                {"session.time_to_live"}},
+               {"wrong nanoseconds",
+                [](R& r) {
+                  r.mutable_session()->mutable_time_to_live()->set_seconds(5);
+                  r.mutable_session()->mutable_time_to_live()->set_nanos(-1);
+                },
+                {"session.time_to_live"}},
                {"unknown path", [](R& r) { r.mutable_update_mask()->add_paths("options"); }, {"update_mask"}},
                {"star", [](R& r) { r.mutable_update_mask()->add_paths("*"); }, {"update_mask"}},
                {"long etag", [](R& r) { r.mutable_session()->set_etag(std::string(129, 'e')); }, {"session.etag"}},
@@ -257,7 +289,7 @@ TEST(ValidationTest, Search) {
                      {"unknown effort", [](R& r) { r.set_effort(static_cast<v1::Effort>(17)); }, {"effort"}},
                      {"many", [](R& r) { r.set_page_size(1'000'000); }, {}},
                      {"negative page", [](R& r) { r.set_page_size(-1); }, {"page_size"}},
-                     {"long token", [](R& r) { r.set_page_token(std::string(1025, 't')); }, {"page_token"}},
+                     {"long token", [](R& r) { r.set_page_token(std::string(2049, 't')); }, {"page_token"}},
                      {"all at once",
                       [](R& r) {
                         r.Clear();

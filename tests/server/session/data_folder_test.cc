@@ -21,8 +21,8 @@ using tome::testing::StatusIs;
 
 class DataFolderTest : public ::testing::Test {
  protected:
-  static absl::Status Fill(const std::string& path) {
-    tome::testing::WriteFile(path, "content");
+  static absl::Status Fill(const std::string& folder) {
+    tome::testing::WriteFile(folder + "/session.db", "content");
     return absl::OkStatus();
   }
 
@@ -51,8 +51,8 @@ TEST_F(DataFolderTest, AddsListsAndRemovesSessions) {
 
 TEST_F(DataFolderTest, SessionThatCannotBeFilledLeavesNothing) {
   auto folder = DataFolder::Open(path_).value();
-  const auto fail = [](const std::string& path) {
-    tome::testing::WriteFile(path, "half");
+  const auto fail = [](const std::string& folder) {
+    tome::testing::WriteFile(folder + "/session.db", "half");
     return absl::InternalError("disk on fire");
   };
   EXPECT_THAT(folder->Add("session", fail), StatusIs(absl::StatusCode::kInternal, HasSubstr("on fire")));

@@ -83,8 +83,14 @@ void FaultyFiles::LosePower() {
     if (unsynced && std::filesystem::exists(path)) std::filesystem::resize_file(path, 0);
   }
   std::reverse(unsynced_names_.begin(), unsynced_names_.end());
-  for (const auto& [from, to] : unsynced_names_) {
-    if (std::filesystem::exists(to)) std::filesystem::rename(to, from);
+  for (const auto& [from, to, replaced] : unsynced_names_) {
+    if (!std::filesystem::exists(to)) continue;
+    if (from.empty()) {
+      std::filesystem::remove(to);
+    } else {
+      std::filesystem::rename(to, from);
+    }
+    if (!replaced.empty()) std::filesystem::rename(replaced, to);
   }
   unsynced_files_.clear();
   unsynced_names_.clear();
@@ -102,9 +108,14 @@ absl::StatusOr<std::unique_ptr<server::InputFile>> FaultyFiles::Open(const std::
 
 absl::Status FaultyFiles::Rename(const std::string& from, const std::string& to) {
   TOME_RETURN_IF_ERROR(NextChange());
-  TOME_RETURN_IF_ERROR(real_.Rename(from, to));
   std::lock_guard lock(mutex_);
-  unsynced_names_.emplace_back(from, to);
+  std::string replaced;
+  if (std::filesystem::is_regular_file(to)) {
+    replaced = replaced_.File(std::to_string(num_replaced_++));
+    std::filesystem::create_hard_link(to, replaced);
+  }
+  TOME_RETURN_IF_ERROR(real_.Rename(from, to));
+  unsynced_names_.push_back({from, to, replaced});
   const auto found = unsynced_files_.find(from);
   if (found != unsynced_files_.end()) unsynced_files_[to] = found->second;
   return absl::OkStatus();
@@ -115,12 +126,23 @@ absl::Status FaultyFiles::Remove(const std::string& path) {
   return real_.Remove(path);
 }
 
+absl::Status FaultyFiles::Link(const std::string& path, const std::string& name) {
+  TOME_RETURN_IF_ERROR(NextChange());
+  TOME_RETURN_IF_ERROR(real_.Link(path, name));
+  std::lock_guard lock(mutex_);
+  unsynced_names_.push_back({"", name, ""});
+  return absl::OkStatus();
+}
+
 absl::Status FaultyFiles::SyncFolder(const std::string& path) {
   TOME_RETURN_IF_ERROR(NextChange());
   {
     std::lock_guard lock(mutex_);
-    std::erase_if(unsynced_names_,
-                  [&](const auto& names) { return std::filesystem::path(names.second).parent_path() == path; });
+    std::erase_if(unsynced_names_, [&](const Name& name) {
+      const bool synced = std::filesystem::path(name.to).parent_path() == path;
+      if (synced && !name.replaced.empty()) std::filesystem::remove(name.replaced);
+      return synced;
+    });
   }
   return real_.SyncFolder(path);
 }

@@ -9,15 +9,15 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "server/session/file_system.h"
+#include "tests/support/temp_dir.h"
 
 namespace tome::testing {
 
 // The real files, with faults. Calls that change something are counted: Create, Write, Sync, Rename, Remove,
-// SyncFolder. Thread-safe.
+// Link, SyncFolder. Thread-safe.
 class FaultyFiles final : public server::FileSystem {
  public:
   // The change after the next `successes` ones fails with `error`, and all that follow.
@@ -36,6 +36,7 @@ class FaultyFiles final : public server::FileSystem {
   absl::StatusOr<std::unique_ptr<server::InputFile>> Open(const std::string& path) override;
   absl::Status Rename(const std::string& from, const std::string& to) override;
   absl::Status Remove(const std::string& path) override;
+  absl::Status Link(const std::string& path, const std::string& name) override;
   absl::Status SyncFolder(const std::string& path) override;
   absl::StatusOr<std::vector<std::string>> List(const std::string& path) override;
 
@@ -53,7 +54,14 @@ class FaultyFiles final : public server::FileSystem {
   std::size_t write_at_most_ = std::numeric_limits<std::size_t>::max();
   std::function<void()> on_write_;
   std::map<std::string, bool> unsynced_files_;
-  std::vector<std::pair<std::string, std::string>> unsynced_names_;  // from, to
+  // A rename or, where `from` is empty, a link.
+  struct Name {
+    std::string from, to;
+    std::string replaced;  // the file that had the name before, if there was one
+  };
+  std::vector<Name> unsynced_names_;
+  TempDir replaced_;  // files that may come back
+  int num_replaced_ = 0;
 };
 
 }  // namespace tome::testing

@@ -78,6 +78,34 @@ TEST_F(FolderCheckTest, TellsEveryProblem) {
   EXPECT_EQ(report.document_bytes, 4000u) << "what follows the damage is looked at";
 }
 
+TEST_F(FolderCheckTest, DamageOfABaseIsToldForAllThatShareIt) {
+  Fill();
+  Open();
+  tome::testing::Awaited<absl::StatusOr<SessionInfo>> fork;
+  manager_->Fork({.session_id = "first", .new_session_id = "fork"}, fork.callback());
+  ASSERT_THAT(fork.Get(), IsOk());
+  manager_.reset();
+  std::filesystem::create_directory(Path(".new-import"));  // a half import, which the next start clears
+  EXPECT_THAT(Report().problems, IsEmpty());
+  EXPECT_EQ(Report().document_bytes, 9000u);
+  std::string base;
+  for (const auto& entry : std::filesystem::directory_iterator(Path("fork"))) {
+    if (entry.path().filename().string().starts_with("base-")) base = entry.path();
+  }
+  ASSERT_THAT(Database::Open(base, Database::Mode::kCreate)
+                  ->Execute("UPDATE chunks SET crc32c = crc32c + 1 WHERE offset = 2000"),
+              IsOk());
+  const FolderReport damaged = Report();
+  ASSERT_THAT(damaged.problems, SizeIs(2));
+  EXPECT_EQ(damaged.problems[0].session, "first");
+  EXPECT_EQ(damaged.problems[1].session, "fork");
+  EXPECT_THAT(damaged.problems[1].what, HasSubstr("document 'book': the stored bytes 2000 to 3000 are damaged"));
+  std::filesystem::remove(base);
+  const FolderReport missing = Report();
+  ASSERT_THAT(missing.problems, SizeIs(2));
+  EXPECT_THAT(missing.problems[1].what, HasSubstr("is missing"));
+}
+
 TEST_F(FolderCheckTest, FolderInUseOrNoneIsAnError) {
   Fill();
   Open();

@@ -42,6 +42,7 @@ class EventRecorder final : public server::Observer {
   struct Counts {
     std::map<std::string, int> events;  // "evicted": 2
     std::uint64_t stored_bytes = 0;
+    int commits = 0;
     std::int64_t segments = 0;
     std::int64_t running_questions = 0;
     std::int64_t prompt_tokens = 0;
@@ -60,7 +61,10 @@ class EventRecorder final : public server::Observer {
     counts.Update([&](Counts& c) { c.prompt_tokens += tokens; });
   }
   void OnBytesStored(std::uint64_t bytes, absl::Duration) override {
-    counts.Update([&](Counts& c) { c.stored_bytes += bytes; });
+    counts.Update([&](Counts& c) {
+      c.stored_bytes += bytes;
+      ++c.commits;
+    });
   }
   void OnStateBytes(std::size_t reserved, std::size_t held) override {
     counts.Update([&](Counts& c) {
@@ -137,6 +141,7 @@ class ManagerFixture : public ::testing::Test {
   ManagerFixture() {
     options_.data_folder = folder_.File("data");
     options_.default_memory_options = kTinyMemoryOptions;
+    options_.max_commit_delay = absl::ZeroDuration();
   }
 
   void Open(std::shared_ptr<const Model> model = TinyServerModel()) {

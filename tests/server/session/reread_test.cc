@@ -344,7 +344,9 @@ TEST_F(RereadTest, SessionsStoredBeforeThereWereRegionsAreAnsweredToo) {
       Database::Open(options_.data_folder + "/sessions/session/session.db", Database::Mode::kOpen)
           ->Execute("ALTER TABLE session DROP COLUMN region_tokens; ALTER TABLE session DROP COLUMN region_memory; "
                     "ALTER TABLE session DROP COLUMN attention; ALTER TABLE session DROP COLUMN position_encoding; "
-                    "DROP TABLE snapshots; PRAGMA user_version = 1"),
+                    "ALTER TABLE session DROP COLUMN time_to_live; ALTER TABLE session DROP COLUMN pinned; "
+                    "ALTER TABLE session DROP COLUMN last_use_time; DROP TABLE bases; DROP TABLE snapshots; "
+                    "PRAGMA user_version = 1"),
       IsOk());
   Open();
   EXPECT_EQ(manager_->Get("session")->options.region_tokens, 64);

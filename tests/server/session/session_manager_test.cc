@@ -99,15 +99,15 @@ TEST_F(SessionManagerTest, ListsNewestFirstInPagesThatNewSessionsDoNotDisturb) {
     for (const SessionInfo& info : page.sessions) ids.push_back(info.id);
     return ids;
   };
-  const SessionPage first = manager_->List(2, "").value();
+  const SessionPage first = manager_->List({.page_size = 2, .page_token = ""}).value();
   EXPECT_THAT(ids(first), ElementsAre("sess-c", "sess-b"));
   CreateSession("sess-d");
   EXPECT_THAT(Delete("sess-b"), IsOk());
-  const SessionPage second = manager_->List(2, first.next_page_token).value();
+  const SessionPage second = manager_->List({.page_size = 2, .page_token = first.next_page_token}).value();
   EXPECT_THAT(ids(second), ElementsAre("sess-a"));
   EXPECT_EQ(second.next_page_token, "");
   for (const char* token : {"x", "12.ses", "zz.sess-a", "00012.sess-a", "12.SESS"}) {
-    EXPECT_THAT(manager_->List(2, token), HasReason("PAGE_TOKEN")) << token;
+    EXPECT_THAT(manager_->List({.page_size = 2, .page_token = token}), HasReason("PAGE_TOKEN")) << token;
   }
 }
 
@@ -248,7 +248,7 @@ TEST_F(SessionManagerTest, RestartKeepsDocumentsAndReadsThemAgainOnUse) {
   const SessionInfo info = manager_->Get("session").value();
   StopAndRemoveSnapshots("session");
   Open();
-  const SessionInfo listed = manager_->List(10, "").value().sessions.at(0);
+  const SessionInfo listed = manager_->List({.page_size = 10, .page_token = ""}).value().sessions.at(0);
   EXPECT_EQ(listed.phase, SessionPhase::kEvicted);
   EXPECT_EQ(listed.durable_bytes, info.durable_bytes);
   EXPECT_EQ(listed.ingested_bytes, 0u);

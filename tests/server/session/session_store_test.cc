@@ -158,6 +158,55 @@ TEST_F(SessionStoreTest, ReadsAndWritesTheFormatWithoutRegions) {
   EXPECT_EQ(again.options.region_tokens, 64);
 }
 
+TEST_F(SessionStoreTest, FormatFourGetsExpiryAndBases) {
+  StoredSession stored = Open().Load().value();
+  stored.options.attention = "sliding(64)";
+  std::filesystem::remove(path_);
+  ASSERT_THAT(SessionStore::Create(path_, stored), IsOk());
+  ASSERT_THAT(Database::Open(path_, Database::Mode::kOpen)
+                  ->Execute("ALTER TABLE session DROP COLUMN time_to_live; ALTER TABLE session DROP COLUMN pinned; "
+                            "ALTER TABLE session DROP COLUMN last_use_time; DROP TABLE bases; PRAGMA user_version = 4"),
+              IsOk());
+  const StoredSession loaded = Open().Load().value();
+  EXPECT_EQ(loaded.options.attention, "sliding(64)");
+  EXPECT_EQ(loaded.time_to_live, absl::ZeroDuration());
+  EXPECT_FALSE(loaded.pinned);
+  EXPECT_EQ(loaded.last_use_time, loaded.update_time);
+  EXPECT_TRUE(loaded.bases.empty());
+}
+
+TEST_F(SessionStoreTest, BytesBehindABaseAreFoundAndItsNameCannotLeaveTheFolder) {
+  const std::string text = SomeText(2 * kMaxChunkBytes + 5), folder = path_.substr(0, path_.rfind('/') + 1);
+  StoredSession stored;
+  {
+    SessionStore store = Open();
+    Add(store, text);
+    stored = store.Load().value();
+    ASSERT_THAT(SessionStore::Freeze(std::move(store)), IsOk());
+  }
+  EXPECT_FALSE(std::filesystem::exists(path_ + "-wal"));
+  std::filesystem::rename(path_, folder + "base-1");
+  stored.bases = {"base-1"};
+  ASSERT_THAT(SessionStore::Create(path_, stored), IsOk());
+  {
+    SessionStore store = Open();
+    EXPECT_FALSE(store.HasChunks().value());
+    StoredDocument document = stored.documents[0];
+    ASSERT_THAT(store.AddBytes(0, document.size, "more"), IsOk());
+    document.size += 4;
+    EXPECT_TRUE(store.HasChunks().value());
+    EXPECT_EQ(store.ReadBytes(0, document, 0, document.size).value(), text + "more");
+    EXPECT_EQ(store.ReadBytes(0, document, 7, 9).value(), text.substr(7, 2));
+    EXPECT_THAT(store.CheckIntegrity(), IsOk());
+  }
+  for (const char* name : {"../base-1", "base-1/x", "session.db", "base-.."}) {
+    std::filesystem::remove(path_);
+    stored.bases = {name};
+    ASSERT_THAT(SessionStore::Create(path_, stored), IsOk());
+    EXPECT_THAT(SessionStore::Open(path_, "session"), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("is no base")));
+  }
+}
+
 TEST_F(SessionStoreTest, WhatWasNotCommittedIsNotThere) {
   {
     SessionStore store = Open();

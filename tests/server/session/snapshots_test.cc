@@ -1,14 +1,9 @@
 // Snapshots as a user of the session layer sees them: restored sessions against ones that were never interrupted.
-#include <atomic>
 #include <filesystem>
 #include <random>
 
-#include "engine/base/digest.h"
-#include "server/session/reading_state.h"
-#include "server/session/snapshot_file.h"
 #include "server/session/sqlite.h"
-#include "tests/server/session/faulty_files.h"
-#include "tests/server/session/manager_fixture.h"
+#include "tests/server/session/durability_fixture.h"
 
 namespace tome::server {
 namespace {
@@ -18,7 +13,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using tome::testing::Awaited;
-using tome::testing::FaultyFiles;
 using tome::testing::HasReason;
 using tome::testing::IsOk;
 using tome::testing::kTinyMemoryOptions;
@@ -30,58 +24,11 @@ using tome::testing::StatusIs;
 using tome::testing::TinyServerModel;
 using tome::testing::WriteFile;
 
-class SnapshotsTest : public tome::testing::ManagerFixture {
+class SnapshotsTest : public tome::testing::DurabilityFixture {
  protected:
-  SnapshotsTest() {
-    options_.files = &files_;
-    options_.snapshots = {.segments = 0, .interval = absl::ZeroDuration()};
-  }
-  ~SnapshotsTest() override { manager_.reset(); }  // before the files
-
-  absl::StatusOr<SnapshotInfo> Snapshot(const std::string& session) {
-    Awaited<absl::StatusOr<SnapshotInfo>> info;
-    manager_->Snapshot(session, info.callback());
-    return info.Get();
-  }
-  absl::StatusOr<SessionInfo> Reread(const std::string& session) {
-    Awaited<absl::StatusOr<SessionInfo>> info;
-    manager_->Reread(session, info.callback());
-    return info.Get();
-  }
-
-  // As if the server had been killed: nothing is written at the end.
-  void Kill() {
-    files_.FailAfter(0, absl::InternalError("killed"));
-    manager_.reset();
-    files_.Heal();
-  }
-
-  std::string Folder(const std::string& session) const { return options_.data_folder + "/sessions/" + session; }
   std::string Path(const std::string& session, std::uint64_t number) const {
     return Folder(session) + "/snapshot-" + std::to_string(number);
   }
-
-  // What a snapshot holds, without the time at which it was made.
-  std::string ContentDigest(const std::string& session, std::uint64_t number) {
-    const auto reader = SnapshotReader::Open(FileSystem::Real(), Path(session, number)).value();
-    Sha256 digest;
-    digest.Update(reader->ReadReading().value());
-    ByteSource& state = reader->state();
-    while (state.remaining() > 0) digest.Update(state.Next(std::min<std::uint64_t>(state.remaining(), 4096)).value());
-    EXPECT_THAT(reader->Finish(), IsOk());
-    return digest.FinishHex();
-  }
-  // Of all that the session has read.
-  std::string StateDigest(const std::string& session) {
-    const absl::StatusOr<SnapshotInfo> snapshot = Snapshot(session);
-    EXPECT_THAT(snapshot, IsOk());
-    return ContentDigest(session, snapshot->number);
-  }
-
-  int Events(const std::string& event) { return events_.counts.Get().events[event]; }
-  std::int64_t Segments() { return events_.counts.Get().segments; }
-
-  FaultyFiles files_;
 };
 
 TEST_F(SnapshotsTest, SessionRestoredAnywhereEqualsOneNeverInterrupted) {
@@ -440,7 +387,9 @@ TEST_F(SnapshotsTest, DatabasesOfVersionTwoGetARegister) {
   ASSERT_THAT(
       Database::Open(Folder("session") + "/session.db", Database::Mode::kOpen)
           ->Execute("ALTER TABLE session DROP COLUMN attention; ALTER TABLE session DROP COLUMN position_encoding; "
-                    "DROP TABLE snapshots; PRAGMA user_version = 2"),
+                    "ALTER TABLE session DROP COLUMN time_to_live; ALTER TABLE session DROP COLUMN pinned; "
+                    "ALTER TABLE session DROP COLUMN last_use_time; DROP TABLE bases; DROP TABLE snapshots; "
+                    "PRAGMA user_version = 2"),
       IsOk());
   Open();
   WaitUntilRead("session");

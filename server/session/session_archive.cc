@@ -1,0 +1,270 @@
+#include "server/session/session_archive.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "engine/base/byte_reader.h"
+#include "engine/base/byte_stream.h"
+#include "engine/base/byte_writer.h"
+#include "engine/base/crc32c.h"
+#include "engine/base/status.h"
+#include "server/session/errors.h"
+
+namespace tome::server {
+namespace {
+
+constexpr std::string_view kMagic = "TOMEARCH";
+constexpr std::size_t kMagicBytes = 12, kFrameHeadBytes = 5, kCrcBytes = 4, kDigestBytes = 32;
+constexpr std::uint8_t kEnd = 0, kSession = 1, kDocument = 2, kDocumentBytes = 3, kSnapshot = 4, kSnapshotBytes = 5;
+
+absl::Status Damaged(const std::string& what) {
+  return MakeError(absl::StatusCode::kDataLoss, "the archive is damaged: " + what, {.reason = "ARCHIVE_DAMAGED"});
+}
+
+std::string SessionPayload(const StoredSession& session) {
+  ByteWriter writer;
+  for (const std::string& text : {session.id, session.display_name, session.model_digest, session.tokenizer_digest,
+                                  FormatRegionMemoryOptions(session.options.regions), session.options.attention,
+                                  session.options.position_encoding}) {
+    writer.WriteString(text);
+  }
+  writer.Write<std::int64_t>(absl::ToUnixMicros(session.create_time));
+  writer.Write<std::int64_t>(absl::ToInt64Microseconds(session.time_to_live));
+  writer.Write<std::uint8_t>(session.pinned);
+  for (const int tokens : {session.options.sink_tokens, session.options.window_tokens, session.options.segment_tokens,
+                           session.options.region_tokens}) {
+    writer.Write<std::uint32_t>(tokens);
+  }
+  writer.Write<std::uint32_t>(session.labels.size());
+  for (const auto& [key, value] : session.labels) {
+    writer.WriteString(key);
+    writer.WriteString(value);
+  }
+  return std::move(writer).Take();
+}
+
+absl::StatusOr<StoredSession> ParseSession(std::string_view payload) {
+  ByteReader reader(payload, "the archive's session", absl::StatusCode::kDataLoss);
+  StoredSession session;
+  std::string regions;
+  for (std::string* text : {&session.id, &session.display_name, &session.model_digest, &session.tokenizer_digest,
+                            &regions, &session.options.attention, &session.options.position_encoding}) {
+    TOME_ASSIGN_OR_RETURN(*text, reader.ReadString("text"));
+  }
+  TOME_ASSIGN_OR_RETURN(const std::int64_t created, reader.Read<std::int64_t>("creation time"));
+  TOME_ASSIGN_OR_RETURN(const std::int64_t time_to_live, reader.Read<std::int64_t>("time to live"));
+  TOME_ASSIGN_OR_RETURN(const std::uint8_t pinned, reader.Read<std::uint8_t>("pinned"));
+  for (int* tokens : {&session.options.sink_tokens, &session.options.window_tokens, &session.options.segment_tokens,
+                      &session.options.region_tokens}) {
+    TOME_ASSIGN_OR_RETURN(const std::uint32_t value, reader.Read<std::uint32_t>("options"));
+    if (value == 0 || value > (1u << 30)) return DataLoss("its session has an option of {}", value);
+    *tokens = static_cast<int>(value);
+  }
+  absl::StatusOr<RegionMemoryOptions> parsed = ParseRegionMemoryOptions(regions);
+  if (!parsed.ok()) return DataLoss("{}", std::string(parsed.status().message()));
+  session.options.regions = *parsed;
+  TOME_ASSIGN_OR_RETURN(const std::uint32_t labels, reader.Read<std::uint32_t>("labels"));
+  for (std::uint32_t i = 0; i < labels; ++i) {
+    TOME_ASSIGN_OR_RETURN(const std::string_view key, reader.ReadString("label"));
+    TOME_ASSIGN_OR_RETURN(const std::string_view value, reader.ReadString("label"));
+    session.labels.emplace(key, value);
+  }
+  TOME_RETURN_IF_ERROR(reader.ExpectEnd());
+  if (time_to_live < 0 || pinned > 1) return DataLoss("its session's times cannot be");
+  session.create_time = absl::FromUnixMicros(created);
+  session.time_to_live = absl::Microseconds(time_to_live);
+  session.pinned = pinned == 1;
+  return session;
+}
+
+absl::StatusOr<StoredDocument> ParseDocument(std::string_view payload) {
+  ByteReader reader(payload, "the archive's document", absl::StatusCode::kDataLoss);
+  StoredDocument document;
+  TOME_ASSIGN_OR_RETURN(document.name, reader.ReadString("name"));
+  TOME_ASSIGN_OR_RETURN(document.size, reader.Read<std::uint64_t>("size"));
+  TOME_ASSIGN_OR_RETURN(const std::uint8_t sealed, reader.Read<std::uint8_t>("sealed"));
+  TOME_ASSIGN_OR_RETURN(const std::uint8_t policy, reader.Read<std::uint8_t>("policy"));
+  TOME_ASSIGN_OR_RETURN(const std::int64_t created, reader.Read<std::int64_t>("creation time"));
+  TOME_RETURN_IF_ERROR(reader.ExpectEnd());
+  if (sealed > 1 || policy < 1 || policy > 2 || document.size > (std::uint64_t{1} << 62)) {
+    return DataLoss("a document's entry cannot be");
+  }
+  document.sealed = sealed == 1;
+  document.invalid_utf8 = static_cast<Utf8Policy>(policy);
+  document.create_time = absl::FromUnixMicros(created);
+  return document;
+}
+
+absl::StatusOr<SnapshotInfo> ParseSnapshot(std::string_view payload) {
+  ByteReader reader(payload, "the archive's snapshot", absl::StatusCode::kDataLoss);
+  SnapshotInfo snapshot;
+  for (std::uint64_t* number :
+       {&snapshot.number, &snapshot.size_bytes, &snapshot.ingested_bytes, &snapshot.ingested_tokens}) {
+    TOME_ASSIGN_OR_RETURN(*number, reader.Read<std::uint64_t>("number"));
+    if (*number > (std::uint64_t{1} << 62)) return DataLoss("its snapshot's entry cannot be");
+  }
+  TOME_ASSIGN_OR_RETURN(const std::int64_t created, reader.Read<std::int64_t>("creation time"));
+  snapshot.create_time = absl::FromUnixMicros(created);
+  TOME_ASSIGN_OR_RETURN(snapshot.digest, reader.ReadString("digest"));
+  TOME_RETURN_IF_ERROR(reader.ExpectEnd());
+  return snapshot;
+}
+
+}  // namespace
+
+// --- Writing ---
+
+std::string ArchiveWriter::Frame(std::uint8_t kind, std::string_view payload) {
+  ByteWriter frame;
+  frame.Reserve(kFrameHeadBytes + payload.size() + kCrcBytes);
+  frame.Write<std::uint8_t>(kind);
+  frame.Write<std::uint32_t>(payload.size());
+  frame.WriteBytes(payload);
+  frame.Write<std::uint32_t>(Crc32c(frame.bytes()));
+  digest_.Update(frame.bytes());
+  return std::move(frame).Take();
+}
+
+std::string ArchiveWriter::Begin(const StoredSession& session) {
+  ByteWriter magic;
+  magic.WriteBytes(kMagic);
+  magic.Write<std::uint32_t>(kArchiveVersion);
+  digest_.Update(magic.bytes());
+  return magic.bytes() + Frame(kSession, SessionPayload(session));
+}
+
+std::string ArchiveWriter::Document(const StoredDocument& document) {
+  bytes_kind_ = kDocumentBytes;
+  ByteWriter payload;
+  payload.WriteString(document.name);
+  payload.Write<std::uint64_t>(document.size);
+  payload.Write<std::uint8_t>(document.sealed);
+  payload.Write<std::uint8_t>(static_cast<std::uint8_t>(document.invalid_utf8));
+  payload.Write<std::int64_t>(absl::ToUnixMicros(document.create_time));
+  return Frame(kDocument, payload.bytes());
+}
+
+std::string ArchiveWriter::Snapshot(const SnapshotInfo& snapshot) {
+  bytes_kind_ = kSnapshotBytes;
+  ByteWriter payload;
+  for (const std::uint64_t number :
+       {snapshot.number, snapshot.size_bytes, snapshot.ingested_bytes, snapshot.ingested_tokens}) {
+    payload.Write<std::uint64_t>(number);
+  }
+  payload.Write<std::int64_t>(absl::ToUnixMicros(snapshot.create_time));
+  payload.WriteString(snapshot.digest);
+  return Frame(kSnapshot, payload.bytes());
+}
+
+std::string ArchiveWriter::Bytes(std::string_view bytes) { return Frame(bytes_kind_, bytes); }
+
+std::string ArchiveWriter::End() {
+  std::string end = Frame(kEnd, {});
+  return end + digest_.Finish();
+}
+
+// --- Reading ---
+
+std::size_t ArchiveReader::Needed() const {
+  switch (next_) {
+    case Part::kMagic:
+      return kMagicBytes;
+    case Part::kFrameHead:
+      return kFrameHeadBytes;
+    case Part::kFrameRest: {
+      std::uint32_t size;
+      std::memcpy(&size, head_.data() + 1, sizeof size);
+      return size + kCrcBytes;
+    }
+    case Part::kDigest:
+      return kDigestBytes;
+    case Part::kNone:
+      break;
+  }
+  return 0;
+}
+
+absl::Status ArchiveReader::Take(std::string_view bytes) {
+  while (!bytes.empty()) {
+    if (next_ == Part::kNone) return Damaged("bytes follow its end");
+    const std::size_t size = std::min(bytes.size(), Needed() - pending_.size());
+    pending_ += bytes.substr(0, size);
+    bytes.remove_prefix(size);
+    if (pending_.size() < Needed()) return absl::OkStatus();
+    const std::string part = std::exchange(pending_, {});
+    TOME_RETURN_IF_ERROR(TakePart(part));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ArchiveReader::Finish() { return next_ == Part::kNone ? absl::OkStatus() : Damaged("it ends too early"); }
+
+absl::Status ArchiveReader::TakePart(std::string_view part) {
+  if (next_ == Part::kDigest) {
+    next_ = Part::kNone;
+    return part == digest_.Finish() || !kCheckSums ? absl::OkStatus() : Damaged("its digest does not match");
+  }
+  digest_.Update(part);
+  if (next_ == Part::kMagic) {
+    std::uint32_t version;
+    std::memcpy(&version, part.data() + kMagic.size(), sizeof version);
+    if (part.substr(0, kMagic.size()) != kMagic) return Damaged("it is none");
+    if (version != kArchiveVersion) {
+      return MakeError(
+          absl::StatusCode::kFailedPrecondition,
+          fmt::format("the archive has version {}, this server reads version {}", version, kArchiveVersion),
+          {.reason = "ARCHIVE_VERSION"});
+    }
+    next_ = Part::kFrameHead;
+    return absl::OkStatus();
+  }
+  if (next_ == Part::kFrameHead) {
+    head_ = part;
+    next_ = Part::kFrameRest;
+    if (Needed() > kMaxArchiveFrame + kCrcBytes) return Damaged(fmt::format("a frame of {} bytes", Needed()));
+    return absl::OkStatus();
+  }
+  const std::string_view payload = part.substr(0, part.size() - kCrcBytes);
+  std::uint32_t crc;
+  std::memcpy(&crc, part.data() + payload.size(), sizeof crc);
+  if (crc != Crc32c(payload, Crc32c(head_)) && kCheckSums) return Damaged("the checksum of a frame does not match");
+  next_ = head_[0] == kEnd ? Part::kDigest : Part::kFrameHead;
+  return TakeFrame(static_cast<std::uint8_t>(head_[0]), payload);
+}
+
+absl::Status ArchiveReader::TakeFrame(std::uint8_t kind, std::string_view payload) {
+  if (kind == kDocumentBytes || kind == kSnapshotBytes) return TakeBytes(kind, payload);
+  if (bytes_left_ > 0) return Damaged(fmt::format("{} bytes are missing", bytes_left_));
+  const bool in_order = kind == kSession ? last_kind_ == 0 : last_kind_ != 0 && last_kind_ != kSnapshot;
+  if (kind == kEnd) {
+    return last_kind_ != 0 && payload.empty() ? absl::OkStatus() : Damaged("it ends too early");
+  }
+  if (!in_order || kind > kSnapshotBytes) return Damaged(fmt::format("a frame of kind {} cannot be here", kind));
+  last_kind_ = kind;
+  if (kind == kSession) {
+    absl::StatusOr<StoredSession> session = ParseSession(payload);
+    if (!session.ok()) return Damaged(std::string(session.status().message()));
+    return sink_.OnSession(*std::move(session));
+  }
+  if (kind == kDocument) {
+    const absl::StatusOr<StoredDocument> document = ParseDocument(payload);
+    if (!document.ok()) return Damaged(std::string(document.status().message()));
+    bytes_left_ = document->size;
+    return sink_.OnDocument(*document);
+  }
+  const absl::StatusOr<SnapshotInfo> snapshot = ParseSnapshot(payload);
+  if (!snapshot.ok()) return Damaged(std::string(snapshot.status().message()));
+  bytes_left_ = snapshot->size_bytes;
+  return sink_.OnSnapshot(*snapshot);
+}
+
+absl::Status ArchiveReader::TakeBytes(std::uint8_t kind, std::string_view payload) {
+  if (last_kind_ + 1 != kind || payload.size() > bytes_left_) {
+    return Damaged(fmt::format("{} bytes more than were announced", payload.size()));
+  }
+  bytes_left_ -= payload.size();
+  return kind == kDocumentBytes ? sink_.OnDocumentBytes(payload) : sink_.OnSnapshotBytes(payload);
+}
+
+}  // namespace tome::server
