@@ -68,9 +68,12 @@ absl::StatusOr<v1::Session> Client::GetSession(const std::string& name, const Ca
                                 request);
 }
 
-absl::StatusOr<std::vector<v1::Session>> Client::ListSessions(const CallOptions& options) {
+absl::StatusOr<std::vector<v1::Session>> Client::ListSessions(const v1::ListSessionsRequest& query,
+                                                              const CallOptions& options) {
   std::vector<v1::Session> sessions;
   v1::ListSessionsRequest request;
+  request.set_filter(query.filter());
+  request.set_order_by(query.order_by());
   request.set_page_size(kPageSize);
   while (true) {
     TOME_ASSIGN_OR_RETURN(auto page,
@@ -99,6 +102,23 @@ absl::StatusOr<v1::Session> Client::RereadSession(const std::string& name, const
   request.set_name(name);
   return CallUnary<v1::Session>(*connection_, options, *connection_->sessions, &v1::SessionService::Stub::RereadSession,
                                 request);
+}
+
+absl::StatusOr<v1::Session> Client::ForkSession(v1::ForkSessionRequest request, const CallOptions& options) {
+  if (request.request_id().empty()) request.set_request_id(RandomId());
+  return CallUnary<v1::Session>(*connection_, options, *connection_->sessions, &v1::SessionService::Stub::ForkSession,
+                                request);
+}
+
+absl::Status Client::ExportSession(const v1::ExportSessionRequest& request, const ArchiveSink& sink,
+                                   const CallOptions& options) {
+  return ExportArchive(*connection_, request, sink, options);
+}
+
+absl::StatusOr<v1::Session> Client::ImportSession(const std::string& session_id, ByteSource& source,
+                                                  const std::function<void(std::uint64_t)>& on_sent,
+                                                  const CallOptions& options) {
+  return ImportArchive(*connection_, session_id, source, on_sent, options);
 }
 
 absl::Status Client::DeleteSession(const std::string& name, const CallOptions& options) {

@@ -24,6 +24,7 @@
 #include "client/append.h"
 #include "client/connection.h"
 #include "client/source.h"
+#include "client/transfer.h"
 #include "client/watch.h"
 
 namespace tome::client {
@@ -44,12 +45,21 @@ class Client {
   // A request_id is made up when there is none, so that a repeated call makes one session.
   absl::StatusOr<v1::Session> CreateSession(v1::CreateSessionRequest request, const CallOptions& options = {});
   absl::StatusOr<v1::Session> GetSession(const std::string& name, const CallOptions& options = {});
-  // All pages, newest session first.
-  absl::StatusOr<std::vector<v1::Session>> ListSessions(const CallOptions& options = {});
+  // All pages. `query`: filter and order; the rest of it is ignored.
+  absl::StatusOr<std::vector<v1::Session>> ListSessions(const v1::ListSessionsRequest& query = {},
+                                                        const CallOptions& options = {});
   absl::StatusOr<v1::Session> UpdateSession(const v1::UpdateSessionRequest& request, const CallOptions& options = {});
   // What has been read, on disk. Without the deadline of short calls: a large state takes its time.
   absl::StatusOr<v1::Snapshot> SnapshotSession(const std::string& name, const CallOptions& options = {});
   absl::StatusOr<v1::Session> RereadSession(const std::string& name, const CallOptions& options = {});
+  // A request_id is made up when there is none, so that a repeated call makes one session.
+  absl::StatusOr<v1::Session> ForkSession(v1::ForkSessionRequest request, const CallOptions& options = {});
+  // See transfer.h.
+  absl::Status ExportSession(const v1::ExportSessionRequest& request, const ArchiveSink& sink,
+                             const CallOptions& options = {});
+  absl::StatusOr<v1::Session> ImportSession(const std::string& session_id, ByteSource& source,
+                                            const std::function<void(std::uint64_t)>& on_sent,
+                                            const CallOptions& options = {});
   // OK also when the session was gone at the second try, because the reply to the first was lost.
   absl::Status DeleteSession(const std::string& name, const CallOptions& options = {});
 

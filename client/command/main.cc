@@ -93,7 +93,10 @@ int Main(int argc, char** argv) {
   Action action;
   AddGlobalOptions(app, &options, &output);
   AddSessionCommands(app, &action);
+  AddForkCommand(app, &action);
   AddSnapshotCommands(app, &action);
+  AddTransferCommands(app, &action);
+  AddExpireCommand(app, &action);
   AddAppendCommand(app, &action);
   AddAskCommand(app, &action);
   AddSearchCommand(app, &action);

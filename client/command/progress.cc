@@ -41,7 +41,10 @@ std::string Amount(const ProgressView& view) {
 }
 
 std::string Rate(const ProgressView& view) {
-  if (!(view.tokens_per_second > 0)) return "";
+  if (!(view.tokens_per_second > 0)) {
+    const double bytes = std::min(view.bytes_per_second, 1e15);
+    return bytes > 0 ? fmt::format("  {}/s", FormatBytes(static_cast<std::uint64_t>(std::llround(bytes)))) : "";
+  }
   const double shown = std::min(view.tokens_per_second, 1e15);
   return fmt::format("  {} tokens/s", FormatCount(static_cast<std::uint64_t>(std::llround(shown))));
 }

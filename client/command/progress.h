@@ -18,6 +18,7 @@ struct ProgressView {
   std::uint64_t stored_bytes = 0;  // drawn as '=' beyond done_bytes
   std::optional<std::uint64_t> total_bytes;
   double tokens_per_second = 0;
+  double bytes_per_second = 0;  // shown where there are no tokens
   std::optional<std::chrono::milliseconds> time_left;
 };
 

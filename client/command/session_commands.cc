@@ -20,6 +20,8 @@ struct CreateArguments {
   std::string id;
   std::string display_name;
   std::vector<std::string> labels;
+  std::string time_to_live;
+  bool pinned = false;
   MemoryArguments memory;
 };
 
@@ -35,6 +37,11 @@ absl::Status Create(const CreateArguments& arguments, Context& context) {
     (*request.mutable_session()->mutable_labels())[label.substr(0, at)] = label.substr(at + 1);
   }
   *request.mutable_session()->mutable_options() = ToProto(arguments.memory);
+  if (!arguments.time_to_live.empty()) {
+    TOME_ASSIGN_OR_RETURN(*request.mutable_session()->mutable_time_to_live(),
+                          ParseTimeToLive("--expire-after", arguments.time_to_live));
+  }
+  request.mutable_session()->set_pinned(arguments.pinned);
   TOME_ASSIGN_OR_RETURN(const v1::Session session, context.client->CreateSession(request, context.call()));
   if (context.options.json) {
     context.PrintJson(ToJson(session));
@@ -52,6 +59,9 @@ void AddCreate(CLI::App& app, Action* action) {
       ->type_name("KEY=VALUE")
       ->take_all();
   command->add_option("--id", arguments->id, "The session's id: a-z, 0-9 and '-', 4 to 63 of them, a letter first");
+  command->add_option("--expire-after", arguments->time_to_live,
+                      "Delete it when it was not used for so long: 90s, 30m, 12h, 7d");
+  command->add_flag("--pin", arguments->pinned, "Keep it all the same, until tome expire --unpin");
   AddMemoryOptions(command, &arguments->memory);
   command->footer(
       "Examples:\n"
@@ -67,8 +77,8 @@ std::string ReadShare(std::uint64_t ingested_bytes, std::uint64_t durable_bytes)
   return durable_bytes == 0 ? "-" : FormatPercent(ingested_bytes, durable_bytes);
 }
 
-absl::Status List(Context& context) {
-  TOME_ASSIGN_OR_RETURN(const std::vector<v1::Session> sessions, context.client->ListSessions(context.call()));
+absl::Status List(const v1::ListSessionsRequest& query, Context& context) {
+  TOME_ASSIGN_OR_RETURN(const std::vector<v1::Session> sessions, context.client->ListSessions(query, context.call()));
   if (context.options.json) {
     Json json = Json::array();
     for (const v1::Session& session : sessions) json.push_back(ToJson(session));
@@ -76,7 +86,7 @@ absl::Status List(Context& context) {
     return absl::OkStatus();
   }
   if (sessions.empty()) {
-    context.err << "no sessions yet: tome create makes one\n";
+    context.err << (query.filter().empty() ? "no sessions yet: tome create makes one\n" : "no such sessions\n");
     return absl::OkStatus();
   }
   Table table({{"SESSION"}, {"NAME"}, {"PHASE"}, {"DOCUMENTS", true}, {"STORED", true}, {"READ", true}, {"CREATED"}});
@@ -90,9 +100,28 @@ absl::Status List(Context& context) {
 }
 
 void AddList(CLI::App& app, Action* action) {
-  CLI::App* command = app.add_subcommand("list", "List all sessions, newest first");
-  command->footer("Examples:\n  tome list\n  tome list --output json | jq -r '.[].name'\n");
-  command->callback([action] { *action = List; });
+  auto filter = std::make_shared<std::string>(), order = std::make_shared<std::string>();
+  CLI::App* command = app.add_subcommand("list", "List sessions, newest first");
+  command->add_option(
+      "--filter", *filter,
+      "Only those of which all these hold, joined by \" AND \": labels.KEY=VALUE, labels.KEY:*, "
+      "display_name:TEXT, phase=PHASE, residency=PLACE, pinned=true, durable_bytes>NUMBER (or <NUMBER)");
+  command->add_option("--order", *order,
+                      "By create_time, update_time, last_use_time, durable_bytes, display_name or name; with \" desc\" "
+                      "after it the other way round");
+  command->footer(
+      "Examples:\n"
+      "  tome list\n"
+      "  tome list --filter 'labels.team=red AND durable_bytes>1000000' --order 'last_use_time desc'\n"
+      "  tome list --output json | jq -r '.[].name'\n");
+  command->callback([filter, order, action] {
+    *action = [filter, order](Context& context) {
+      v1::ListSessionsRequest query;
+      query.set_filter(*filter);
+      query.set_order_by(*order);
+      return List(query, context);
+    };
+  });
 }
 
 // --- show ---
@@ -148,6 +177,10 @@ std::string RenderSession(const v1::Session& session) {
   if (!memory.position_encoding().empty()) fields.emplace_back("positions", memory.position_encoding());
   fields.emplace_back("created", FormatTime(session.create_time()));
   fields.emplace_back("changed", FormatTime(session.update_time()));
+  fields.emplace_back("last used", FormatTime(session.last_use_time()));
+  if (session.has_expire_time())
+    fields.emplace_back("expires", FormatTime(session.expire_time()) + " unless it is used");
+  if (session.pinned()) fields.emplace_back("pinned", "yes");
   fields.emplace_back("model", session.model_digest().substr(0, 16));
   std::string text = RenderFields(fields);
   if (!session.documents().empty()) text += '\n' + RenderDocuments(session);

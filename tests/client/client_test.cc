@@ -63,6 +63,81 @@ TEST_F(ClientTest, ListsAllPages) {
   EXPECT_EQ(sessions->back().name(), "sessions/e");
 }
 
+TEST_F(ClientTest, ListsWithAFilterAndAnOrder) {
+  v1::ListSessionsRequest query;
+  query.set_filter("pinned=true");
+  query.set_order_by("name desc");
+  EXPECT_TRUE(client_->ListSessions(query).ok());
+  EXPECT_EQ(server_.last_list().filter(), "pinned=true");
+  EXPECT_EQ(server_.last_list().order_by(), "name desc");
+}
+
+TEST_F(ClientTest, ForksWithAnIdOfItsOwnForTheRequest) {
+  server_.AddSession("s");
+  server_.AddCallFault({grpc::StatusCode::UNAVAILABLE, "the reply was lost"});
+  v1::ForkSessionRequest request;
+  request.set_name("sessions/s");
+  const auto fork = client_->ForkSession(request);
+  ASSERT_TRUE(fork.ok()) << fork.status();
+  EXPECT_EQ(fork->name(), "sessions/fake-fork");
+  EXPECT_GE(server_.last_fork().request_id().size(), 16);
+  EXPECT_EQ(delays_.size(), 1);
+}
+
+TEST_F(ClientTest, ExportsAnewAfterALostConnectionWhereThatCanBe) {
+  server_.AddSession("s");
+  server_.SetArchive({"a", "bc", "def"}, /*fault_after=*/2);
+  v1::ExportSessionRequest request;
+  request.set_name("sessions/s");
+  std::string archive;
+  int restarts = 0;
+  const auto take = [&](std::string_view bytes) {
+    archive += bytes;
+    return absl::OkStatus();
+  };
+  const auto restart = [&] {
+    ++restarts;
+    archive.clear();
+    return absl::OkStatus();
+  };
+  EXPECT_TRUE(client_->ExportSession(request, {.take = take, .restart = restart}).ok());
+  EXPECT_EQ(archive, "abcdef");
+  EXPECT_EQ(restarts, 1);
+
+  archive.clear();
+  server_.SetArchive({"a", "b"}, /*fault_after=*/1);
+  EXPECT_TRUE(absl::IsUnavailable(client_->ExportSession(request, {.take = take, .restart = nullptr})));
+  EXPECT_EQ(archive, "a");
+  archive.clear();
+  server_.SetArchive({"a", "b"}, /*fault_after=*/0);
+  EXPECT_TRUE(client_->ExportSession(request, {.take = take, .restart = nullptr}).ok()) << "nothing had come yet";
+  EXPECT_EQ(archive, "ab");
+
+  const auto full = [](std::string_view) { return absl::ResourceExhaustedError("full"); };
+  EXPECT_TRUE(absl::IsResourceExhausted(client_->ExportSession(request, {.take = full, .restart = restart})));
+  request.set_name("sessions/none");
+  EXPECT_TRUE(absl::IsNotFound(client_->ExportSession(request, {.take = take, .restart = restart})));
+}
+
+TEST_F(ClientTest, ImportsOnceAndTellsWhatWasSent) {
+  std::string archive(3'000'000, 'x');
+  std::size_t at = 0;
+  CallbackSource source([&](char* buffer, std::size_t size) -> absl::StatusOr<std::size_t> {
+    const std::size_t part = std::min(size, archive.size() - at);
+    archive.copy(buffer, part, at);
+    at += part;
+    return part;
+  });
+  std::uint64_t told = 0;
+  const auto session = client_->ImportSession("mine", source, [&](std::uint64_t sent) { told = sent; });
+  ASSERT_TRUE(session.ok()) << session.status();
+  EXPECT_EQ(session->name(), "sessions/mine");
+  EXPECT_EQ(told, archive.size());
+  EXPECT_EQ(server_.imported_bytes(), archive);
+  CallbackSource broken([](char*, std::size_t) -> absl::StatusOr<std::size_t> { return absl::DataLossError("torn"); });
+  EXPECT_TRUE(absl::IsDataLoss(client_->ImportSession("", broken, nullptr).status()));
+}
+
 TEST_F(ClientTest, TriesAgainAfterErrorsThatMayPass) {
   server_.AddSession("s");
   server_.AddCallFault({grpc::StatusCode::UNAVAILABLE, "starting"});

@@ -183,6 +183,37 @@ v1::CreateSessionRequest FakeServer::last_create() {
   std::lock_guard lock(mutex_);
   return last_create_;
 }
+
+v1::ForkSessionRequest FakeServer::last_fork() {
+  std::lock_guard lock(mutex_);
+  return last_fork_;
+}
+
+v1::ListSessionsRequest FakeServer::last_list() {
+  std::lock_guard lock(mutex_);
+  return last_list_;
+}
+
+v1::UpdateSessionRequest FakeServer::last_update() {
+  std::lock_guard lock(mutex_);
+  return last_update_;
+}
+
+void FakeServer::SetArchive(std::vector<std::string> messages, std::optional<int> fault_after) {
+  std::lock_guard lock(mutex_);
+  archive_ = std::move(messages);
+  archive_fault_after_ = fault_after;
+}
+
+int FakeServer::export_calls() {
+  std::lock_guard lock(mutex_);
+  return export_calls_;
+}
+
+std::string FakeServer::imported_bytes() {
+  std::lock_guard lock(mutex_);
+  return imported_bytes_;
+}
 std::vector<v1::InvalidUtf8Policy> FakeServer::policies() {
   std::lock_guard lock(mutex_);
   return policies_;
@@ -227,6 +258,11 @@ v1::Session FakeServer::Describe(const std::string& id) const {
   session.mutable_options()->set_window_tokens(2048);
   session.set_phase(progress.phase());
   session.set_residency(v1::RESIDENCY_RESIDENT);
+  session.set_pinned(fake.pinned);
+  if (fake.time_to_live_seconds > 0) {
+    session.mutable_time_to_live()->set_seconds(fake.time_to_live_seconds);
+    if (!fake.pinned) session.mutable_expire_time()->set_seconds(1'700'000'000 + fake.time_to_live_seconds);
+  }
   v1::Snapshot& snapshot = *session.add_snapshots();
   snapshot.set_number(2);
   snapshot.set_size_bytes(4000);
@@ -293,6 +329,7 @@ grpc::Status FakeServer::GetSession(grpc::ServerContext*, const v1::GetSessionRe
 grpc::Status FakeServer::ListSessions(grpc::ServerContext*, const v1::ListSessionsRequest* request,
                                       v1::ListSessionsResponse* response) {
   std::lock_guard lock(mutex_);
+  last_list_ = *request;
   if (const grpc::Status fault = NextCallFault(); !fault.ok()) return fault;
   for (auto session = sessions_.upper_bound(request->page_token()); session != sessions_.end(); ++session) {
     if (response->sessions_size() == page_size_) {
@@ -309,7 +346,13 @@ grpc::Status FakeServer::UpdateSession(grpc::ServerContext*, const v1::UpdateSes
   std::lock_guard lock(mutex_);
   const std::string id = IdOf(request->session().name());
   if (!sessions_.contains(id)) return NoSession(id);
-  sessions_[id].display_name = request->session().display_name();
+  last_update_ = *request;
+  if (request->update_mask().paths().empty()) sessions_[id].display_name = request->session().display_name();
+  for (const std::string& path : request->update_mask().paths()) {
+    if (path == "display_name") sessions_[id].display_name = request->session().display_name();
+    if (path == "time_to_live") sessions_[id].time_to_live_seconds = request->session().time_to_live().seconds();
+    if (path == "pinned") sessions_[id].pinned = request->session().pinned();
+  }
   *response = Describe(id);
   return grpc::Status::OK;
 }
@@ -341,6 +384,52 @@ grpc::Status FakeServer::RereadSession(grpc::ServerContext*, const v1::RereadSes
   std::lock_guard lock(mutex_);
   const std::string id = IdOf(request->name());
   if (!sessions_.contains(id)) return NoSession(id);
+  *response = Describe(id);
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeServer::ForkSession(grpc::ServerContext*, const v1::ForkSessionRequest* request,
+                                     v1::Session* response) {
+  std::lock_guard lock(mutex_);
+  last_fork_ = *request;
+  const std::string from = IdOf(request->name());
+  if (!sessions_.contains(from)) return NoSession(from);
+  const std::string id = request->session_id().empty() ? "fake-fork" : request->session_id();
+  sessions_[id] = sessions_[from];
+  *response = Describe(id);
+  return NextCallFault();
+}
+
+grpc::Status FakeServer::ExportSession(grpc::ServerContext*, const v1::ExportSessionRequest* request,
+                                       grpc::ServerWriter<v1::ExportSessionResponse>* writer) {
+  std::lock_guard lock(mutex_);
+  ++export_calls_;
+  const std::string id = IdOf(request->name());
+  if (!sessions_.contains(id)) return NoSession(id);
+  for (int i = 0; i < static_cast<int>(archive_.size()); ++i) {
+    if (archive_fault_after_ == i) {
+      archive_fault_after_.reset();
+      return {grpc::StatusCode::UNAVAILABLE, "gone for a moment"};
+    }
+    v1::ExportSessionResponse response;
+    response.set_data(archive_[i]);
+    writer->Write(response);
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeServer::ImportSession(grpc::ServerContext*, grpc::ServerReader<v1::ImportSessionRequest>* reader,
+                                       v1::Session* response) {
+  std::string id = "imported", bytes;
+  v1::ImportSessionRequest request;
+  while (reader->Read(&request)) {
+    if (!request.session_id().empty()) id = request.session_id();
+    bytes += request.data();
+    if (bytes == "bad") return MakeError(grpc::StatusCode::DATA_LOSS, "the archive is damaged", "ARCHIVE_DAMAGED");
+  }
+  std::lock_guard lock(mutex_);
+  imported_bytes_ = bytes;
+  sessions_[id];
   *response = Describe(id);
   return grpc::Status::OK;
 }

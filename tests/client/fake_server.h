@@ -80,6 +80,13 @@ class FakeServer : public v1::SessionService::Service, public v1::ModelService::
   v1::SearchRequest last_search();
   v1::GetModelRequest last_model_request();
   v1::CreateSessionRequest last_create();
+  v1::ForkSessionRequest last_fork();
+  v1::ListSessionsRequest last_list();
+  v1::UpdateSessionRequest last_update();
+  // The bytes of an archive in messages, and after which of them (counted from 0) the call ends with an error, once.
+  void SetArchive(std::vector<std::string> messages, std::optional<int> fault_after = std::nullopt);
+  int export_calls();
+  std::string imported_bytes();
   std::vector<v1::InvalidUtf8Policy> policies();
   // Waits (at most a minute) until the condition, called under the server's lock, holds.
   bool WaitUntil(const std::function<bool()>& condition);
@@ -95,6 +102,12 @@ class FakeServer : public v1::SessionService::Service, public v1::ModelService::
   grpc::Status DeleteSession(grpc::ServerContext*, const v1::DeleteSessionRequest*, google::protobuf::Empty*) override;
   grpc::Status SnapshotSession(grpc::ServerContext*, const v1::SnapshotSessionRequest*, v1::Snapshot*) override;
   grpc::Status RereadSession(grpc::ServerContext*, const v1::RereadSessionRequest*, v1::Session*) override;
+  grpc::Status ForkSession(grpc::ServerContext*, const v1::ForkSessionRequest*, v1::Session*) override;
+  grpc::Status ExportSession(grpc::ServerContext*, const v1::ExportSessionRequest*,
+                             grpc::ServerWriter<v1::ExportSessionResponse>*) override;
+  // Any bytes but "bad" are an archive, of the session "imported".
+  grpc::Status ImportSession(grpc::ServerContext*, grpc::ServerReader<v1::ImportSessionRequest>*,
+                             v1::Session*) override;
   grpc::Status Append(grpc::ServerContext*,
                       grpc::ServerReaderWriter<v1::AppendResponse, v1::AppendRequest>* stream) override;
   grpc::Status Watch(grpc::ServerContext*, const v1::WatchRequest*, grpc::ServerWriter<v1::WatchResponse>*) override;
@@ -110,6 +123,8 @@ class FakeServer : public v1::SessionService::Service, public v1::ModelService::
     std::string display_name;
     std::map<std::string, std::string> labels;
     std::vector<FakeDocument> documents;
+    std::int64_t time_to_live_seconds = 0;
+    bool pinned = false;
   };
 
   grpc::Status NextCallFault();
@@ -141,6 +156,13 @@ class FakeServer : public v1::SessionService::Service, public v1::ModelService::
   v1::SearchRequest last_search_;
   v1::GetModelRequest last_model_request_;
   v1::CreateSessionRequest last_create_;
+  v1::ForkSessionRequest last_fork_;
+  v1::ListSessionsRequest last_list_;
+  v1::UpdateSessionRequest last_update_;
+  std::vector<std::string> archive_ = {"some ", "bytes"};
+  std::optional<int> archive_fault_after_;
+  int export_calls_ = 0;
+  std::string imported_bytes_;
   std::vector<v1::InvalidUtf8Policy> policies_;
 };
 
