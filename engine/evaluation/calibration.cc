@@ -98,6 +98,7 @@ absl::Status Calibrator::Read(const Haystack& haystack) {
   TOME_ASSIGN_OR_RETURN(const Memory memory, ReadDocuments(model_, options_.memory, {haystack.text},
                                                            [&](const Memory& now, std::int64_t tokens) {
                                                              keys.push_back(NewestKeys(*now.state(), tokens));
+                                                             return absl::OkStatus();
                                                            }));
   keys_ = at::cat(keys, 2);
   Progress progress("asking questions", static_cast<std::int64_t>(haystack.needles.size()));

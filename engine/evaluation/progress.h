@@ -13,7 +13,9 @@ namespace tome {
 
 class Progress {
  public:
-  Progress(std::string label, std::int64_t total) : label_(std::move(label)), total_(total) {}
+  // `first`: what was done before, which does not count for the rate.
+  Progress(std::string label, std::int64_t total, std::int64_t first = 0)
+      : label_(std::move(label)), total_(total), first_(first) {}
 
   // `note`: what else there is to say.
   void Show(std::int64_t done, const std::string& note = "") {
@@ -22,14 +24,15 @@ class Progress {
     const double seconds = std::chrono::duration<double>(now - begin_).count();
     if (seconds < 2 || (now - shown_ < std::chrono::seconds(5) && done < total_)) return;
     shown_ = now;
-    const double left = done > 0 ? seconds * static_cast<double>(total_ - done) / static_cast<double>(done) : 0;
-    fmt::print(stderr, "{}: {} of {}, {:.3g}/s, {:.0f} s, about {:.0f} s left{}{}\n", label_, done, total_,
-               static_cast<double>(done) / seconds, seconds, left, note.empty() ? "" : "; ", note);
+    const double rate = static_cast<double>(done - first_) / seconds;
+    const double left = rate > 0 ? static_cast<double>(total_ - done) / rate : 0;
+    fmt::print(stderr, "{}: {} of {}, {:.3g}/s, {:.0f} s, about {:.0f} s left{}{}\n", label_, done, total_, rate,
+               seconds, left, note.empty() ? "" : "; ", note);
   }
 
  private:
   std::string label_;
-  std::int64_t total_;
+  std::int64_t total_, first_;
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now(), shown_;
 };
 

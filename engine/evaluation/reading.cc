@@ -34,18 +34,74 @@ class QueryCapture final : public SequenceAttention {
   std::vector<at::Tensor> queries_;
 };
 
-absl::Status CheckDocuments(const Memory& memory, const std::vector<std::string>& documents, const std::string& path) {
-  const Archive& archive = memory.state()->archive();
-  std::vector<TokenId> expected, found;
+// How many tokens are read between two savings of the state.
+constexpr std::int64_t kTokensBetweenSavings = 65'536;
+
+std::vector<EncodedDocument> EncodeDocuments(const Tokenizer& tokenizer, const std::vector<std::string>& documents) {
+  std::vector<EncodedDocument> encoded;
   for (std::size_t i = 0; i < documents.size(); ++i) {
-    const EncodedDocument encoded =
-        EncodeDocument(*memory.model()->tokenizer(), documents[i], static_cast<std::uint32_t>(i));
-    expected.insert(expected.end(), encoded.tokens.begin(), encoded.tokens.end());
+    encoded.push_back(EncodeDocument(tokenizer, documents[i], static_cast<std::uint32_t>(i)));
   }
+  return encoded;
+}
+
+// Whether `memory` has read just the beginning of `documents`, in whole segments, or all, with these options.
+absl::Status CheckBeginning(const Memory& memory, const MemoryOptions& options,
+                            const std::vector<EncodedDocument>& documents, const std::string& path) {
+  TOME_ASSIGN_OR_RETURN(const Memory wanted, Memory::Create(memory.model(), options));
+  TOME_ASSIGN_OR_RETURN(const Memory kept, Memory::Create(memory.model(), memory.options()));
+  if (wanted.Digest() != kept.Digest()) {
+    return FailedPrecondition("{}: its state has other memory options; remove it or name another file", path);
+  }
+  const Archive& archive = memory.state()->archive();
+  std::vector<TokenId> found;
   if (archive.num_regions() > 0) found = archive.RegionTokens(0, archive.num_regions());
-  if (found == expected) return absl::OkStatus();
-  return FailedPrecondition("{}: it is of other documents ({} tokens, expected {}); remove it or name another file",
-                            path, found.size(), expected.size());
+  absl::Span<const TokenId> left = found;
+  bool same = true;
+  for (const EncodedDocument& document : documents) {
+    const std::size_t count = std::min(left.size(), document.tokens.size());
+    same = same && std::equal(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(count), document.tokens.begin());
+    left.remove_prefix(count);
+    if (left.empty() && count < document.tokens.size()) {
+      same = same && static_cast<std::int64_t>(count) % options.segment_tokens == 0;
+      break;
+    }
+  }
+  if (same && left.empty()) return absl::OkStatus();
+  return FailedPrecondition("{}: its {} tokens are of other documents; remove it or name another file", path,
+                            found.size());
+}
+
+// Reads what `memory` has not read yet.
+absl::Status ReadRest(const std::vector<EncodedDocument>& documents, Memory* memory, const SegmentObserver& observer) {
+  std::int64_t total = 0, read = memory->tokens_read();
+  for (const EncodedDocument& document : documents) total += static_cast<std::int64_t>(document.tokens.size());
+  Progress progress("reading tokens", total, read);
+  for (const EncodedDocument& document : documents) {
+    const std::int64_t begin = std::min(read, static_cast<std::int64_t>(document.tokens.size()));
+    read -= begin;
+    if (begin == static_cast<std::int64_t>(document.tokens.size())) continue;
+    Task task = Task::Read(memory, {document.tokens.begin() + begin, document.tokens.end()},
+                           {document.spans.begin() + begin, document.spans.end()});
+    while (!task.finished()) {
+      Task* const tasks[] = {&task};
+      const StepResult result = Step(tasks).front();
+      TOME_RETURN_IF_ERROR(result.status);
+      if (observer) TOME_RETURN_IF_ERROR(observer(*memory, result.tokens_read));
+      progress.Show(memory->tokens_read());
+    }
+  }
+  return absl::OkStatus();
+}
+
+// The file is the old one or the new one, never half of it.
+absl::Status SaveState(const Memory& memory, const std::string& path) {
+  const std::string unfinished = path + ".part";
+  TOME_RETURN_IF_ERROR(WriteTextFile(unfinished, memory.Serialize()));
+  std::error_code error;
+  std::filesystem::rename(unfinished, path, error);
+  if (error) return InvalidArgument("{}: cannot be written: {}", path, error.message());
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -139,38 +195,30 @@ EncodedDocument EncodeDocument(const Tokenizer& tokenizer, std::string_view text
 absl::StatusOr<Memory> ReadDocuments(std::shared_ptr<const Model> model, const MemoryOptions& options,
                                      const std::vector<std::string>& documents, const SegmentObserver& observer) {
   TOME_ASSIGN_OR_RETURN(Memory memory, Memory::Create(model, options));
-  std::vector<EncodedDocument> encoded;
-  std::int64_t total = 0;
-  for (std::size_t i = 0; i < documents.size(); ++i) {
-    encoded.push_back(EncodeDocument(*model->tokenizer(), documents[i], static_cast<std::uint32_t>(i)));
-    total += static_cast<std::int64_t>(encoded.back().tokens.size());
-  }
-  Progress progress("reading tokens", total);
-  for (EncodedDocument& document : encoded) {
-    Task task = Task::Read(&memory, std::move(document.tokens), std::move(document.spans));
-    while (!task.finished()) {
-      Task* const tasks[] = {&task};
-      const StepResult result = Step(tasks).front();
-      TOME_RETURN_IF_ERROR(result.status);
-      if (observer) observer(memory, result.tokens_read);
-      progress.Show(memory.tokens_read());
-    }
-  }
+  TOME_RETURN_IF_ERROR(ReadRest(EncodeDocuments(*model->tokenizer(), documents), &memory, observer));
   return memory;
 }
 
 absl::StatusOr<Memory> ReadOrRestore(std::shared_ptr<const Model> model, const MemoryOptions& options,
                                      const std::vector<std::string>& documents, const std::string& state_path) {
-  std::error_code ignored;
-  if (!state_path.empty() && std::filesystem::exists(state_path, ignored)) {
+  if (state_path.empty()) return ReadDocuments(std::move(model), options, documents);
+  const std::vector<EncodedDocument> encoded = EncodeDocuments(*model->tokenizer(), documents);
+  TOME_ASSIGN_OR_RETURN(Memory memory, Memory::Create(model, options));
+  if (std::error_code ignored; std::filesystem::exists(state_path, ignored)) {
     TOME_ASSIGN_OR_RETURN(const std::string bytes, ReadTextFile(state_path));
-    absl::StatusOr<Memory> memory = Memory::Parse(std::move(model), bytes);
-    if (!memory.ok()) return Annotate(memory.status(), state_path);
-    TOME_RETURN_IF_ERROR(CheckDocuments(*memory, documents, state_path));
-    return memory;
+    absl::StatusOr<Memory> kept = Memory::Parse(std::move(model), bytes);
+    if (!kept.ok()) return Annotate(kept.status(), state_path);
+    TOME_RETURN_IF_ERROR(CheckBeginning(*kept, options, encoded, state_path));
+    memory = *std::move(kept);
   }
-  TOME_ASSIGN_OR_RETURN(Memory memory, ReadDocuments(std::move(model), options, documents));
-  if (!state_path.empty()) TOME_RETURN_IF_ERROR(WriteTextFile(state_path, memory.Serialize()));
+  const std::int64_t kept = memory.tokens_read();
+  std::int64_t saved = kept;
+  TOME_RETURN_IF_ERROR(ReadRest(encoded, &memory, [&](const Memory& now, std::int64_t) -> absl::Status {
+    if (now.tokens_read() - saved < kTokensBetweenSavings) return absl::OkStatus();
+    saved = now.tokens_read();
+    return SaveState(now, state_path);
+  }));
+  if (memory.tokens_read() > kept) TOME_RETURN_IF_ERROR(SaveState(memory, state_path));
   return memory;
 }
 

@@ -43,8 +43,9 @@ EncodedDocument EncodeDocument(const Tokenizer& tokenizer, std::string_view text
 absl::StatusOr<std::vector<TokenId>> ReadTokenFiles(const Tokenizer& tokenizer, const std::vector<std::string>& paths,
                                                     std::int64_t tokens);
 
-// Called after each segment with the memory as it then is and the number of tokens of the segment.
-using SegmentObserver = std::function<void(const Memory& memory, std::int64_t segment_tokens)>;
+// Called after each segment with the memory as it then is and the number of tokens of the segment; an error ends the
+// reading.
+using SegmentObserver = std::function<absl::Status(const Memory& memory, std::int64_t segment_tokens)>;
 
 // Reads whole documents, numbered from 0, into an empty memory of `model`, with BOS where the model expects it.
 // Progress goes to stderr.
@@ -52,8 +53,9 @@ absl::StatusOr<Memory> ReadDocuments(std::shared_ptr<const Model> model, const M
                                      const std::vector<std::string>& documents,
                                      const SegmentObserver& observer = nullptr);
 
-// As above, kept in the file `state_path` unless that is "": a state that is there already is used in place of reading
-// when it is of just these documents; FAILED_PRECONDITION when it is of others.
+// As above, with the state kept in the file `state_path` unless that is "": saved at the end and now and then on the
+// way, so that a long reading that was broken off goes on from there. FAILED_PRECONDITION when the file's state is of
+// other documents or options.
 absl::StatusOr<Memory> ReadOrRestore(std::shared_ptr<const Model> model, const MemoryOptions& options,
                                      const std::vector<std::string>& documents, const std::string& state_path);
 

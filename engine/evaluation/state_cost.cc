@@ -40,9 +40,10 @@ absl::StatusOr<StateCost> MeasureStateCost(std::shared_ptr<const Model> model, c
   };
   TOME_ASSIGN_OR_RETURN(const Memory memory,
                         ReadDocuments(model, options, {text}, [&](const Memory& now, std::int64_t) {
-                          if (now.tokens_read() < next) return;
+                          if (now.tokens_read() < next) return absl::OkStatus();
                           look(now);
                           while (next <= now.tokens_read()) next *= 2;
+                          return absl::OkStatus();
                         }));
   if (memory.tokens_read() == 0) return InvalidArgument("the text has no tokens");
   if (memory.tokens_read() > seen) look(memory);

@@ -121,10 +121,48 @@ TEST(Reading, KeepsTheStateInAFile) {
   const Memory first = *ReadOrRestore(TinyModel(), kOptions, {Book()}, path);
   const Memory again = *ReadOrRestore(TinyModel(), kOptions, {Book()}, path);
   EXPECT_EQ(first.Digest(), again.Digest());
-  EXPECT_THAT(ReadOrRestore(TinyModel(), kOptions, {Book() + "more"}, path),
+  EXPECT_THAT(ReadOrRestore(TinyModel(), kOptions, {"another " + Book()}, path),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr(path)));
+  EXPECT_THAT(ReadOrRestore(TinyModel(), kOptions, {Book().substr(0, 100)}, path),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr(path)));
+  MemoryOptions others = kOptions;
+  others.window_tokens *= 2;
+  EXPECT_THAT(ReadOrRestore(TinyModel(), others, {Book()}, path),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("options")));
   folder.Write("state", "rubbish");
   EXPECT_THAT(ReadOrRestore(TinyModel(), kOptions, {Book()}, path).status().message(), HasSubstr(path));
+}
+
+TEST(Reading, GoesOnFromABeginningInWholeSegments) {
+  const testing::TempDir folder;
+  const std::string path = folder.File("state");
+  const Tokenizer& tokenizer = *TinyModel()->tokenizer();
+  const std::vector<std::string> documents = {Book(), "A second document. " + Book()};
+  const std::string whole = ReadDocuments(TinyModel(), kOptions, documents)->Digest();
+
+  ASSERT_THAT(ReadOrRestore(TinyModel(), kOptions, {documents[0]}, path).status(), IsOk());
+  EXPECT_EQ(ReadOrRestore(TinyModel(), kOptions, documents, path)->Digest(), whole);
+
+  // The beginning of a document, as a reading that is broken off leaves it.
+  const EncodedDocument encoded = EncodeDocument(tokenizer, documents[0], 0);
+  for (const std::int64_t tokens : {2 * kOptions.segment_tokens, 2 * kOptions.segment_tokens - 1}) {
+    ASSERT_LT(tokens, static_cast<std::int64_t>(encoded.tokens.size()));
+    Memory beginning = *Memory::Create(TinyModel(), kOptions);
+    Task task = Task::Read(&beginning, {encoded.tokens.begin(), encoded.tokens.begin() + tokens},
+                           {encoded.spans.begin(), encoded.spans.begin() + tokens});
+    while (!task.finished()) {
+      Task* const tasks[] = {&task};
+      ASSERT_THAT(Step(tasks).front().status, IsOk());
+    }
+    folder.Write("state", beginning.Serialize());
+    const absl::StatusOr<Memory> read_on = ReadOrRestore(TinyModel(), kOptions, documents, path);
+    if (tokens % kOptions.segment_tokens == 0) {
+      ASSERT_THAT(read_on.status(), IsOk());
+      EXPECT_EQ(read_on->Digest(), whole);
+    } else {
+      EXPECT_THAT(read_on, StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr(path)));
+    }
+  }
 }
 
 }  // namespace
