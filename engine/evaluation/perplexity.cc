@@ -68,6 +68,9 @@ absl::Status CheckWindows(const PerplexityOptions& options, std::int64_t tokens)
     return InvalidArgument("the text has {} tokens, fewer than one window of {}; give more text or a shorter context",
                            tokens, options.context);
   }
+  if (options.from < 1 || options.from >= tokens) {
+    return InvalidArgument("from: expected 1 to {}, the last of the text's tokens, found {}", tokens - 1, options.from);
+  }
   return absl::OkStatus();
 }
 
@@ -122,8 +125,9 @@ absl::StatusOr<PerplexityResult> MeasurePerplexity(const Model& model, const Tok
   TOME_ASSIGN_OR_RETURN(WindowShape shape, MakeShape(config, options.attention, options.context, weights.device));
   result.attention_multiply_adds = shape.plan->MultiplyAdds(config.head_dim) * config.num_layers;
   const steady_clock::time_point begin = steady_clock::now();
-  for (std::int64_t first = 0, scored_end = 1; scored_end < count; first += options.stride) {
+  for (std::int64_t first = 0, scored_end = options.from; scored_end < count; first += options.stride) {
     const std::int64_t end = std::min(count, first + options.context);
+    if (end <= scored_end) continue;
     if (end - first != shape.tokens) {
       TOME_ASSIGN_OR_RETURN(shape, MakeShape(config, options.attention, end - first, weights.device));
     }
@@ -138,22 +142,34 @@ absl::StatusOr<PerplexityResult> MeasurePerplexity(const Model& model, const Tok
     result.nats += result.windows.back().nats;
     result.scored += scored;
     scored_end = end;
-    if (progress) progress(scored_end - 1);
+    if (progress) progress(scored_end - options.from);
   }
   result.seconds = std::chrono::duration<double>(steady_clock::now() - begin).count();
-  const std::string_view scored = BytesOf(text, 1);
+  const std::string_view scored = BytesOf(text, static_cast<std::size_t>(options.from));
   result.bytes = static_cast<std::int64_t>(scored.size());
   result.words = CountWords(scored);
   return result;
 }
 
-std::shared_ptr<const Model> WithWeights(const std::shared_ptr<const Model>& model, WeightFormat format) {
+absl::StatusOr<std::shared_ptr<const Model>> WithWeights(const std::shared_ptr<const Model>& model,
+                                                         WeightFormat format) {
   if (format == WeightFormat::kAsLoaded) return model;
   const LlamaModel& loaded = LlamaModel::From(*model);
   LlamaWeights weights = loaded.weights();
   for (LayerWeights& layer : weights.layers) {
-    for (at::Tensor* matrix : {&layer.qkv, &layer.attention_out, &layer.gate_up, &layer.down}) {
-      *matrix = RoundToInt4(*matrix);
+    const std::pair<at::Tensor*, const PackedMatrix*> matrices[] = {{&layer.qkv, &layer.packed_qkv},
+                                                                    {&layer.attention_out, &layer.packed_attention_out},
+                                                                    {&layer.gate_up, &layer.packed_gate_up},
+                                                                    {&layer.down, &layer.packed_down}};
+    for (const auto& [matrix, packed] : matrices) {
+      if (format == WeightFormat::kInt4) {
+        *matrix = RoundToInt4(*matrix);
+      } else if (packed->packed_bytes() > 0) {
+        *matrix = at::Tensor();
+      } else {
+        return FailedPrecondition("{}: a matrix of its layers is not kept in 4-bit or 8-bit blocks (decoding reads {})",
+                                  model->info().path, model->info().decode_weights);
+      }
     }
   }
   return std::make_shared<LlamaModel>(model->info(), model->tokenizer(), std::move(weights), model->profile(), nullptr);

@@ -21,12 +21,14 @@ namespace tome {
 // In what the products with weights are computed.
 enum class WeightFormat {
   kAsLoaded,  // as the model was loaded: fp32 or bf16, 4-bit blocks of the checkpoint as the numbers they stand for
+  kPacked,    // the checkpoint's own 4-bit or 8-bit blocks, expanded for each product and not kept otherwise
   kInt4,      // rounded to 4 bits: 16 even steps between the least and the largest of each 64 weights of a row
 };
 
 struct PerplexityOptions {
   std::int64_t context = 0;  // N
   std::int64_t stride = 256;
+  std::int64_t from = 1;  // first token that is scored; windows that end before it are left out
   AttentionPattern attention;
   std::string encoding;  // as WithPositionEncoding; "" is the checkpoint's own
 };
@@ -58,14 +60,16 @@ struct TokenizedText {
 TokenizedText TokenizeText(const Tokenizer& tokenizer, std::string text, std::int64_t max_tokens);
 
 // `progress` is called with the number of tokens that are done. INVALID_ARGUMENT: a stride of 0 or above the
-// context, a text shorter than one window, a pattern or an encoding that does not fit the model. Throws what torch
-// throws.
+// context, a text shorter than one window or without a token to score, a pattern or an encoding that does not fit the
+// model. Throws what torch throws.
 absl::StatusOr<PerplexityResult> MeasurePerplexity(const Model& model, const TokenizedText& text,
                                                    const PerplexityOptions& options,
                                                    const std::function<void(std::int64_t)>& progress = nullptr);
 
 // The same model with weights in another format; the matrices of its layers, embedding and output aside.
-std::shared_ptr<const Model> WithWeights(const std::shared_ptr<const Model>& model, WeightFormat format);
+// FAILED_PRECONDITION: packed, where the checkpoint or the device has none such.
+absl::StatusOr<std::shared_ptr<const Model>> WithWeights(const std::shared_ptr<const Model>& model,
+                                                         WeightFormat format);
 
 // Perplexity over what is scored, by position in the text.
 std::string PlotByPosition(const std::vector<PerplexityResult>& results);

@@ -18,7 +18,7 @@ struct PerplexityArguments {
   ModelOptions model;
   std::vector<std::string> text_paths;
   std::vector<std::int64_t> contexts;
-  std::int64_t stride = 256, max_tokens = 0;
+  std::int64_t stride = 256, from = 1, max_tokens = 0;
   std::vector<std::string> patterns = {"dense"}, encodings = {"own"};
   double scale = 0;
   std::string weights = "auto", report_path, svg_path, json_path;
@@ -41,6 +41,7 @@ absl::StatusOr<std::vector<PerplexityOptions>> PlanRuns(const PerplexityArgument
       for (const std::int64_t context : arguments.contexts) {
         PerplexityOptions run{.context = context,
                               .stride = arguments.stride,
+                              .from = arguments.from,
                               .attention = pattern,
                               .encoding = EncodingFor(encoding, arguments.scale, config, context)};
         TOME_RETURN_IF_ERROR(WithPositionEncoding(run.encoding, config).status());
@@ -132,9 +133,15 @@ absl::Status WriteResults(const PerplexityArguments& arguments, const ModelInfo&
                             {"weights", arguments.weights},
                             {"texts", arguments.text_paths},
                             {"tokens", tokens},
+                            {"from", arguments.from},
                             {"runs", nlohmann::json::array()}};
   for (const PerplexityResult& result : results) figures["runs"].push_back(ToJson(result));
   return WriteTextFile(arguments.json_path, figures.dump(1) + "\n");
+}
+
+WeightFormat FormatOf(const std::string& weights) {
+  if (weights == "int4") return WeightFormat::kInt4;
+  return weights == "packed" ? WeightFormat::kPacked : WeightFormat::kAsLoaded;
 }
 
 absl::Status RunPerplexity(PerplexityArguments arguments) {
@@ -144,13 +151,13 @@ absl::Status RunPerplexity(PerplexityArguments arguments) {
   TOME_ASSIGN_OR_RETURN(const std::vector<PerplexityOptions> runs, PlanRuns(arguments, loaded->info().config));
   TOME_ASSIGN_OR_RETURN(std::string all, ReadTextFiles(arguments.text_paths));
   const TokenizedText text = TokenizeText(*loaded->tokenizer(), std::move(all), arguments.max_tokens);
-  const auto model = WithWeights(loaded, arguments.weights == "int4" ? WeightFormat::kInt4 : WeightFormat::kAsLoaded);
+  TOME_ASSIGN_OR_RETURN(const auto model, WithWeights(loaded, FormatOf(arguments.weights)));
   const auto count = static_cast<std::int64_t>(text.encoded.tokens.size());
   std::vector<PerplexityResult> results;
   for (const PerplexityOptions& run : runs) {
     Progress progress(fmt::format("{}, {}, context {}", run.attention.ToString(),
                                   run.encoding.empty() ? "own encoding" : run.encoding, run.context),
-                      count - 1);
+                      count - run.from);
     TOME_ASSIGN_OR_RETURN(results.emplace_back(),
                           MeasurePerplexity(*model, text, run, [&](std::int64_t scored) { progress.Show(scored); }));
   }
@@ -187,10 +194,17 @@ void AddPerplexityCommand(CLI::App& app, std::function<absl::Status()>* run) {
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
   command
-      ->add_option("--weights", arguments->weights,
-                   "auto: as this machine computes best; fp32; bf16; int4: rounded to 4 bits in groups of 64")
+      ->add_option(
+          "--weights", arguments->weights,
+          "auto: as this machine computes best; fp32; bf16; packed: the checkpoint's own 4-bit or 8-bit blocks, "
+          "kept as they are; int4: rounded to 4 bits in groups of 64")
       ->capture_default_str()
-      ->check(CLI::IsMember({"auto", "fp32", "bf16", "int4"}));
+      ->check(CLI::IsMember({"auto", "fp32", "bf16", "packed", "int4"}));
+  command
+      ->add_option("--from", arguments->from,
+                   "First token that is scored, to compare contexts on the same tokens, all far enough in the text")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   command->add_option("--report", arguments->report_path, "Write a Markdown table, a column for each context");
   command->add_option("--svg", arguments->svg_path, "Write a picture of perplexity by position");
   command->add_option("--json", arguments->json_path, "Write all figures to this file");

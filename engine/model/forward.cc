@@ -72,6 +72,26 @@ at::Tensor ActivateGate(const at::Tensor& gate_up) {
   return at::silu(gate_up.narrow(1, 0, width)).mul_(gate_up.narrow(1, width, width));
 }
 
+// Writes x [rows, n], fp32, times the transposed matrix to `out` [rows, m]; some rows of the matrix are expanded at a
+// time.
+void MultiplyExpanded(const PackedMatrix& matrix, const at::Tensor& x, const at::Tensor& out) {
+  constexpr std::int64_t kRowsAtOnce = 4096;  // 9 MB at SmolLM2's width
+  const std::int64_t all = matrix.num_rows();
+  at::Tensor block = at::empty({std::min(kRowsAtOnce, all), matrix.n()}, at::kFloat);
+  for (std::int64_t first = 0; first < all; first += kRowsAtOnce) {
+    const std::int64_t count = std::min(kRowsAtOnce, all - first);
+    matrix.Expand(first, count, block.mutable_data_ptr<float>());
+    out.narrow(1, first, count).copy_(at::linear(x, block.narrow(0, 0, count)));
+  }
+}
+
+at::Tensor Linear(const at::Tensor& x, const at::Tensor& matrix, const PackedMatrix& packed) {
+  if (matrix.defined()) return at::linear(x, matrix);
+  const at::Tensor out = at::empty({x.size(0), packed.num_rows()}, at::kFloat);
+  MultiplyExpanded(packed, x.to(at::kFloat), out);
+  return out.to(x.scalar_type());
+}
+
 // Adds to `hidden` what all layers before the last give; returns what the last one adds.
 at::Tensor RunLayers(const LlamaWeights& weights, std::int64_t num_layers, const at::Tensor& hidden,
                      SequenceAttention& attention) {
@@ -80,12 +100,13 @@ at::Tensor RunLayers(const LlamaWeights& weights, std::int64_t num_layers, const
   for (std::int64_t index = 0; index < num_layers; ++index) {
     const LayerWeights& layer = weights.layers[index];
     at::Tensor normed = AddNorm(hidden, delta, layer.attention_norm, config.rms_norm_epsilon, weights.type);
-    const at::Tensor qkv = at::linear(normed, layer.qkv);
+    const at::Tensor qkv = Linear(normed, layer.qkv, layer.packed_qkv);
     const at::Tensor attended = at::empty({hidden.size(0), config.num_heads * config.head_dim}, qkv.options());
     attention.Attend(index, qkv, attended);
-    delta = at::linear(attended, layer.attention_out);
+    delta = Linear(attended, layer.attention_out, layer.packed_attention_out);
     normed = AddNorm(hidden, delta, layer.ffn_norm, config.rms_norm_epsilon, weights.type);
-    delta = at::linear(ActivateGate(at::linear(normed, layer.gate_up)), layer.down);
+    const at::Tensor gate_up = Linear(normed, layer.gate_up, layer.packed_gate_up);
+    delta = Linear(ActivateGate(gate_up), layer.down, layer.packed_down);
   }
   return delta;
 }
@@ -121,13 +142,7 @@ at::Tensor ComputeLogits(const LlamaWeights& weights, const at::Tensor& hidden) 
     weights.output_matrix().Multiply(input, logits.mutable_data_ptr<float>(), vocab);
     return logits;
   }
-  constexpr std::int64_t kRowsAtOnce = 4096;  // of the vocabulary: 9 MB at SmolLM2's width
-  at::Tensor block = at::empty({kRowsAtOnce, width}, at::kFloat);
-  for (std::int64_t first = 0; first < vocab; first += kRowsAtOnce) {
-    const std::int64_t count = std::min(kRowsAtOnce, vocab - first);
-    weights.output_matrix().Expand(first, count, block.mutable_data_ptr<float>());
-    logits.narrow(1, first, count).copy_(at::linear(normed, block.narrow(0, 0, count)));
-  }
+  MultiplyExpanded(weights.output_matrix(), normed, logits);
   return logits;
 }
 

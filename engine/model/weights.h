@@ -17,6 +17,7 @@ namespace tome {
 // Shapes: E hidden size, H query heads, KV key-value heads, D head dimension, F feed-forward size, V vocabulary.
 // Rows of q and k are in halves order (i pairs with i + D/2) whatever the checkpoint's order was.
 struct LayerWeights {
+  // Matrices may be undefined on the CPU where the packed ones hold 4-bit or 8-bit blocks: products then expand those.
   at::Tensor attention_norm;  // [E] fp32
   at::Tensor qkv;             // [(H + 2 KV) D, E]: q, then k, then v
   at::Tensor attention_out;   // [E, H D]

@@ -23,7 +23,8 @@ struct PatternBenchOptions {
 };
 
 // Times one layer's attention over random fp32 tensors; the best of the repeats, the patterns in turn. Multiply-adds
-// are those of the plan.
+// are those of the plan. Dense attention in blocks of plain products is timed beside torch's fused kernel, which runs
+// all patterns on the CPU.
 absl::StatusOr<nlohmann::json> BenchPatterns(const PatternBenchOptions& options);
 
 }  // namespace tome

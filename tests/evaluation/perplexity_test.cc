@@ -78,6 +78,28 @@ TEST(Perplexity, ScoresEachTokenOnceWithTheWindowBeforeIt) {
   EXPECT_EQ(result->bytes, static_cast<std::int64_t>(last.begin + last.num_bytes - first.begin));
 }
 
+TEST(Perplexity, ScoresFromATokenOnWhatAllWindowsWouldGiveIt) {
+  const TokenizedText text = Text(101);
+  const auto all = MeasurePerplexity(*TinyModel(), text, {.context = 32, .stride = 10});
+  // Windows end at 32, 42, 52, ...: tokens 42 .. are those of the third window and later ones.
+  std::vector<std::int64_t> progress;
+  const auto some = MeasurePerplexity(*TinyModel(), text, {.context = 32, .stride = 10, .from = 42},
+                                      [&](std::int64_t scored) { progress.push_back(scored); });
+  ASSERT_THAT(some, IsOk());
+  EXPECT_EQ(some->scored, 101 - 42);
+  EXPECT_EQ(progress.back(), 101 - 42);
+  ASSERT_EQ(some->windows.size() + 2, all->windows.size());
+  for (std::size_t i = 0; i < some->windows.size(); ++i) {
+    EXPECT_EQ(some->windows[i].first_token, all->windows[i + 2].first_token);
+    EXPECT_NEAR(some->windows[i].nats, all->windows[i + 2].nats, 1e-4);
+  }
+  EXPECT_LT(some->bytes, all->bytes);
+  // Within a window only the tokens from there on count.
+  const auto last = MeasurePerplexity(*TinyModel(), text, {.context = 101, .stride = 50, .from = 100});
+  EXPECT_EQ(last->scored, 1);
+  EXPECT_NEAR(last->nats, DenseLosses(text.encoded.tokens).back(), 1e-4);
+}
+
 TEST(Perplexity, CountsWordsBetweenWhiteSpace) {
   const TokenizedText text = TokenizeText(*TinyModel()->tokenizer(), "x one  two\nthree\tfour ", 0);
   const auto result = MeasurePerplexity(*TinyModel(), text, {.context = 4, .stride = 4});
@@ -125,6 +147,8 @@ TEST(Perplexity, RefusesWindowsThatCannotBe) {
       {{.context = 1, .stride = 1}, "context: expected 2"},
       {{.context = 51, .stride = 8}, "50 tokens, fewer than one window of 51"},
       {{.context = 32, .stride = 8, .attention = Pattern("scca-flow(m=32)")}, "32 groups are more than"},
+      {{.context = 32, .stride = 8, .from = 0}, "from: expected 1 to 49"},
+      {{.context = 32, .stride = 8, .from = 50}, "from: expected 1 to 49"},
       {{.context = 32, .stride = 8, .encoding = "alibi"}, "position encoding"}};
   for (const auto& [options, message] : cases) {
     EXPECT_THAT(MeasurePerplexity(*TinyModel(), text, options),
@@ -134,7 +158,7 @@ TEST(Perplexity, RefusesWindowsThatCannotBe) {
 
 TEST(Perplexity, FourBitWeightsAreNearAndNotTheSame) {
   const TokenizedText text = Text(60);
-  const auto rounded = WithWeights(TinyModel(), WeightFormat::kInt4);
+  const auto rounded = *WithWeights(TinyModel(), WeightFormat::kInt4);
   const at::Tensor &own = LlamaModel::From(*TinyModel()).weights().layers[0].down,
                    &of_rounded = LlamaModel::From(*rounded).weights().layers[0].down;
   EXPECT_LE((own - of_rounded).abs().max().item<float>(), (own.max() - own.min()).item<float>() / 29);
@@ -145,6 +169,22 @@ TEST(Perplexity, FourBitWeightsAreNearAndNotTheSame) {
   }
   EXPECT_NE(MeasurePerplexity(*rounded, text, {.context = 30, .stride = 10})->nats,
             MeasurePerplexity(*TinyModel(), text, {.context = 30, .stride = 10})->nats);
+}
+
+TEST(Perplexity, PackedWeightsAreThoseThatWereLoaded) {
+  EXPECT_THAT(WithWeights(TinyModel(), WeightFormat::kPacked),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("4-bit or 8-bit blocks")));
+  if (!std::filesystem::exists(testing::SmolLm2Path())) GTEST_SKIP() << "scripts/setup.sh fetches the model";
+  const auto loaded = Model::Load({.path = testing::SmolLm2Path(), .precision = Precision::kFp32});
+  ASSERT_THAT(loaded, IsOk());
+  const auto packed = WithWeights(*loaded, WeightFormat::kPacked);
+  ASSERT_THAT(packed, IsOk());
+  EXPECT_FALSE(LlamaModel::From(**packed).weights().layers[0].qkv.defined());
+  const TokenizedText text =
+      TokenizeText(*(*loaded)->tokenizer(), "Call me Ishmael. Some years ago, never mind how long.", 0);
+  const PerplexityOptions options = {.context = 12, .stride = 4};
+  EXPECT_NEAR(MeasurePerplexity(**packed, text, options)->NatsPerToken(),
+              MeasurePerplexity(**loaded, text, options)->NatsPerToken(), 1e-5);
 }
 
 TEST(Perplexity, PlotsEachRun) {
