@@ -90,7 +90,8 @@ inline void AddFindingOptions(CLI::App* command, FindingOptions* options) {
       ->capture_default_str();
   command
       ->add_option("--answers", options->answered,
-                   "Ways to answer with: searches, attention, stems, tokens, reciprocal, interleaved, gold")
+                   "Ways to answer with: searches, attention, stems, tokens, reciprocal, interleaved; to compare with, "
+                   "none (no text), first (the beginning), random (regions), gold (the right ones)")
       ->delimiter(',');
   command->add_option("--budget", options->budget_tokens, "Tokens of text that is read again")->capture_default_str();
   command->add_option("--max-answer-tokens", options->max_answer_tokens, "Most tokens of an answer")

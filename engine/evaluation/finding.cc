@@ -6,6 +6,8 @@
 #include <chrono>
 #include <iterator>
 #include <limits>
+#include <numeric>
+#include <random>
 #include <set>
 #include <utility>
 
@@ -16,7 +18,10 @@
 #include "engine/memory/archive.h"
 #include "engine/memory/memory_state.h"
 #include "engine/memory/routing.h"
+#include "engine/memory/sequence_cache.h"
+#include "engine/model/forward.h"
 #include "engine/model/llama_model.h"
+#include "engine/model/token_losses.h"
 
 namespace tome {
 namespace {
@@ -25,8 +30,8 @@ using nlohmann::json;
 
 // Regions of a router's list: as many as the deepest recall and any fusion look at.
 constexpr std::size_t kListed = 64;
-constexpr std::string_view kRouters[] = {"attention", "stems",      "tokens",      "meaning",
-                                         "routed",    "reciprocal", "interleaved", "gold"};
+constexpr std::string_view kRouters[] = {"attention",   "stems", "tokens", "meaning", "routed", "reciprocal",
+                                         "interleaved", "gold",  "none",   "first",   "random"};
 constexpr std::string_view kSearches[] = {"fast", "balanced", "thorough"};
 
 bool IsOneOf(absl::Span<const std::string_view> names, std::string_view name) {
@@ -81,11 +86,19 @@ class Evaluator {
   absl::StatusOr<QuestionFigures> Run() &&;
 
  private:
-  absl::Status AddList(const std::string& way, const std::vector<std::int64_t>& list, int rank);
+  absl::Status AddRouters(const std::map<std::string, std::vector<float>>& scores);
+  absl::Status AddBaselines();
+  absl::Status AddList(const std::string& way, const std::vector<std::int64_t>& list, int rank) {
+    return AddList(way, list, rank, options_.budget_tokens);
+  }
+  absl::Status AddList(const std::string& way, const std::vector<std::int64_t>& list, int rank, int budget_tokens);
   absl::Status AddSearch(const std::string& way, const std::map<std::string, std::vector<float>>& scores);
+  std::vector<std::int64_t> RandomRegions() const;
+  absl::StatusOr<FilledPrompt> PromptOver(const std::vector<Passage>& passages) const;
   absl::StatusOr<std::string> AnswerOver(const std::vector<Passage>& passages) const;
+  absl::StatusOr<double> LogProbability(const FilledPrompt& prompt, const std::string& answer) const;
   void SetText(const std::vector<Passage>& passages, WayFigures* way) const;
-  void SetAnswer(std::string answer, WayFigures* way) const;
+  absl::Status SetAnswer(std::string answer, const std::vector<Passage>& passages, WayFigures* way) const;
   bool IsAnswered(const std::string& way) const {
     return std::find(options_.answered.begin(), options_.answered.end(), way) != options_.answered.end();
   }
@@ -106,29 +119,60 @@ class Evaluator {
 };
 
 absl::StatusOr<QuestionFigures> Evaluator::Run() && {
-  if (wanted_.empty()) return Internal("{}: the answer's bytes are in no region", asked_.id);
+  if (asked_.HasEvidence() && wanted_.empty()) return Internal("{}: the answer's bytes are in no region", asked_.id);
   std::map<std::string, std::vector<float>> scores;
   {
     const c10::InferenceMode inference;
     scores = ScoreRegions(memory_, asked_.text);
   }
+  TOME_RETURN_IF_ERROR(AddRouters(scores));
+  TOME_RETURN_IF_ERROR(AddBaselines());
+  for (const std::string& search : options_.searches) TOME_RETURN_IF_ERROR(AddSearch(search, scores));
+  return std::move(figures_);
+}
+
+absl::Status Evaluator::AddRouters(const std::map<std::string, std::vector<float>>& scores) {
   std::vector<std::vector<std::int64_t>> lists;
   for (const char* router : {"stems", "tokens", "attention", "meaning", "routed"}) {
     if (!scores.contains(router)) continue;
     const bool signed_scores = std::string_view(router) == "attention" || std::string_view(router) == "routed";
     const float floor = signed_scores ? -std::numeric_limits<float>::infinity() : 0;
-    lists.push_back(BestRegions(scores[router], kListed, floor));
-    TOME_RETURN_IF_ERROR(AddList(router, lists.back(), RankByScore(scores[router], wanted_)));
+    lists.push_back(BestRegions(scores.at(router), kListed, floor));
+    TOME_RETURN_IF_ERROR(AddList(router, lists.back(), RankByScore(scores.at(router), wanted_)));
   }
   const std::vector<std::int64_t> reciprocal = FuseByReciprocalRank(lists, kListed);
   TOME_RETURN_IF_ERROR(AddList("reciprocal", reciprocal, RankInList(reciprocal, wanted_)));
   // As the searches draw their candidates: in turn by sense and by words.
   const std::vector<std::int64_t> interleaved =
       TakeInTurn(lists.back(), 2, FuseByReciprocalRank({lists[0], lists[1]}, kListed), kListed);
-  TOME_RETURN_IF_ERROR(AddList("interleaved", interleaved, RankInList(interleaved, wanted_)));
-  if (IsAnswered("gold")) TOME_RETURN_IF_ERROR(AddList("gold", wanted_, 1));
-  for (const std::string& search : options_.searches) TOME_RETURN_IF_ERROR(AddSearch(search, scores));
-  return std::move(figures_);
+  return AddList("interleaved", interleaved, RankInList(interleaved, wanted_));
+}
+
+absl::Status Evaluator::AddBaselines() {
+  if (IsAnswered("gold") && asked_.HasEvidence()) TOME_RETURN_IF_ERROR(AddList("gold", wanted_, 1));
+  if (IsAnswered("none")) TOME_RETURN_IF_ERROR(AddList("none", {}, 0, 0));
+  if (IsAnswered("random")) {
+    const std::vector<std::int64_t> list = RandomRegions();
+    TOME_RETURN_IF_ERROR(AddList("random", list, RankInList(list, wanted_)));
+  }
+  if (IsAnswered("first")) {
+    std::vector<std::int64_t> list(archive_.num_regions());
+    std::iota(list.begin(), list.end(), 0);
+    const std::int64_t budget = memory_.model()->info().config.context_length / 4 * 3;
+    TOME_RETURN_IF_ERROR(AddList("first", list, RankInList(list, wanted_), static_cast<int>(budget)));
+  }
+  return absl::OkStatus();
+}
+
+// The same for the same question.
+std::vector<std::int64_t> Evaluator::RandomRegions() const {
+  std::seed_seq seeds(asked_.id.begin(), asked_.id.end());
+  std::mt19937_64 random(seeds);
+  std::vector<std::int64_t> list;
+  for (std::size_t i = 0; i < kListed && archive_.num_regions() > 0; ++i) {
+    list.push_back(static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(archive_.num_regions())));
+  }
+  return list;
 }
 
 void Evaluator::SetText(const std::vector<Passage>& passages, WayFigures* way) const {
@@ -137,23 +181,30 @@ void Evaluator::SetText(const std::vector<Passage>& passages, WayFigures* way) c
                              [&](const ByteRange& answer) { return PassagesCover(passages, asked_.document, answer); });
 }
 
-void Evaluator::SetAnswer(std::string answer, WayFigures* way) const {
+absl::Status Evaluator::SetAnswer(std::string answer, const std::vector<Passage>& passages, WayFigures* way) const {
+  TOME_ASSIGN_OR_RETURN(const FilledPrompt prompt, PromptOver(passages));
+  TOME_ASSIGN_OR_RETURN(way->log_probability, LogProbability(prompt, asked_.references.front()));
   way->answered = true;
   way->f1 = TokenF1(answer, asked_.references);
+  way->rouge_l = RougeL(answer, asked_.references);
   way->contains = ContainsAnswer(answer, asked_.references);
+  way->supported =
+      ContainsAnswer(JoinPassages(archive_, *memory_.model()->tokenizer(), passages), std::vector<std::string>{answer});
   way->answer = std::move(answer);
+  return absl::OkStatus();
 }
 
-absl::Status Evaluator::AddList(const std::string& way, const std::vector<std::int64_t>& list, int rank) {
+absl::Status Evaluator::AddList(const std::string& way, const std::vector<std::int64_t>& list, int rank,
+                                int budget_tokens) {
   WayFigures figures{.rank = rank};
   std::vector<FoundRegion> found;
   for (const std::int64_t region : list) found.push_back({.region = region});
-  const std::vector<Passage> passages = ChoosePassages(archive_, found, options_.budget_tokens);
+  const std::vector<Passage> passages = ChoosePassages(archive_, found, budget_tokens);
   SetText(passages, &figures);
   figures_.candidates[way] = {{"wanted", wanted_}, {"regions", list}};
   if (IsAnswered(way)) {
     TOME_ASSIGN_OR_RETURN(std::string answer, AnswerOver(passages));
-    SetAnswer(std::move(answer), &figures);
+    TOME_RETURN_IF_ERROR(SetAnswer(std::move(answer), passages, &figures));
   }
   figures_.ways[way] = std::move(figures);
   return absl::OkStatus();
@@ -173,24 +224,44 @@ absl::Status Evaluator::AddSearch(const std::string& way, const std::map<std::st
   json candidates = json::array();
   for (const FoundRegion& found : outcome.evidence->found) {
     list.push_back(found.region);
-    json candidate = {{"region", found.region}, {"log_likelihood", found.log_likelihood}};
+    json candidate = {{"region", found.region}, {"score", found.score}, {"log_likelihood", found.log_likelihood}};
     for (const auto& [router, values] : scores) candidate[router] = values[found.region];
     candidates.push_back(std::move(candidate));
   }
   figures_.candidates[way] = {{"wanted", wanted_}, {"found", candidates}};
   figures.rank = RankInList(list, wanted_);
-  SetText(
-      answered ? outcome.evidence->passages : ChoosePassages(archive_, outcome.evidence->found, options_.budget_tokens),
-      &figures);
-  if (answered) SetAnswer(std::move(outcome.text), &figures);
+  if (!list.empty()) figures.score = outcome.evidence->found.front().score;
+  const std::vector<Passage> passages =
+      answered ? outcome.evidence->passages : ChoosePassages(archive_, outcome.evidence->found, options_.budget_tokens);
+  SetText(passages, &figures);
+  if (answered) TOME_RETURN_IF_ERROR(SetAnswer(std::move(outcome.text), passages, &figures));
   figures_.ways[way] = std::move(figures);
   return absl::OkStatus();
 }
 
+absl::StatusOr<FilledPrompt> Evaluator::PromptOver(const std::vector<Passage>& passages) const {
+  const Model& model = *memory_.model();
+  return FillPrompt(model, MakeQuestion(), JoinPassages(archive_, *model.tokenizer(), passages));
+}
+
+absl::StatusOr<double> Evaluator::LogProbability(const FilledPrompt& prompt, const std::string& answer) const {
+  const c10::InferenceMode inference;
+  const LlamaWeights& weights = LlamaModel::From(*memory_.model()).weights();
+  std::vector<TokenId> tokens = prompt.tokens;
+  const std::size_t first = tokens.size();
+  for (const TextToken& token : memory_.model()->tokenizer()->Encode(" " + answer)) tokens.push_back(token.id);
+  TOME_ASSIGN_OR_RETURN(const Memory empty, Memory::Create(memory_.model(), memory_.options()));
+  SequenceCache cache(weights, *empty.state(), static_cast<std::int64_t>(tokens.size()));
+  const at::Tensor hidden = Forward(weights, tokens, cache);
+  const auto count = static_cast<std::int64_t>(tokens.size() - first);
+  const std::vector<double> losses = TokenLosses(weights, hidden.narrow(0, static_cast<std::int64_t>(first) - 1, count),
+                                                 absl::MakeConstSpan(tokens).subspan(first));
+  return -std::accumulate(losses.begin(), losses.end(), 0.0);
+}
+
 absl::StatusOr<std::string> Evaluator::AnswerOver(const std::vector<Passage>& passages) const {
   const std::shared_ptr<const Model>& model = memory_.model();
-  const std::string text = JoinPassages(archive_, *model->tokenizer(), passages);
-  TOME_ASSIGN_OR_RETURN(FilledPrompt prompt, FillPrompt(*model, MakeQuestion(), text));
+  TOME_ASSIGN_OR_RETURN(FilledPrompt prompt, PromptOver(passages));
   GenerationOptions options = MakeGenerationOptions();
   options.stop.insert(options.stop.end(), prompt.stop.begin(), prompt.stop.end());
   options.stop_tokens = std::move(prompt.stop_tokens);

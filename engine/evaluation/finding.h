@@ -3,7 +3,9 @@
 //
 // Ways: the routers "attention", "stems" (BM25), "tokens" (BM25), "meaning"; "routed", which adds up
 // attention, meaning and a little of stems; the fusions of lists "reciprocal" and "interleaved"; the
-// searches "fast", "balanced" and "thorough" as Task::Search does them; "gold", which knows the answer's regions.
+// searches "fast", "balanced" and "thorough" as Task::Search does them. To compare answers with, where asked for:
+// "gold", which knows the answer's regions; "none", no text; "first", the beginning of what was read, three quarters of
+// the model's context; "random" regions.
 #ifndef TOME_ENGINE_EVALUATION_FINDING_H_
 #define TOME_ENGINE_EVALUATION_FINDING_H_
 
@@ -28,8 +30,10 @@ struct AskedQuestion {
   std::string instruction;
   std::vector<std::string> references;
   std::uint32_t document = 0;
-  ByteRange evidence;              // a region with bytes of it is right
+  ByteRange evidence;              // a region with bytes of it is right; empty: not known
   std::vector<ByteRange> answers;  // one of them must be in the text that is read again
+
+  bool HasEvidence() const { return evidence.begin < evidence.end; }
 };
 
 // The question that a needle answers. `depth`: where in the text it is, from 0 to 1.
@@ -48,11 +52,14 @@ struct WayFigures {
   int rank = 0;  // of the right region, from 1; 0: not found
   bool in_text = false;
   std::int64_t text_tokens = 0;
+  double score = 0;    // searches: that of the first region
   double seconds = 0;  // searches: until the regions were found or, where answered, until the answer
   bool answered = false;
   std::string answer;
-  double f1 = 0;
-  bool contains = false;
+  double f1 = 0, rouge_l = 0;
+  bool contains = false;       // a reference is in the answer
+  bool supported = false;      // the answer is in the text that was read again
+  double log_probability = 0;  // of the first reference as the answer, over the same text; nats
 };
 
 struct QuestionFigures {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <numeric>
 #include <set>
 
 #include "engine/evaluation/finding.h"
@@ -10,22 +11,25 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* kWayOrder[] = {"attention", "stems",    "tokens",   "reciprocal", "interleaved",
-                                     "fast",      "balanced", "thorough", "gold"};
+constexpr const char* kWayOrder[] = {"none",       "first",       "random", "attention", "stems",    "tokens",
+                                     "reciprocal", "interleaved", "fast",   "balanced",  "thorough", "gold"};
 
 // Sums over questions.
 struct Totals {
   Recall recall;
-  int questions = 0, in_text = 0, answered = 0, contains = 0;
-  double f1 = 0, seconds = 0;
+  int questions = 0, in_text = 0, answered = 0, contains = 0, supported = 0;
+  double f1 = 0, rouge_l = 0, log_probability = 0, seconds = 0;
 
-  void Add(const WayFigures& figures) {
-    recall.Add(figures.rank);
+  void Add(const AskedQuestion& asked, const WayFigures& figures) {
+    if (asked.HasEvidence()) recall.Add(figures.rank);
     ++questions;
     in_text += figures.in_text;
     answered += figures.answered;
     contains += figures.contains;
+    supported += figures.supported;
     f1 += figures.f1;
+    rouge_l += figures.rouge_l;
+    log_probability += figures.log_probability;
     seconds += figures.seconds;
   }
   static double Share(double part, int all) { return all == 0 ? 0 : part / all; }
@@ -39,8 +43,8 @@ GroupTotals SumUp(const std::vector<QuestionFigures>& questions) {
   GroupTotals totals;
   for (const QuestionFigures& question : questions) {
     for (const auto& [way, figures] : question.ways) {
-      totals[way][question.asked.group].Add(figures);
-      totals[way][kAll].Add(figures);
+      totals[way][question.asked.group].Add(question.asked, figures);
+      totals[way][kAll].Add(question.asked, figures);
     }
   }
   return totals;
@@ -53,6 +57,7 @@ struct Paired {
 Paired Compare(const std::vector<QuestionFigures>& questions, const std::string& way, const std::string& other) {
   Paired paired;
   for (const QuestionFigures& question : questions) {
+    if (!question.ways.contains(way)) continue;
     const bool first = question.ways.at(way).in_text, second = question.ways.at(other).in_text;
     paired.wins += first && !second;
     paired.losses += second && !first;
@@ -64,14 +69,69 @@ std::string SecondsCell(const Totals& totals) {
   return totals.seconds == 0 ? "" : fmt::format("{:.2f}", totals.seconds / totals.questions);
 }
 
+void AddRow(const std::string& group, const std::string& way, const Totals& sum, const Paired& paired,
+            ReportTable* table) {
+  const auto share = [&](double part) {
+    return sum.answered == 0 ? "" : FormatShare(Totals::Share(part, sum.answered));
+  };
+  const int located = sum.recall.count();
+  table->AddRow({group, std::to_string(sum.questions), way, sum.recall.Format(),
+                 located == 0 ? "-" : FormatShare(Totals::Share(sum.in_text, located)),
+                 fmt::format("{}/{}", paired.wins, paired.losses), share(sum.f1), share(sum.rouge_l),
+                 share(sum.contains), share(sum.supported),
+                 sum.answered == 0 ? "" : fmt::format("{:.2f}", sum.log_probability / sum.answered), SecondsCell(sum)});
+}
+
+// Whether the score of the region that a search puts first is the probability that it is right.
+struct ScoreCheck {
+  std::vector<double> right, wrong;
+
+  double MeanScore() const {
+    const double sum =
+        std::accumulate(right.begin(), right.end(), 0.0) + std::accumulate(wrong.begin(), wrong.end(), 0.0);
+    return Totals::Share(sum, static_cast<int>(right.size() + wrong.size()));
+  }
+  double ShareRight() const {
+    return Totals::Share(static_cast<double>(right.size()), static_cast<int>(right.size() + wrong.size()));
+  }
+};
+
+// Of the searches among the ways.
+std::map<std::string, ScoreCheck> CheckScores(const std::vector<QuestionFigures>& questions) {
+  std::map<std::string, ScoreCheck> checks;
+  for (const QuestionFigures& question : questions) {
+    if (!question.asked.HasEvidence()) continue;
+    for (const auto& [way, figures] : question.ways) {
+      if (figures.score > 0) (figures.rank == 1 ? checks[way].right : checks[way].wrong).push_back(figures.score);
+    }
+  }
+  return checks;
+}
+
+std::string FormatScores(const std::vector<QuestionFigures>& questions) {
+  std::string lines;
+  for (const auto& [way, check] : CheckScores(questions)) {
+    lines += fmt::format(
+        "{}: the first region's score is {} in the mean, and {} of the first are right; a right one has the higher "
+        "score "
+        "with {}\n",
+        way, FormatShare(check.MeanScore()), FormatShare(check.ShareRight()),
+        FormatShare(AreaUnderCurve(check.right, check.wrong)));
+  }
+  return lines.empty() ? lines : "\n" + lines;
+}
+
 json ToJson(const Totals& totals) {
   json object = {{"recall", ToJson(totals.recall)},
-                 {"in_text", Totals::Share(totals.in_text, totals.questions)},
+                 {"in_text", Totals::Share(totals.in_text, totals.recall.count())},
                  {"seconds", Totals::Share(totals.seconds, totals.questions)}};
   if (totals.answered > 0) {
     object["answered"] = totals.answered;
     object["contains"] = Totals::Share(totals.contains, totals.answered);
+    object["supported"] = Totals::Share(totals.supported, totals.answered);
     object["f1"] = Totals::Share(totals.f1, totals.answered);
+    object["rouge_l"] = Totals::Share(totals.rouge_l, totals.answered);
+    object["log_probability"] = Totals::Share(totals.log_probability, totals.answered);
   }
   return object;
 }
@@ -88,8 +148,8 @@ std::string FormatFindings(const std::vector<QuestionFigures>& questions) {
   }
   std::sort(groups.begin(), groups.end());
   if (groups.size() > 1) groups.push_back(kAll);
-  ReportTable table(
-      {"questions", "n", "way", "R@1/4/8/16/32", "in text", "wins/losses to stems", "F1", "contains", "seconds"});
+  ReportTable table({"questions", "n", "way", "R@1/4/8/16/32", "in text", "wins/losses to stems", "F1", "ROUGE-L",
+                     "contains", "supported", "log p", "seconds"});
   for (const std::string& group : groups) {
     std::vector<QuestionFigures> own;
     for (const QuestionFigures& question : questions) {
@@ -98,16 +158,12 @@ std::string FormatFindings(const std::vector<QuestionFigures>& questions) {
     for (const char* way : kWayOrder) {
       const auto found = totals.find(way);
       if (found == totals.end()) continue;
-      const Totals& sum = found->second.at(group);
-      const Paired paired = Compare(own, way, "stems");
-      table.AddRow({group, std::to_string(sum.questions), way, sum.recall.Format(),
-                    FormatShare(Totals::Share(sum.in_text, sum.questions)),
-                    fmt::format("{}/{}", paired.wins, paired.losses),
-                    sum.answered == 0 ? "" : FormatShare(Totals::Share(sum.f1, sum.answered)),
-                    sum.answered == 0 ? "" : FormatShare(Totals::Share(sum.contains, sum.answered)), SecondsCell(sum)});
+      const auto of_group = found->second.find(group);
+      if (of_group == found->second.end()) continue;
+      AddRow(group, way, of_group->second, Compare(own, way, "stems"), &table);
     }
   }
-  return table.Format();
+  return table.Format() + FormatScores(questions);
 }
 
 json FindingsToJson(const std::vector<QuestionFigures>& questions) {
@@ -122,7 +178,10 @@ json FindingsToJson(const std::vector<QuestionFigures>& questions) {
       if (figures.answered) {
         object["answer"] = figures.answer;
         object["f1"] = figures.f1;
+        object["rouge_l"] = figures.rouge_l;
         object["contains"] = figures.contains;
+        object["supported"] = figures.supported;
+        object["log_probability"] = figures.log_probability;
       }
       ways[way] = std::move(object);
     }
@@ -133,7 +192,13 @@ json FindingsToJson(const std::vector<QuestionFigures>& questions) {
                     {"ways", ways},
                     {"candidates", question.candidates}});
   }
-  return {{"sums", sums}, {"questions", list}};
+  json scores = json::object();
+  for (const auto& [way, check] : CheckScores(questions)) {
+    scores[way] = {{"mean", check.MeanScore()},
+                   {"right", check.ShareRight()},
+                   {"area_under_curve", AreaUnderCurve(check.right, check.wrong)}};
+  }
+  return {{"sums", sums}, {"scores", scores}, {"questions", list}};
 }
 
 }  // namespace tome

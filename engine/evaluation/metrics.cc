@@ -34,6 +34,19 @@ double F1(std::string_view answer, std::string_view reference) {
   return 2.0 * common / static_cast<double>(found.size() + wanted.size());
 }
 
+double LongestCommonSubsequence(const std::vector<std::string>& first, const std::vector<std::string>& second) {
+  std::vector<int> row(second.size() + 1);
+  for (const std::string& word : first) {
+    int diagonal = 0;
+    for (std::size_t i = 0; i < second.size(); ++i) {
+      const int above = row[i + 1];
+      row[i + 1] = word == second[i] ? diagonal + 1 : std::max(above, row[i]);
+      diagonal = above;
+    }
+  }
+  return row.back();
+}
+
 }  // namespace
 
 int RankByScore(absl::Span<const float> scores, absl::Span<const std::int64_t> wanted) {
@@ -81,6 +94,15 @@ std::string Recall::Format() const {
   return text;
 }
 
+double AreaUnderCurve(absl::Span<const double> right, absl::Span<const double> wrong) {
+  if (right.empty() || wrong.empty()) return 0.5;
+  double wins = 0;
+  for (const double first : right) {
+    for (const double second : wrong) wins += first > second ? 1 : first == second ? 0.5 : 0;
+  }
+  return wins / static_cast<double>(right.size() * wrong.size());
+}
+
 std::string FormatShare(double share) {
   const std::string text = fmt::format("{:.2f}", share);
   return text == "1.00" ? "1.0" : text.substr(text.starts_with("0.") ? 1 : 0);
@@ -105,6 +127,18 @@ std::string NormalizeAnswer(std::string_view text) {
 double TokenF1(std::string_view answer, absl::Span<const std::string> references) {
   double best = 0;
   for (const std::string& reference : references) best = std::max(best, F1(answer, reference));
+  return best;
+}
+
+double RougeL(std::string_view answer, absl::Span<const std::string> references) {
+  const std::vector<std::string> found = Words(NormalizeAnswer(answer));
+  double best = 0;
+  for (const std::string& reference : references) {
+    const std::vector<std::string> wanted = Words(NormalizeAnswer(reference));
+    if (found.empty() && wanted.empty()) return 1;
+    best =
+        std::max(best, 2 * LongestCommonSubsequence(found, wanted) / static_cast<double>(found.size() + wanted.size()));
+  }
   return best;
 }
 

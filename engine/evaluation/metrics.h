@@ -35,6 +35,10 @@ class Recall {
   std::array<int, kRecallDepths.size()> found_{};
 };
 
+// How well a score tells right from wrong: the probability that a right one has the higher of two scores, equal ones
+// counting half (area under the ROC curve); 0.5 when there are none of one kind.
+double AreaUnderCurve(absl::Span<const double> right, absl::Span<const double> wrong);
+
 // ".87", "1.0".
 std::string FormatShare(double share);
 
@@ -42,6 +46,9 @@ std::string FormatShare(double share);
 std::string NormalizeAnswer(std::string_view text);
 // The best harmonic mean of precision and recall of words, over the references.
 double TokenF1(std::string_view answer, absl::Span<const std::string> references);
+// ROUGE-L (Lin, 2004): the best harmonic mean of precision and recall of the longest common subsequence of normalised
+// words, over the references.
+double RougeL(std::string_view answer, absl::Span<const std::string> references);
 // Whether the normalised answer has one of the normalised references in it, as whole words.
 bool ContainsAnswer(std::string_view answer, absl::Span<const std::string> references);
 

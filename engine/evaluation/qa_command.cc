@@ -1,7 +1,7 @@
 #include <algorithm>
-#include <iterator>
+#include <filesystem>
+#include <map>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,7 +10,7 @@
 #include "engine/evaluation/commands.h"
 #include "engine/evaluation/finding.h"
 #include "engine/evaluation/progress.h"
-#include "engine/generation/prompt_form.h"
+#include "engine/evaluation/qa_questions.h"
 
 namespace tome {
 namespace {
@@ -19,17 +19,16 @@ struct QaArguments {
   CommonOptions common;
   FindingOptions finding;
   NeedleOptions needles;
-  std::string questions_path, document_path;
+  QaSelection selection;
+  std::string questions_path, documents_path;
   std::vector<std::string> filler_paths;
   std::int64_t tokens = 0;
-  int limit = 0, every = 1, skip = 0;
 };
 
-// The documents in reading order: the filler's first half, the document of the questions, the filler's second half.
+// The documents in reading order: the filler's first half, those of the questions, the filler's second half.
 struct Library {
   std::vector<std::string> documents;
-  std::uint32_t asked = 0;               // the one that the questions are about
-  std::vector<AskedQuestion> questions;  // about the needles in the filler
+  std::vector<AskedQuestion> questions;
 };
 
 absl::StatusOr<std::string> JoinTexts(const std::vector<std::string>& paths) {
@@ -42,99 +41,102 @@ absl::StatusOr<std::string> JoinTexts(const std::vector<std::string>& paths) {
   return joined;
 }
 
-// Cuts the haystack between two needles, near the middle.
-Library SplitHaystack(const Haystack& haystack, std::string document) {
+// Where the haystack is cut, near the middle and between two needles.
+std::size_t MiddleOf(const Haystack& haystack) {
   std::size_t cut = haystack.text.find('\n', haystack.text.size() / 2);
   cut = cut == std::string::npos ? haystack.text.size() : cut + 1;
   for (const PlacedNeedle& placed : haystack.needles) {
     if (placed.bytes.begin < cut && cut < placed.bytes.end) cut = placed.bytes.begin;
   }
-  const std::size_t asked_bytes = document.size(), total = haystack.text.size() + asked_bytes;
-  Library library{.documents = {haystack.text.substr(0, cut), std::move(document), haystack.text.substr(cut)},
-                  .asked = 1};
+  return cut;
+}
+
+// Puts the two halves of the haystack around the documents, and asks for its needles as well.
+void AddHaystack(const Haystack& haystack, Library* library) {
+  const std::size_t cut = MiddleOf(haystack);
+  std::size_t between = 0;
+  for (const std::string& document : library->documents) between += document.size();
+  for (AskedQuestion& question : library->questions) ++question.document;
+  const auto last = static_cast<std::uint32_t>(library->documents.size() + 1);
+  library->documents.insert(library->documents.begin(), haystack.text.substr(0, cut));
+  library->documents.push_back(haystack.text.substr(cut));
   for (const PlacedNeedle& placed : haystack.needles) {
     const bool late = placed.bytes.begin >= cut;
-    const std::size_t place = placed.bytes.begin + (late ? asked_bytes : 0);
-    AskedQuestion question = AskFor(placed, static_cast<double>(place) / static_cast<double>(total));
-    question.document = late ? 2 : 0;
+    const std::size_t place = placed.bytes.begin + (late ? between : 0);
+    AskedQuestion question =
+        AskFor(placed, static_cast<double>(place) / static_cast<double>(haystack.text.size() + between));
+    question.document = late ? last : 0;
     const auto move = [&](ByteRange* range) {
       range->begin -= late ? cut : 0;
       range->end -= late ? cut : 0;
     };
     move(&question.evidence);
     for (ByteRange& answer : question.answers) move(&answer);
-    library.questions.push_back(std::move(question));
+    library->questions.push_back(std::move(question));
+  }
+}
+
+// The file of a document that a question names, or of all questions when `path` is a file.
+absl::StatusOr<std::string> DocumentPath(const std::string& path, const std::string& name) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  if (!fs::is_directory(path, ignored)) return path;
+  if (name.empty()) return InvalidArgument("{} is a folder, and a question does not name its document", path);
+  for (const fs::path& candidate : {fs::path(path) / name, fs::path(path) / fs::path(name).filename()}) {
+    if (fs::is_regular_file(candidate, ignored)) return candidate.string();
+  }
+  return NotFound("{}: it has no document '{}', which a question is about", path, name);
+}
+
+absl::StatusOr<Library> LoadLibrary(const QaArguments& arguments) {
+  TOME_ASSIGN_OR_RETURN(std::vector<QaQuestion> questions,
+                        LoadQaQuestions(arguments.questions_path, arguments.selection));
+  Library library;
+  std::map<std::string, std::uint32_t> numbers;  // of the documents, by their files
+  for (QaQuestion& question : questions) {
+    TOME_ASSIGN_OR_RETURN(const std::string path, DocumentPath(arguments.documents_path, question.document));
+    const auto [number, is_new] = numbers.emplace(path, library.documents.size());
+    if (is_new) {
+      TOME_ASSIGN_OR_RETURN(library.documents.emplace_back(), ReadTextFile(path));
+    }
+    question.asked.document = number->second;
+    const std::size_t size = library.documents[number->second].size();
+    if (question.asked.evidence.end > size) {
+      return InvalidArgument("{}: '{}': answer_bytes end at {}, and the document has {} bytes", path, question.asked.id,
+                             question.asked.evidence.end, size);
+    }
+    library.questions.push_back(std::move(question.asked));
   }
   return library;
 }
 
 absl::StatusOr<Library> MakeLibrary(const QaArguments& arguments, const Tokenizer& tokenizer) {
-  TOME_ASSIGN_OR_RETURN(std::string document, ReadTextFile(arguments.document_path));
-  if (arguments.filler_paths.empty()) return Library{.documents = {std::move(document)}};
+  TOME_ASSIGN_OR_RETURN(Library library, LoadLibrary(arguments));
+  if (arguments.filler_paths.empty()) return library;
   TOME_ASSIGN_OR_RETURN(const std::string filler, JoinTexts(arguments.filler_paths));
-  const auto own = static_cast<std::int64_t>(tokenizer.Encode(document).size());
+  std::int64_t own = 0;
+  for (const std::string& document : library.documents) {
+    own += static_cast<std::int64_t>(tokenizer.Encode(document).size());
+  }
   if (arguments.tokens <= own + 2) {
-    return InvalidArgument("--tokens: expected more than the document's {}, found {}", own, arguments.tokens);
+    return InvalidArgument("--tokens: expected more than the documents' {}, found {}", own, arguments.tokens);
   }
   std::vector<Needle> needles = arguments.needles.Make();
   TOME_ASSIGN_OR_RETURN(const std::string_view cut,
                         CutBesideNeedles(tokenizer, filler, arguments.tokens - own, needles));
-  return SplitHaystack(HideNeedles(cut, std::move(needles), arguments.needles.seed), std::move(document));
-}
-
-absl::StatusOr<AskedQuestion> ParseQuestion(const std::string& line, const std::string& where,
-                                            std::size_t document_bytes) {
-  const nlohmann::json object = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object()) return InvalidArgument("{}: this is not a JSON object", where);
-  AskedQuestion asked{.group = "questions"};
-  try {
-    asked.id = object.at("id").get<std::string>();
-    asked.text = object.at("question").get<std::string>();
-    asked.references = object.at("answers").get<std::vector<std::string>>();
-    const auto bytes = object.at("answer_bytes").get<std::vector<std::size_t>>();
-    if (bytes.size() != 2 || bytes[0] >= bytes[1] || bytes[1] > document_bytes) {
-      return InvalidArgument("{}: answer_bytes: expected a range within the document's {} bytes", where,
-                             document_bytes);
-    }
-    asked.evidence = {bytes[0], bytes[1]};
-  } catch (const nlohmann::json::exception& error) {
-    return InvalidArgument("{}: {}", where, error.what());
-  }
-  asked.answers = {asked.evidence};
-  asked.form = QuestionAnswerPromptForm();
-  return asked;
-}
-
-absl::StatusOr<std::vector<AskedQuestion>> LoadQuestions(const QaArguments& arguments, std::size_t document_bytes) {
-  TOME_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(arguments.questions_path));
-  std::istringstream lines(text);
-  std::vector<AskedQuestion> questions;
-  std::string line;
-  for (int number = 1; std::getline(lines, line); ++number) {
-    if ((number - 1 - arguments.skip) % arguments.every != 0 || number <= arguments.skip || line.empty()) continue;
-    if (arguments.limit > 0 && static_cast<int>(questions.size()) == arguments.limit) break;
-    TOME_ASSIGN_OR_RETURN(
-        AskedQuestion asked,
-        ParseQuestion(line, fmt::format("{}: line {}", arguments.questions_path, number), document_bytes));
-    questions.push_back(std::move(asked));
-  }
-  if (questions.empty()) return InvalidArgument("{}: it has no questions", arguments.questions_path);
-  return questions;
+  AddHaystack(HideNeedles(cut, std::move(needles), arguments.needles.seed), &library);
+  return library;
 }
 
 absl::Status RunQa(const QaArguments& arguments) {
   TOME_RETURN_IF_ERROR(ValidateFindingOptions(arguments.finding));
   TOME_ASSIGN_OR_RETURN(const auto model, arguments.common.LoadModel());
-  TOME_ASSIGN_OR_RETURN(Library library, MakeLibrary(arguments, *model->tokenizer()));
-  TOME_ASSIGN_OR_RETURN(std::vector<AskedQuestion> asked,
-                        LoadQuestions(arguments, library.documents[library.asked].size()));
+  TOME_ASSIGN_OR_RETURN(const Library library, MakeLibrary(arguments, *model->tokenizer()));
   TOME_ASSIGN_OR_RETURN(const Memory memory,
                         ReadOrRestore(model, arguments.common.memory, library.documents, arguments.common.state_path));
-  for (AskedQuestion& question : asked) question.document = library.asked;
-  std::move(library.questions.begin(), library.questions.end(), std::back_inserter(asked));
   std::vector<QuestionFigures> questions;
-  Progress progress("asking questions", static_cast<std::int64_t>(asked.size()));
-  for (const AskedQuestion& question : asked) {
+  Progress progress("asking questions", static_cast<std::int64_t>(library.questions.size()));
+  for (const AskedQuestion& question : library.questions) {
     TOME_ASSIGN_OR_RETURN(QuestionFigures figures, EvaluateQuestion(memory, question, arguments.finding));
     questions.push_back(std::move(figures));
     progress.Show(static_cast<std::int64_t>(questions.size()));
@@ -154,18 +156,23 @@ void AddQaCommand(CLI::App& app, std::function<absl::Status()>* run) {
   AddFindingOptions(command, &arguments->finding);
   command
       ->add_option("questions", arguments->questions_path,
-                   "JSON lines: id, question, answers, answer_bytes [begin, end] of the first answer")
+                   "JSON lines as of SQuAD (id, question, answers, document, answer_bytes [begin, end] of the first "
+                   "answer) or NarrativeQA (question, answer1, answer2, file)")
       ->required();
-  command->add_option("--documents", arguments->document_path, "The text that the questions are about")->required();
-  CLI::Option* filler =
-      command->add_option("--filler", arguments->filler_paths, "Texts to read before and after it, one after another");
+  command
+      ->add_option("--documents", arguments->documents_path,
+                   "The text that the questions are about, or the folder of the texts that they name")
+      ->required();
+  command->add_option("--only", arguments->selection.documents, "Only questions about documents with this in the name");
+  CLI::Option* filler = command->add_option("--filler", arguments->filler_paths,
+                                            "Texts to read before and after them, one after another");
   command->add_option("--tokens", arguments->tokens, "Tokens of all texts together")->needs(filler);
   AddNeedleOptions(command, &arguments->needles);
-  command->add_option("--limit", arguments->limit, "Most questions to ask; 0: all")->capture_default_str();
-  command->add_option("--every", arguments->every, "Ask each n-th question")
+  command->add_option("--limit", arguments->selection.limit, "Most questions to ask; 0: all")->capture_default_str();
+  command->add_option("--every", arguments->selection.every, "Ask each n-th question")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000000));
-  command->add_option("--skip", arguments->skip, "Begin after so many questions")
+  command->add_option("--skip", arguments->selection.skip, "Begin after so many questions")
       ->capture_default_str()
       ->check(CLI::Range(0, 1000000));
   command->callback([arguments, run] { *run = [arguments] { return RunQa(*arguments); }; });

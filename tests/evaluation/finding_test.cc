@@ -66,7 +66,38 @@ TEST(Finding, RanksWhereTheAnswerIsAndReadsItAgain) {
   const nlohmann::json report = FindingsToJson({*figures});
   EXPECT_EQ(report["sums"]["stems"]["animals"]["recall"]["1"], 1.0);
   EXPECT_EQ(report["questions"][0]["ways"]["stems"]["rank"], 1);
+  EXPECT_GT(report["scores"]["balanced"]["mean"], 0);
+  EXPECT_FALSE(report["scores"].contains("stems"));
   EXPECT_THAT(FormatFindings({*figures}), HasSubstr("| stems "));
+}
+
+TEST(Finding, ComparesWithNoTextTheBeginningAndRandomRegions) {
+  const Memory memory = *ReadDocuments(TinyModel(), kOptions, {Book()});
+  AskedQuestion asked = AskAboutTheZebra();
+  const FindingOptions options = {
+      .searches = {}, .answered = {"none", "first", "random", "gold"}, .budget_tokens = 96, .max_answer_tokens = 4};
+  const auto figures = EvaluateQuestion(memory, asked, options);
+  ASSERT_THAT(figures, IsOk());
+  const auto& ways = figures->ways;
+  EXPECT_EQ(ways.at("none").text_tokens, 0);
+  EXPECT_FALSE(ways.at("none").in_text);
+  EXPECT_GT(ways.at("first").text_tokens, 96);
+  EXPECT_GT(ways.at("random").text_tokens, 0);
+  EXPECT_LE(ways.at("random").text_tokens, 96);
+  EXPECT_NE(ways.at("none").log_probability, ways.at("gold").log_probability);
+  EXPECT_LT(ways.at("gold").log_probability, 0);
+  EXPECT_EQ(EvaluateQuestion(memory, asked, options)->candidates, figures->candidates) << "random is of a seed";
+
+  // Without knowing where the answer is there is neither rank nor gold.
+  asked.evidence = {};
+  asked.answers = {};
+  const auto unlocated = EvaluateQuestion(memory, asked, options);
+  ASSERT_THAT(unlocated, IsOk());
+  EXPECT_FALSE(unlocated->ways.contains("gold"));
+  EXPECT_EQ(unlocated->ways.at("stems").rank, 0);
+  const std::string table = FormatFindings({*unlocated});
+  EXPECT_THAT(table, HasSubstr("| none "));
+  EXPECT_THAT(FindingsToJson({*unlocated})["sums"]["stems"]["all"]["in_text"].dump(), "0.0");
 }
 
 TEST(Finding, RefusesUnknownWays) {

@@ -45,6 +45,12 @@ TEST(Recall, IsTheShareOfRanksUpToEachDepth) {
   EXPECT_EQ(FormatShare(0.999), "1.0");
 }
 
+TEST(AreaUnderCurve, IsTheShareOfPairsInOrder) {
+  EXPECT_DOUBLE_EQ(AreaUnderCurve(std::vector<double>{2, 3}, std::vector<double>{1, 2.5}), 0.75);
+  EXPECT_DOUBLE_EQ(AreaUnderCurve(std::vector<double>{1}, std::vector<double>{1}), 0.5);
+  EXPECT_DOUBLE_EQ(AreaUnderCurve({}, std::vector<double>{1}), 0.5);
+}
+
 TEST(AnswerMeasures, NormaliseAsSquadDoes) {
   EXPECT_EQ(NormalizeAnswer("The  Sea-Captain's, an  Answer."), "seacaptains answer");
   EXPECT_EQ(NormalizeAnswer(" a an the "), "");
@@ -57,6 +63,13 @@ TEST(AnswerMeasures, F1IsOfWordsAndTheBestReferenceCounts) {
   EXPECT_DOUBLE_EQ(TokenF1("Nebo", std::vector<std::string>{"Moab"}), 0);
   EXPECT_DOUBLE_EQ(TokenF1("", std::vector<std::string>{"Moab"}), 0);
   EXPECT_DOUBLE_EQ(TokenF1("the", std::vector<std::string>{"The"}), 1);
+}
+
+TEST(AnswerMeasures, RougeLIsOfTheLongestCommonSubsequence) {
+  EXPECT_DOUBLE_EQ(RougeL("police killed the gunman", std::vector<std::string>{"gunman police killed"}), 2.0 * 2 / 6);
+  EXPECT_DOUBLE_EQ(RougeL("he kept his word", std::vector<std::string>{"x", "he broke his given word"}), 2.0 * 3 / 9);
+  EXPECT_DOUBLE_EQ(RougeL("", std::vector<std::string>{"word"}), 0);
+  EXPECT_DOUBLE_EQ(RougeL("The same.", std::vector<std::string>{"same"}), 1);
 }
 
 TEST(AnswerMeasures, ContainsLooksForWholeWords) {
