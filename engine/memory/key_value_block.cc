@@ -4,10 +4,19 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <memory>
+#include <new>
 #include <utility>
 
 namespace tome {
 namespace {
+
+constexpr std::size_t kAlignment = 64;  // bytes, as torch's own
+
+at::Tensor Keep(const at::Tensor& values, at::ScalarType type) {
+  return AllocateKept(values.sizes(), type, values.device()).copy_(values);
+}
 
 struct Quantized {
   at::Tensor codes, scales;
@@ -15,8 +24,8 @@ struct Quantized {
 
 Quantized ToInt8(const at::Tensor& values) {
   const at::Tensor wide = values.to(at::kFloat);
-  at::Tensor scales = wide.abs().amax(2, /*keepdim=*/true).div_(127).clamp_min_(1e-12);
-  return {wide.div(scales).round_().clamp_(-127, 127).to(at::kChar), std::move(scales)};
+  const at::Tensor scales = wide.abs().amax(2, /*keepdim=*/true).div_(127).clamp_min_(1e-12);
+  return {Keep(wide.div(scales).round_().clamp_(-127, 127), at::kChar), Keep(scales, at::kFloat)};
 }
 
 at::Tensor Layer(const at::Tensor& stored, const at::Tensor& scales, std::int64_t layer, at::ScalarType type) {
@@ -32,6 +41,17 @@ constexpr float kLargestUsable = 1e15f;
 
 }  // namespace
 
+at::Tensor AllocateKept(at::IntArrayRef shape, at::ScalarType type, at::Device device) {
+  const auto options = at::TensorOptions().dtype(type).device(device);
+  if (!device.is_cpu()) return at::empty(shape, options);
+  std::size_t space = static_cast<std::size_t>(c10::multiply_integers(shape)) * at::elementSize(type) + kAlignment;
+  void* const taken = std::malloc(space);
+  if (taken == nullptr) throw std::bad_alloc();
+  void* aligned = taken;
+  std::align(kAlignment, space - kAlignment, aligned, space);
+  return at::from_blob(aligned, shape, [taken](void*) { std::free(taken); }, options);
+}
+
 bool AreUsable(const at::Tensor& numbers) {
   if (numbers.numel() == 0) return true;
   const auto [least, most] = at::aminmax(numbers);  // both NaN if one of the numbers is
@@ -44,18 +64,13 @@ bool AreUsable(absl::Span<const float> numbers) {
 
 KeyValueBlock KeyValueBlock::Allocate(const LlamaConfig& config, std::int64_t tokens, at::ScalarType type,
                                       at::Device device) {
-  const auto options = at::TensorOptions().dtype(type).device(device);
-  const auto make = [&] {
-    return at::empty({config.num_layers, config.num_kv_heads, tokens, config.head_dim}, options);
-  };
-  return {make(), make()};
+  const std::int64_t shape[] = {config.num_layers, config.num_kv_heads, tokens, config.head_dim};
+  return {AllocateKept(shape, type, device), AllocateKept(shape, type, device)};
 }
 
 KeyValueBlock KeyValueBlock::Slice(std::int64_t first, std::int64_t count) const {
-  const auto copy = [&](const at::Tensor& all) {
-    return all.narrow(2, first, count).clone(at::MemoryFormat::Contiguous);
-  };
-  return {copy(keys), copy(values)};
+  return {Keep(keys.narrow(2, first, count), keys.scalar_type()),
+          Keep(values.narrow(2, first, count), values.scalar_type())};
 }
 
 StoredBlock StoredBlock::Encode(const KeyValueBlock& block, RegionPrecision precision) {
@@ -63,7 +78,7 @@ StoredBlock StoredBlock::Encode(const KeyValueBlock& block, RegionPrecision prec
     case RegionPrecision::kComputed:
       return {block.keys, block.values, {}, {}};
     case RegionPrecision::kBf16:
-      return {block.keys.to(at::kBFloat16), block.values.to(at::kBFloat16), {}, {}};
+      return {Keep(block.keys, at::kBFloat16), Keep(block.values, at::kBFloat16), {}, {}};
     case RegionPrecision::kInt8:
       break;
   }
@@ -88,7 +103,7 @@ at::Tensor StoredBlock::LayerValues(std::int64_t layer, at::ScalarType type) con
 StoredBlock StoredBlock::Join(const StoredBlock& first, absl::Span<const std::int64_t> of_first,
                               const StoredBlock& second, absl::Span<const std::int64_t> of_second) {
   const auto join = [&](const at::Tensor& a, const at::Tensor& b) {
-    return at::cat({Tokens(a, of_first), Tokens(b, of_second)}, 2);
+    return Keep(at::cat({Tokens(a, of_first), Tokens(b, of_second)}, 2), a.scalar_type());
   };
   return {join(first.keys_, second.keys_), join(first.values_, second.values_), {}, {}};
 }

@@ -28,6 +28,11 @@ struct KeyValueBlock {
   KeyValueBlock Slice(std::int64_t first, std::int64_t count) const;
 };
 
+// An uninitialised tensor for what a session keeps while it reads on. On the CPU it is taken with malloc and aligned
+// here: glibc before 2.38 never hands a block that was taken with posix_memalign, as torch does, out again for the same
+// size when what lies beside it is still in use, and a session that drops a block with each segment would grow by one.
+at::Tensor AllocateKept(at::IntArrayRef shape, at::ScalarType type, at::Device device);
+
 // Whether a memory can compute with these: numbers of a magnitude up to 1e15, so that products of two of them and sums
 // of such products are finite. Others come from damaged weights or files.
 bool AreUsable(const at::Tensor& numbers);

@@ -102,15 +102,18 @@ void MemoryState::DropOldest(std::int64_t surplus) {
 
 // A copy of the window's oldest tokens.
 KeyValueBlock MemoryState::Oldest(std::int64_t count) const {
-  std::vector<at::Tensor> keys, values;
-  std::int64_t missing = count;
-  for (auto block = window_.begin(); missing > 0; ++block) {
-    const std::int64_t own = std::min(missing, (*block)->tokens());
-    keys.push_back((*block)->keys.narrow(2, 0, own));
-    values.push_back((*block)->values.narrow(2, 0, own));
-    missing -= own;
+  const at::Tensor& front = window_.front()->keys;
+  const std::int64_t shape[] = {front.size(0), front.size(1), count, front.size(3)};
+  KeyValueBlock oldest = {AllocateKept(shape, front.scalar_type(), front.device()),
+                          AllocateKept(shape, front.scalar_type(), front.device())};
+  std::int64_t copied = 0;
+  for (auto block = window_.begin(); copied < count; ++block) {
+    const std::int64_t own = std::min(count - copied, (*block)->tokens());
+    oldest.keys.narrow(2, copied, own).copy_((*block)->keys.narrow(2, 0, own));
+    oldest.values.narrow(2, copied, own).copy_((*block)->values.narrow(2, 0, own));
+    copied += own;
   }
-  return {at::cat(keys, 2), at::cat(values, 2)};
+  return oldest;
 }
 
 std::vector<std::shared_ptr<const MemoryRegion>> MemoryState::TakeRegions(std::int64_t count,

@@ -211,7 +211,7 @@ absl::Status WriteRegions(const RegionMemory& regions, PieceWriter* writer) {
 
 // A tensor of raw values that `bytes`, long enough, begins with; cuts them off.
 at::Tensor TakeTensor(std::string_view* bytes, at::IntArrayRef shape, at::ScalarType type, at::Device device) {
-  at::Tensor tensor = at::empty(shape, type);
+  const at::Tensor tensor = AllocateKept(shape, type, at::kCPU);
   std::copy_n(bytes->begin(), tensor.nbytes(), static_cast<char*>(tensor.mutable_data_ptr()));
   bytes->remove_prefix(tensor.nbytes());
   return tensor.to(device);
