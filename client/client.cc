@@ -33,21 +33,6 @@ absl::StatusOr<v1::AskResult> AskOnce(const Connection& connection, const v1::As
   return *std::move(result);
 }
 
-// One call that may take as long as its options allow, tried again as they tell.
-template <typename Response, typename Request>
-absl::StatusOr<Response> CallWithoutDeadline(const Connection& connection, const CallOptions& options,
-                                             grpc::Status (v1::SessionService::Stub::*method)(grpc::ClientContext*,
-                                                                                              const Request&,
-                                                                                              Response*),
-                                             const Request& request) {
-  Response response;
-  TOME_RETURN_IF_ERROR(RunWithRetries(connection, options, [&] {
-    CallContext context(options);
-    return CallStatus((connection.sessions.get()->*method)(context.get(), request, &response), options);
-  }));
-  return response;
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(ConnectOptions options) {
@@ -94,7 +79,8 @@ absl::StatusOr<v1::Session> Client::UpdateSession(const v1::UpdateSessionRequest
 absl::StatusOr<v1::Snapshot> Client::SnapshotSession(const std::string& name, const CallOptions& options) {
   v1::SnapshotSessionRequest request;
   request.set_name(name);
-  return CallWithoutDeadline<v1::Snapshot>(*connection_, options, &v1::SessionService::Stub::SnapshotSession, request);
+  return CallWithin<v1::Snapshot>(std::nullopt, *connection_, options, *connection_->sessions,
+                                  &v1::SessionService::Stub::SnapshotSession, request);
 }
 
 absl::StatusOr<v1::Session> Client::RereadSession(const std::string& name, const CallOptions& options) {
@@ -156,11 +142,13 @@ absl::StatusOr<v1::AskResult> Client::Ask(const v1::AskRequest& request, const A
 }
 
 absl::StatusOr<v1::SearchResponse> Client::Search(const v1::SearchRequest& request, const CallOptions& options) {
-  return CallWithoutDeadline<v1::SearchResponse>(*connection_, options, &v1::SessionService::Stub::Search, request);
+  return CallWithin<v1::SearchResponse>(std::nullopt, *connection_, options, *connection_->sessions,
+                                        &v1::SessionService::Stub::Search, request);
 }
 
 absl::StatusOr<v1::ScoreResponse> Client::Score(const v1::ScoreRequest& request, const CallOptions& options) {
-  return CallWithoutDeadline<v1::ScoreResponse>(*connection_, options, &v1::SessionService::Stub::Score, request);
+  return CallWithin<v1::ScoreResponse>(std::nullopt, *connection_, options, *connection_->sessions,
+                                       &v1::SessionService::Stub::Score, request);
 }
 
 absl::StatusOr<v1::Model> Client::GetModel(const v1::GetModelRequest& request, const CallOptions& options) {

@@ -85,18 +85,27 @@ absl::Status WaitBeforeRetry(const Connection& connection, const CallOptions& op
 absl::Status RunWithRetries(const Connection& connection, const CallOptions& options,
                             const std::function<absl::Status()>& attempt);
 
-// A call of one request and one response, repeated after transient errors.
+// A call of one request and one response, repeated after transient errors. `limit`: of each attempt.
 template <typename Response, typename Stub, typename Request>
-absl::StatusOr<Response> CallUnary(const Connection& connection, const CallOptions& options, Stub& stub,
-                                   grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-                                   const Request& request) {
+absl::StatusOr<Response> CallWithin(std::optional<std::chrono::milliseconds> limit, const Connection& connection,
+                                    const CallOptions& options, Stub& stub,
+                                    grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                                    const Request& request) {
   Response response;
   const absl::Status status = RunWithRetries(connection, options, [&] {
-    CallContext context(options, connection.options.unary_deadline);
+    CallContext context(options, limit);
     return CallStatus((stub.*method)(context.get(), request, &response), options);
   });
   if (!status.ok()) return status;
   return response;
+}
+
+// The same within the connection's deadline for such calls.
+template <typename Response, typename Stub, typename Request>
+absl::StatusOr<Response> CallUnary(const Connection& connection, const CallOptions& options, Stub& stub,
+                                   grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                                   const Request& request) {
+  return CallWithin<Response>(connection.options.unary_deadline, connection, options, stub, method, request);
 }
 
 }  // namespace tome::client

@@ -7,6 +7,7 @@
 #include <iterator>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <set>
 #include <utility>
@@ -94,11 +95,11 @@ class Evaluator {
   absl::Status AddList(const std::string& way, const std::vector<std::int64_t>& list, int rank, int budget_tokens);
   absl::Status AddSearch(const std::string& way, const std::map<std::string, std::vector<float>>& scores);
   std::vector<std::int64_t> RandomRegions() const;
-  absl::StatusOr<FilledPrompt> PromptOver(const std::vector<Passage>& passages) const;
-  absl::StatusOr<std::string> AnswerOver(const std::vector<Passage>& passages) const;
+  absl::StatusOr<std::string> Generate(FilledPrompt prompt) const;
   absl::StatusOr<double> LogProbability(const FilledPrompt& prompt, const std::string& answer) const;
   void SetText(const std::vector<Passage>& passages, WayFigures* way) const;
-  absl::Status SetAnswer(std::string answer, const std::vector<Passage>& passages, WayFigures* way) const;
+  absl::Status SetAnswer(std::optional<std::string> answer, const std::vector<Passage>& passages,
+                         WayFigures* way) const;
   bool IsAnswered(const std::string& way) const {
     return std::find(options_.answered.begin(), options_.answered.end(), way) != options_.answered.end();
   }
@@ -181,16 +182,22 @@ void Evaluator::SetText(const std::vector<Passage>& passages, WayFigures* way) c
                              [&](const ByteRange& answer) { return PassagesCover(passages, asked_.document, answer); });
 }
 
-absl::Status Evaluator::SetAnswer(std::string answer, const std::vector<Passage>& passages, WayFigures* way) const {
-  TOME_ASSIGN_OR_RETURN(const FilledPrompt prompt, PromptOver(passages));
+// `answer`: none is generated here.
+absl::Status Evaluator::SetAnswer(std::optional<std::string> answer, const std::vector<Passage>& passages,
+                                  WayFigures* way) const {
+  const Model& model = *memory_.model();
+  const std::string text = JoinPassages(archive_, *model.tokenizer(), passages);
+  TOME_ASSIGN_OR_RETURN(FilledPrompt prompt, FillPrompt(model, MakeQuestion(), text));
   TOME_ASSIGN_OR_RETURN(way->log_probability, LogProbability(prompt, asked_.references.front()));
+  if (!answer.has_value()) {
+    TOME_ASSIGN_OR_RETURN(answer, Generate(std::move(prompt)));
+  }
   way->answered = true;
-  way->f1 = TokenF1(answer, asked_.references);
-  way->rouge_l = RougeL(answer, asked_.references);
-  way->contains = ContainsAnswer(answer, asked_.references);
-  way->supported =
-      ContainsAnswer(JoinPassages(archive_, *memory_.model()->tokenizer(), passages), std::vector<std::string>{answer});
-  way->answer = std::move(answer);
+  way->f1 = TokenF1(*answer, asked_.references);
+  way->rouge_l = RougeL(*answer, asked_.references);
+  way->contains = ContainsAnswer(*answer, asked_.references);
+  way->supported = ContainsAnswer(text, std::vector<std::string>{*answer});
+  way->answer = *std::move(answer);
   return absl::OkStatus();
 }
 
@@ -202,10 +209,7 @@ absl::Status Evaluator::AddList(const std::string& way, const std::vector<std::i
   const std::vector<Passage> passages = ChoosePassages(archive_, found, budget_tokens);
   SetText(passages, &figures);
   figures_.candidates[way] = {{"wanted", wanted_}, {"regions", list}};
-  if (IsAnswered(way)) {
-    TOME_ASSIGN_OR_RETURN(std::string answer, AnswerOver(passages));
-    TOME_RETURN_IF_ERROR(SetAnswer(std::move(answer), passages, &figures));
-  }
+  if (IsAnswered(way)) TOME_RETURN_IF_ERROR(SetAnswer(std::nullopt, passages, &figures));
   figures_.ways[way] = std::move(figures);
   return absl::OkStatus();
 }
@@ -239,11 +243,6 @@ absl::Status Evaluator::AddSearch(const std::string& way, const std::map<std::st
   return absl::OkStatus();
 }
 
-absl::StatusOr<FilledPrompt> Evaluator::PromptOver(const std::vector<Passage>& passages) const {
-  const Model& model = *memory_.model();
-  return FillPrompt(model, MakeQuestion(), JoinPassages(archive_, *model.tokenizer(), passages));
-}
-
 absl::StatusOr<double> Evaluator::LogProbability(const FilledPrompt& prompt, const std::string& answer) const {
   const c10::InferenceMode inference;
   const LlamaWeights& weights = LlamaModel::From(*memory_.model()).weights();
@@ -259,13 +258,11 @@ absl::StatusOr<double> Evaluator::LogProbability(const FilledPrompt& prompt, con
   return -std::accumulate(losses.begin(), losses.end(), 0.0);
 }
 
-absl::StatusOr<std::string> Evaluator::AnswerOver(const std::vector<Passage>& passages) const {
-  const std::shared_ptr<const Model>& model = memory_.model();
-  TOME_ASSIGN_OR_RETURN(FilledPrompt prompt, PromptOver(passages));
+absl::StatusOr<std::string> Evaluator::Generate(FilledPrompt prompt) const {
   GenerationOptions options = MakeGenerationOptions();
   options.stop.insert(options.stop.end(), prompt.stop.begin(), prompt.stop.end());
   options.stop_tokens = std::move(prompt.stop_tokens);
-  TOME_ASSIGN_OR_RETURN(Memory empty, Memory::Create(model, memory_.options()));
+  TOME_ASSIGN_OR_RETURN(Memory empty, Memory::Create(memory_.model(), memory_.options()));
   TOME_ASSIGN_OR_RETURN(Task task, Task::Generate(std::move(empty), std::move(prompt.tokens), std::move(options)));
   TOME_ASSIGN_OR_RETURN(TaskOutcome outcome, RunTask(std::move(task)));
   return std::move(outcome.text);

@@ -46,11 +46,10 @@ std::vector<EncodedDocument> EncodeDocuments(const Tokenizer& tokenizer, const s
 }
 
 // Whether `memory` has read just the beginning of `documents`, in whole segments, or all, with these options.
-absl::Status CheckBeginning(const Memory& memory, const MemoryOptions& options,
-                            const std::vector<EncodedDocument>& documents, const std::string& path) {
-  TOME_ASSIGN_OR_RETURN(const Memory wanted, Memory::Create(memory.model(), options));
-  TOME_ASSIGN_OR_RETURN(const Memory kept, Memory::Create(memory.model(), memory.options()));
-  if (wanted.Digest() != kept.Digest()) {
+absl::Status CheckBeginning(const Memory& memory, const Memory& empty, const std::vector<EncodedDocument>& documents,
+                            const std::string& path) {
+  TOME_ASSIGN_OR_RETURN(const Memory begun, Memory::Create(memory.model(), memory.options()));
+  if (empty.Digest() != begun.Digest()) {
     return FailedPrecondition("{}: its state has other memory options; remove it or name another file", path);
   }
   const Archive& archive = memory.state()->archive();
@@ -63,7 +62,7 @@ absl::Status CheckBeginning(const Memory& memory, const MemoryOptions& options,
     same = same && std::equal(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(count), document.tokens.begin());
     left.remove_prefix(count);
     if (left.empty() && count < document.tokens.size()) {
-      same = same && static_cast<std::int64_t>(count) % options.segment_tokens == 0;
+      same = same && static_cast<std::int64_t>(count) % empty.options().segment_tokens == 0;
       break;
     }
   }
@@ -208,7 +207,7 @@ absl::StatusOr<Memory> ReadOrRestore(std::shared_ptr<const Model> model, const M
     TOME_ASSIGN_OR_RETURN(const std::string bytes, ReadTextFile(state_path));
     absl::StatusOr<Memory> kept = Memory::Parse(std::move(model), bytes);
     if (!kept.ok()) return Annotate(kept.status(), state_path);
-    TOME_RETURN_IF_ERROR(CheckBeginning(*kept, options, encoded, state_path));
+    TOME_RETURN_IF_ERROR(CheckBeginning(*kept, memory, encoded, state_path));
     memory = *std::move(kept);
   }
   const std::int64_t kept = memory.tokens_read();

@@ -98,7 +98,7 @@ absl::StatusOr<std::vector<SessionId>> DataFolder::ListSessions() const {
 }
 
 std::string DataFolder::SessionPath(const SessionId& id) const { return fmt::format("{}/{}", SessionsPath(path_), id); }
-std::string DataFolder::DatabasePath(const SessionId& id) const { return SessionPath(id) + "/session.db"; }
+std::string DataFolder::DatabasePath(const SessionId& id) const { return DatabasePathIn(SessionPath(id)); }
 
 std::string DataFolder::NewPath(const SessionId& id) const {
   return fmt::format("{}/{}{}", SessionsPath(path_), kNewPrefix, id);

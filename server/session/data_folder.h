@@ -22,6 +22,9 @@
 
 namespace tome::server {
 
+// The database of the session with this folder.
+inline std::string DatabasePathIn(const std::string& folder) { return folder + "/session.db"; }
+
 // Thread-safe, if no two calls are for the same session at a time. All calls wait for the disk.
 class DataFolder {
  public:

@@ -33,7 +33,7 @@ class SessionCheck {
 
   void Run() {
     ++report_->sessions;
-    absl::StatusOr<SessionStore> store = SessionStore::Open(folder_ + "/session.db", id_);
+    absl::StatusOr<SessionStore> store = SessionStore::Open(DatabasePathIn(folder_), id_);
     if (!store.ok()) return Tell(store.status());
     if (const absl::Status status = store->CheckIntegrity(); !status.ok()) Tell(status);
     const absl::StatusOr<StoredSession> session = store->Load();
@@ -64,14 +64,12 @@ class SessionCheck {
   }
 
   absl::Status CheckSnapshot(const SnapshotInfo& snapshot) {
-    const std::string path = fmt::format("{}/snapshot-{}", folder_, snapshot.number);
+    const std::string path = SnapshotPathIn(folder_, snapshot.number);
     TOME_ASSIGN_OR_RETURN(const auto reader, SnapshotReader::Open(FileSystem::Real(), path));
     if (reader->digest() != snapshot.digest) {
       return DataLoss("{}: its digest is {}, not {} as registered", path, reader->digest(), snapshot.digest);
     }
-    TOME_RETURN_IF_ERROR(reader->ReadReading().status());
-    reader->state();
-    return reader->Finish();
+    return reader->CheckRest();
   }
 
   const std::string folder_;

@@ -18,9 +18,6 @@ std::string ProblemOf(const ReadingStatus& reading) {
   return std::string(reading.failure.ok() ? reading.damage.message() : reading.failure.message());
 }
 
-// The clock's time as the disk keeps it.
-absl::Time Now(const Clock& clock) { return absl::FromUnixMicros(absl::ToUnixMicros(clock.Now())); }
-
 absl::Status SessionError(absl::StatusCode code, const std::string& message, const std::string& reason,
                           const SessionId& id) {
   return MakeError(code, message, {.reason = reason, .metadata = {{"session", id}}});
@@ -191,7 +188,7 @@ absl::StatusOr<SessionInfo> Session::SaveUpdate(const UpdateRequest& request) {
   if (request.labels) changed.labels = *request.labels;
   if (request.time_to_live) changed.time_to_live = *request.time_to_live;
   if (request.pinned) changed.pinned = *request.pinned;
-  changed.update_time = changed.last_use_time = Now(context_->clock);
+  changed.update_time = changed.last_use_time = context_->StoredNow();
   TOME_ASSIGN_OR_RETURN(SessionStore* const store, Store());
   TOME_RETURN_IF_ERROR(store->SaveMetadata(changed));
   {
@@ -288,7 +285,7 @@ void Session::CommitWrites() {
 
 std::vector<absl::StatusOr<WriteResult>> Session::CommitBatch(const std::vector<PendingWrite>& batch) {
   const absl::Duration begin = context_->clock.Elapsed();
-  const absl::Time now = Now(context_->clock);
+  const absl::Time now = context_->StoredNow();
   std::vector<absl::StatusOr<WriteResult>> results;
   const ReadingStatus reading = reader_.status();
   absl::Status status = deleted_ ? DeletedError(id_) : reading.failure.ok() ? reading.damage : reading.failure;

@@ -18,10 +18,6 @@ constexpr std::string_view kMagic = "TOMEARCH";
 constexpr std::size_t kMagicBytes = 12, kFrameHeadBytes = 5, kCrcBytes = 4, kDigestBytes = 32;
 constexpr std::uint8_t kEnd = 0, kSession = 1, kDocument = 2, kDocumentBytes = 3, kSnapshot = 4, kSnapshotBytes = 5;
 
-absl::Status Damaged(const std::string& what) {
-  return MakeError(absl::StatusCode::kDataLoss, "the archive is damaged: " + what, {.reason = "ARCHIVE_DAMAGED"});
-}
-
 std::string SessionPayload(const StoredSession& session) {
   ByteWriter writer;
   for (const std::string& text : {session.id, session.display_name, session.model_digest, session.tokenizer_digest,
@@ -113,6 +109,10 @@ absl::StatusOr<SnapshotInfo> ParseSnapshot(std::string_view payload) {
 
 }  // namespace
 
+absl::Status ArchiveDamaged(const std::string& what) {
+  return MakeError(absl::StatusCode::kDataLoss, "the archive is damaged: " + what, {.reason = "ARCHIVE_DAMAGED"});
+}
+
 // --- Writing ---
 
 std::string ArchiveWriter::Frame(std::uint8_t kind, std::string_view payload) {
@@ -187,7 +187,7 @@ std::size_t ArchiveReader::Needed() const {
 
 absl::Status ArchiveReader::Take(std::string_view bytes) {
   while (!bytes.empty()) {
-    if (next_ == Part::kNone) return Damaged("bytes follow its end");
+    if (next_ == Part::kNone) return ArchiveDamaged("bytes follow its end");
     const std::size_t size = std::min(bytes.size(), Needed() - pending_.size());
     pending_ += bytes.substr(0, size);
     bytes.remove_prefix(size);
@@ -198,18 +198,20 @@ absl::Status ArchiveReader::Take(std::string_view bytes) {
   return absl::OkStatus();
 }
 
-absl::Status ArchiveReader::Finish() { return next_ == Part::kNone ? absl::OkStatus() : Damaged("it ends too early"); }
+absl::Status ArchiveReader::Finish() {
+  return next_ == Part::kNone ? absl::OkStatus() : ArchiveDamaged("it ends too early");
+}
 
 absl::Status ArchiveReader::TakePart(std::string_view part) {
   if (next_ == Part::kDigest) {
     next_ = Part::kNone;
-    return part == digest_.Finish() || !kCheckSums ? absl::OkStatus() : Damaged("its digest does not match");
+    return part == digest_.Finish() || !kCheckSums ? absl::OkStatus() : ArchiveDamaged("its digest does not match");
   }
   digest_.Update(part);
   if (next_ == Part::kMagic) {
     std::uint32_t version;
     std::memcpy(&version, part.data() + kMagic.size(), sizeof version);
-    if (part.substr(0, kMagic.size()) != kMagic) return Damaged("it is none");
+    if (part.substr(0, kMagic.size()) != kMagic) return ArchiveDamaged("it is none");
     if (version != kArchiveVersion) {
       return MakeError(
           absl::StatusCode::kFailedPrecondition,
@@ -222,46 +224,47 @@ absl::Status ArchiveReader::TakePart(std::string_view part) {
   if (next_ == Part::kFrameHead) {
     head_ = part;
     next_ = Part::kFrameRest;
-    if (Needed() > kMaxArchiveFrame + kCrcBytes) return Damaged(fmt::format("a frame of {} bytes", Needed()));
+    if (Needed() > kMaxArchiveFrame + kCrcBytes) return ArchiveDamaged(fmt::format("a frame of {} bytes", Needed()));
     return absl::OkStatus();
   }
   const std::string_view payload = part.substr(0, part.size() - kCrcBytes);
   std::uint32_t crc;
   std::memcpy(&crc, part.data() + payload.size(), sizeof crc);
-  if (crc != Crc32c(payload, Crc32c(head_)) && kCheckSums) return Damaged("the checksum of a frame does not match");
+  if (crc != Crc32c(payload, Crc32c(head_)) && kCheckSums)
+    return ArchiveDamaged("the checksum of a frame does not match");
   next_ = head_[0] == kEnd ? Part::kDigest : Part::kFrameHead;
   return TakeFrame(static_cast<std::uint8_t>(head_[0]), payload);
 }
 
 absl::Status ArchiveReader::TakeFrame(std::uint8_t kind, std::string_view payload) {
   if (kind == kDocumentBytes || kind == kSnapshotBytes) return TakeBytes(kind, payload);
-  if (bytes_left_ > 0) return Damaged(fmt::format("{} bytes are missing", bytes_left_));
+  if (bytes_left_ > 0) return ArchiveDamaged(fmt::format("{} bytes are missing", bytes_left_));
   const bool in_order = kind == kSession ? last_kind_ == 0 : last_kind_ != 0 && last_kind_ != kSnapshot;
   if (kind == kEnd) {
-    return last_kind_ != 0 && payload.empty() ? absl::OkStatus() : Damaged("it ends too early");
+    return last_kind_ != 0 && payload.empty() ? absl::OkStatus() : ArchiveDamaged("it ends too early");
   }
-  if (!in_order || kind > kSnapshotBytes) return Damaged(fmt::format("a frame of kind {} cannot be here", kind));
+  if (!in_order || kind > kSnapshotBytes) return ArchiveDamaged(fmt::format("a frame of kind {} cannot be here", kind));
   last_kind_ = kind;
   if (kind == kSession) {
     absl::StatusOr<StoredSession> session = ParseSession(payload);
-    if (!session.ok()) return Damaged(std::string(session.status().message()));
+    if (!session.ok()) return ArchiveDamaged(std::string(session.status().message()));
     return sink_.OnSession(*std::move(session));
   }
   if (kind == kDocument) {
     const absl::StatusOr<StoredDocument> document = ParseDocument(payload);
-    if (!document.ok()) return Damaged(std::string(document.status().message()));
+    if (!document.ok()) return ArchiveDamaged(std::string(document.status().message()));
     bytes_left_ = document->size;
     return sink_.OnDocument(*document);
   }
   const absl::StatusOr<SnapshotInfo> snapshot = ParseSnapshot(payload);
-  if (!snapshot.ok()) return Damaged(std::string(snapshot.status().message()));
+  if (!snapshot.ok()) return ArchiveDamaged(std::string(snapshot.status().message()));
   bytes_left_ = snapshot->size_bytes;
   return sink_.OnSnapshot(*snapshot);
 }
 
 absl::Status ArchiveReader::TakeBytes(std::uint8_t kind, std::string_view payload) {
   if (last_kind_ + 1 != kind || payload.size() > bytes_left_) {
-    return Damaged(fmt::format("{} bytes more than were announced", payload.size()));
+    return ArchiveDamaged(fmt::format("{} bytes more than were announced", payload.size()));
   }
   bytes_left_ -= payload.size();
   return kind == kDocumentBytes ? sink_.OnDocumentBytes(payload) : sink_.OnSnapshotBytes(payload);

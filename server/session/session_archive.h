@@ -33,6 +33,9 @@ namespace tome::server {
 inline constexpr std::uint32_t kArchiveVersion = 1;
 inline constexpr std::size_t kMaxArchiveFrame = std::size_t{1} << 20;
 
+// DATA_LOSS/ARCHIVE_DAMAGED.
+absl::Status ArchiveDamaged(const std::string& what);
+
 // Makes the bytes of an archive, piece by piece. Not thread-safe.
 class ArchiveWriter {
  public:

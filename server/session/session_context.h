@@ -73,6 +73,9 @@ struct SessionContext {
         io(options.num_io_threads),
         compute({.reading_share = options.reading_share}, clock) {}
 
+  // The clock's time as the disk keeps it.
+  absl::Time StoredNow() const { return absl::FromUnixMicros(absl::ToUnixMicros(clock.Now())); }
+
   absl::Status DrainingError() const {
     return MakeError(absl::StatusCode::kUnavailable, "the server is shutting down",
                      {.reason = "DRAINING", .retry_delay = options.retry_delay});

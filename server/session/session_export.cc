@@ -5,14 +5,9 @@
 
 #include "engine/base/status.h"
 #include "server/session/errors.h"
+#include "server/session/snapshot_file.h"
 
 namespace tome::server {
-namespace {
-
-constexpr std::uint64_t kDigestBytes = 32;
-
-}  // namespace
-
 SessionExport::SessionExport(StoredSession session, const SnapshotInfo& info, std::unique_ptr<InputFile> snapshot)
     : session_(std::move(session)), info_(info), snapshot_(std::move(snapshot)) {}
 
@@ -61,7 +56,7 @@ absl::StatusOr<std::string> SessionExport::NextOfSnapshot() {
   std::string piece(size, '\0');
   TOME_RETURN_IF_ERROR(snapshot_->Read(offset_, piece.data(), piece.size()));
   // Its last bytes are the digest of those before.
-  const std::uint64_t end = info_.size_bytes - std::min<std::uint64_t>(kDigestBytes, info_.size_bytes);
+  const std::uint64_t end = info_.size_bytes - std::min<std::uint64_t>(kSnapshotDigestBytes, info_.size_bytes);
   if (offset_ < end) digest_.Update(std::string_view(piece).substr(0, end - offset_));
   offset_ += size;
   if (offset_ == info_.size_bytes && digest_.FinishHex() != info_.digest) {

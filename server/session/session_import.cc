@@ -29,10 +29,6 @@ bool IsLabel(std::string_view key, std::string_view value) {
   return IsLabelKey(key) && value.size() <= kMaxLabelValueBytes && IsValidUtf8(value);
 }
 
-absl::Status DamagedError(const std::string& what) {
-  return MakeError(absl::StatusCode::kDataLoss, "the archive is damaged: " + what, {.reason = "ARCHIVE_DAMAGED"});
-}
-
 }  // namespace
 
 SessionImport::SessionImport(std::shared_ptr<SessionContext> context, SessionId id, ClaimId claim)
@@ -71,10 +67,10 @@ absl::Status SessionImport::OnSession(StoredSession session) {
   TOME_RETURN_IF_ERROR(claim_(id_));
   session_ = std::move(session);
   session_.id = id_;
-  session_.update_time = session_.last_use_time = absl::FromUnixMicros(absl::ToUnixMicros(context_->clock.Now()));
+  session_.update_time = session_.last_use_time = context_->StoredNow();
   TOME_ASSIGN_OR_RETURN(folder_, context_->folder->BeginAdd(id_));
-  TOME_RETURN_IF_ERROR(SessionStore::Create(folder_ + "/session.db", session_));
-  TOME_ASSIGN_OR_RETURN(SessionStore store, SessionStore::Open(folder_ + "/session.db", id_));
+  TOME_RETURN_IF_ERROR(SessionStore::Create(DatabasePathIn(folder_), session_));
+  TOME_ASSIGN_OR_RETURN(SessionStore store, SessionStore::Open(DatabasePathIn(folder_), id_));
   store_.emplace(std::move(store));
   return absl::OkStatus();
 }
@@ -133,7 +129,7 @@ absl::Status SessionImport::EndDocument() {
   return Flush();
 }
 
-std::string SessionImport::SnapshotPath() const { return fmt::format("{}/snapshot-{}", folder_, snapshot_->number); }
+std::string SessionImport::SnapshotPath() const { return SnapshotPathIn(folder_, snapshot_->number); }
 
 absl::Status SessionImport::OnSnapshot(const SnapshotInfo& snapshot) {
   TOME_RETURN_IF_ERROR(EndDocument());
@@ -148,20 +144,15 @@ absl::Status SessionImport::CheckSnapshot() {
   TOME_RETURN_IF_ERROR(snapshot_file_->Sync());
   snapshot_file_.reset();
   const absl::StatusOr<std::unique_ptr<SnapshotReader>> reader = SnapshotReader::Open(context_->files, SnapshotPath());
-  absl::Status status = reader.status();
-  if (reader.ok()) status = (*reader)->ReadReading().status();
-  if (status.ok()) {
-    (*reader)->state();
-    status = (*reader)->Finish();
-  }
+  const absl::Status status = reader.ok() ? (*reader)->CheckRest() : reader.status();
   // Another version is as good as none: the session says so when it is used, and can be read again.
   if (absl::IsFailedPrecondition(status)) return absl::OkStatus();
-  if (status.ok() && (*reader)->digest() != snapshot_->digest) return DamagedError("its snapshot has another digest");
+  if (status.ok() && (*reader)->digest() != snapshot_->digest) return ArchiveDamaged("its snapshot has another digest");
   if (status.ok() && ((*reader)->header().ingested_bytes != snapshot_->ingested_bytes ||
                       (*reader)->header().ingested_tokens != snapshot_->ingested_tokens)) {
-    return DamagedError("its snapshot is of another moment");
+    return ArchiveDamaged("its snapshot is of another moment");
   }
-  return absl::IsDataLoss(status) ? DamagedError("its snapshot does not verify") : status;
+  return absl::IsDataLoss(status) ? ArchiveDamaged("its snapshot does not verify") : status;
 }
 
 absl::StatusOr<StoredSession> SessionImport::Finish() {

@@ -131,7 +131,7 @@ absl::StatusOr<StoredSession> SessionManagerImpl::NewSession(const CreateRequest
   TOME_ASSIGN_OR_RETURN(const MemoryOptions options, ResolveMemoryOptions(request.options, request.region_memory,
                                                                           context_->options, *context_->model,
                                                                           /*field=*/"session.options"));
-  const absl::Time now = absl::FromUnixMicros(absl::ToUnixMicros(context_->clock.Now()));
+  const absl::Time now = context_->StoredNow();
   return StoredSession{.id = request.session_id.empty() ? RandomId() : request.session_id,
                        .request_id = request.request_id,
                        .display_name = request.display_name,
@@ -212,7 +212,7 @@ void SessionManagerImpl::Create(CreateRequest request, CreateCallback done) {
   if (!stored.ok()) return EndCreation(id, stored.status());
   context_->io.Post([this, stored = *std::move(stored)] {
     const absl::Status status = context_->folder->Add(
-        stored.id, [&](const std::string& folder) { return SessionStore::Create(folder + "/session.db", stored); });
+        stored.id, [&](const std::string& folder) { return SessionStore::Create(DatabasePathIn(folder), stored); });
     EndCreation(stored.id, status.ok() ? absl::StatusOr<StoredSession>(stored) : status);
   });
 }

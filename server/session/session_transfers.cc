@@ -17,7 +17,7 @@ void SessionManagerImpl::Fork(ForkRequest request, CreateCallback done) {
     callbacks_.Post([done = std::move(done), status = session.status()] { done(status); });
     return;
   }
-  const absl::Time now = absl::FromUnixMicros(absl::ToUnixMicros(context_->clock.Now()));
+  const absl::Time now = context_->StoredNow();
   StoredSession fork{.id = request.new_session_id.empty() ? RandomId() : request.new_session_id,
                      .request_id = request.request_id,
                      .display_name = request.display_name,

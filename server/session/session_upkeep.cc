@@ -8,6 +8,7 @@
 #include "server/session/errors.h"
 #include "server/session/failpoint.h"
 #include "server/session/session.h"
+#include "server/session/snapshot_file.h"
 
 namespace tome::server {
 namespace {
@@ -184,13 +185,13 @@ absl::Status Session::Rebase() {
 absl::Status Session::LinkFiles(const std::string& folder, StoredSession* fork) {
   FileSystem& files = context_->files;
   const std::string own = context_->folder->SessionPath(id_);
-  const auto link = [&](const std::string& name) {
-    return files.Link(fmt::format("{}/{}", own, name), fmt::format("{}/{}", folder, name));
-  };
-  for (const std::string& base : fork->bases) TOME_RETURN_IF_ERROR(link(base));
+  for (const std::string& base : fork->bases) {
+    TOME_RETURN_IF_ERROR(files.Link(fmt::format("{}/{}", own, base), fmt::format("{}/{}", folder, base)));
+  }
   std::vector<SnapshotInfo> snapshots;
   for (const SnapshotInfo& snapshot : fork->snapshots) {
-    const absl::Status linked = link(fmt::format("snapshot-{}", snapshot.number));
+    const absl::Status linked =
+        files.Link(SnapshotPathIn(own, snapshot.number), SnapshotPathIn(folder, snapshot.number));
     if (linked.ok()) snapshots.push_back(snapshot);
     // The session itself finds out when it needs it.
     if (!linked.ok() && !absl::IsNotFound(linked)) return linked;
@@ -216,7 +217,7 @@ absl::StatusOr<StoredSession> Session::LinkFork(StoredSession fork) {
   fork.bases = stored.bases;
   TOME_RETURN_IF_ERROR(context_->folder->Add(fork.id, [&](const std::string& folder) -> absl::Status {
     TOME_RETURN_IF_ERROR(LinkFiles(folder, &fork));
-    return SessionStore::Create(folder + "/session.db", fork);
+    return SessionStore::Create(DatabasePathIn(folder), fork);
   }));
   return fork;
 }
@@ -259,9 +260,8 @@ absl::StatusOr<std::shared_ptr<SessionExport>> Session::BeginExport(bool with_sn
     return std::make_shared<SessionExport>(std::move(session), SnapshotInfo(), nullptr);
   }
   const SnapshotInfo newest = session.snapshots.front();
-  TOME_ASSIGN_OR_RETURN(
-      std::unique_ptr<InputFile> file,
-      context_->files.Open(fmt::format("{}/snapshot-{}", context_->folder->SessionPath(id_), newest.number)));
+  TOME_ASSIGN_OR_RETURN(std::unique_ptr<InputFile> file,
+                        context_->files.Open(SnapshotPathIn(context_->folder->SessionPath(id_), newest.number)));
   return std::make_shared<SessionExport>(std::move(session), newest, std::move(file));
 }
 

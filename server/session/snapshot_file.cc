@@ -20,7 +20,6 @@ constexpr std::size_t kPreambleBytes = 16;
 constexpr std::uint32_t kMaxHeaderBytes = 64 << 10;
 constexpr std::size_t kFrameHeaderBytes = 12;
 constexpr std::size_t kCrcBytes = 4;
-constexpr std::size_t kDigestBytes = 32;
 
 constexpr std::uint8_t kEnd = 0, kReading = 1, kState = 2;
 constexpr std::uint8_t kRaw = 0, kZstd = 1;
@@ -65,7 +64,7 @@ class DigestedFile {
 
   absl::StatusOr<SnapshotFileInfo> Finish() {
     const std::string digest = digest_.Finish();
-    SnapshotFileInfo info{.size_bytes = size_ + kDigestBytes, .digest = HexEncode(digest)};
+    SnapshotFileInfo info{.size_bytes = size_ + kSnapshotDigestBytes, .digest = HexEncode(digest)};
     TOME_RETURN_IF_ERROR(WriteAll(*file_, digest));
     TOME_RETURN_IF_ERROR(file_->Sync());
     return info;
@@ -135,6 +134,10 @@ static_assert(sizeof(FrameHeader) == kFrameHeaderBytes);
 
 }  // namespace
 
+std::string SnapshotPathIn(const std::string& folder, std::uint64_t number) {
+  return fmt::format("{}/{}{}", folder, kSnapshotPrefix, number);
+}
+
 std::string FormatMemoryOptions(const MemoryOptions& options) {
   return fmt::format("sink={} window={} segment={} region={} region-memory={} attention={} positions={}",
                      options.sink_tokens, options.window_tokens, options.segment_tokens, options.region_tokens,
@@ -173,13 +176,13 @@ class SnapshotReader::Frames final : public ByteSource {
 
   // The bytes before the frames, with their digest.
   absl::StatusOr<std::string> ReadPreamble() {
-    if (file_->size() < kPreambleBytes + kCrcBytes + kDigestBytes) return Damaged("it is too short");
+    if (file_->size() < kPreambleBytes + kCrcBytes + kSnapshotDigestBytes) return Damaged("it is too short");
     std::string bytes(kPreambleBytes, '\0');
     TOME_RETURN_IF_ERROR(Read(0, &bytes));
     if (bytes.substr(0, kMagic.size()) != kMagic) return Damaged("it is not a snapshot");
     ByteReader reader(std::string_view(bytes).substr(kMagic.size() + 4), path_, absl::StatusCode::kDataLoss);
     TOME_ASSIGN_OR_RETURN(const std::uint32_t size, reader.Read<std::uint32_t>("header"));
-    if (size > kMaxHeaderBytes || size > file_->size() - kPreambleBytes - kCrcBytes - kDigestBytes) {
+    if (size > kMaxHeaderBytes || size > file_->size() - kPreambleBytes - kCrcBytes - kSnapshotDigestBytes) {
       return Damaged(fmt::format("its header has {} bytes", size));
     }
     bytes.resize(kPreambleBytes + size + kCrcBytes);
@@ -196,7 +199,7 @@ class SnapshotReader::Frames final : public ByteSource {
 
   // Looks at the heads of all frames. Gives the digest that stands at the end.
   absl::StatusOr<std::string> Survey() {
-    const std::uint64_t end = file_->size() - kDigestBytes;
+    const std::uint64_t end = file_->size() - kSnapshotDigestBytes;
     std::uint64_t offset = offset_;
     for (std::uint8_t last = kReading;;) {
       TOME_ASSIGN_OR_RETURN(const FrameHeader frame, ReadFrameHeader(offset, end));
@@ -207,7 +210,7 @@ class SnapshotReader::Frames final : public ByteSource {
       raw_bytes_[frame.section] += frame.raw_bytes;
     }
     if (offset != end) return Damaged(fmt::format("{} bytes follow its end", end - offset));
-    std::string digest(kDigestBytes, '\0');
+    std::string digest(kSnapshotDigestBytes, '\0');
     TOME_RETURN_IF_ERROR(Read(end, &digest));
     return HexEncode(digest);
   }
@@ -263,7 +266,7 @@ class SnapshotReader::Frames final : public ByteSource {
   }
 
   absl::Status ReadFrame() {
-    TOME_ASSIGN_OR_RETURN(const FrameHeader frame, ReadFrameHeader(offset_, file_->size() - kDigestBytes));
+    TOME_ASSIGN_OR_RETURN(const FrameHeader frame, ReadFrameHeader(offset_, file_->size() - kSnapshotDigestBytes));
     stored_.resize(kFrameHeaderBytes + frame.stored_bytes + kCrcBytes);
     TOME_RETURN_IF_ERROR(Read(offset_, &stored_));
     const std::string_view checked = std::string_view(stored_).substr(0, stored_.size() - kCrcBytes);
@@ -345,5 +348,11 @@ ByteSource& SnapshotReader::state() {
 }
 
 absl::Status SnapshotReader::Finish() { return frames_->Finish(digest_); }
+
+absl::Status SnapshotReader::CheckRest() {
+  TOME_RETURN_IF_ERROR(ReadReading().status());
+  state();
+  return Finish();
+}
 
 }  // namespace tome::server

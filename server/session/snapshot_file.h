@@ -33,6 +33,11 @@ namespace tome::server {
 
 inline constexpr std::uint32_t kSnapshotVersion = 1;
 inline constexpr std::size_t kFrameBytes = std::size_t{1} << 20;
+inline constexpr std::size_t kSnapshotDigestBytes = 32;  // at the end of a file, of all before it
+
+inline constexpr std::string_view kSnapshotPrefix = "snapshot-";
+// Where a session's folder has its snapshot of this number.
+std::string SnapshotPathIn(const std::string& folder, std::uint64_t number);
 
 struct SnapshotHeader {
   std::string model_digest;
@@ -77,6 +82,8 @@ class SnapshotReader {
   ByteSource& state();
   // All was read, and it is what the digest says. Reads on to the end where the state was left before.
   absl::Status Finish();
+  // In place of the three: only whether they would be OK.
+  absl::Status CheckRest();
 
  private:
   class Frames;

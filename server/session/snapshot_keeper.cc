@@ -12,12 +12,11 @@
 namespace tome::server {
 namespace {
 
-constexpr std::string_view kPrefix = "snapshot-";
 constexpr std::string_view kNewPrefix = ".new-snapshot-";
 
 // Runs on the thread of snapshots. Leaves the file with its name, or none.
 absl::Status WriteFile(const SessionContext& context, const ReadingState& state, const SnapshotHeader& header,
-                       const std::string& folder, const std::string& name, SnapshotInfo* info) {
+                       const std::string& folder, SnapshotInfo* info) {
   FileSystem& files = context.files;
   const std::string temporary = fmt::format("{}/{}{}", folder, kNewPrefix, info->number);
   const auto write = [&]() -> absl::Status {
@@ -34,7 +33,7 @@ absl::Status WriteFile(const SessionContext& context, const ReadingState& state,
     info->size_bytes = file.size_bytes;
     info->digest = file.digest;
     Failpoint("snapshot.written");
-    TOME_RETURN_IF_ERROR(files.Rename(temporary, fmt::format("{}/{}", folder, name)));
+    TOME_RETURN_IF_ERROR(files.Rename(temporary, SnapshotPathIn(folder, info->number)));
     Failpoint("snapshot.renamed");
     TOME_RETURN_IF_ERROR(files.SyncFolder(folder));
     Failpoint("snapshot.synced");
@@ -44,8 +43,6 @@ absl::Status WriteFile(const SessionContext& context, const ReadingState& state,
   if (!status.ok()) files.Remove(temporary).IgnoreError();  // it may not be there
   return status;
 }
-
-std::string FileName(std::uint64_t number) { return fmt::format("{}{}", kPrefix, number); }
 
 }  // namespace
 
@@ -60,9 +57,7 @@ SnapshotKeeper::SnapshotKeeper(std::shared_ptr<SessionContext> context, SessionI
 }
 
 std::string SnapshotKeeper::Folder() const { return context_->folder->SessionPath(id_); }
-std::string SnapshotKeeper::Path(std::uint64_t number) const {
-  return fmt::format("{}/{}", Folder(), FileName(number));
-}
+std::string SnapshotKeeper::Path(std::uint64_t number) const { return SnapshotPathIn(Folder(), number); }
 
 void SnapshotKeeper::SetRegistered(std::vector<SnapshotInfo> snapshots) {
   registered_ = std::move(snapshots);
@@ -73,10 +68,11 @@ void SnapshotKeeper::RemoveUnregistered() {
   const absl::StatusOr<std::vector<std::string>> names = context_->files.List(Folder());
   if (!names.ok()) return;
   for (const std::string& name : *names) {
+    const std::string path = fmt::format("{}/{}", Folder(), name);
     const bool kept = std::any_of(registered_.begin(), registered_.end(),
-                                  [&](const SnapshotInfo& snapshot) { return name == FileName(snapshot.number); });
-    if (kept || (!name.starts_with(kPrefix) && !name.starts_with(kNewPrefix))) continue;
-    context_->files.Remove(fmt::format("{}/{}", Folder(), name)).IgnoreError();  // it does no harm
+                                  [&](const SnapshotInfo& snapshot) { return path == Path(snapshot.number); });
+    if (kept || (!name.starts_with(kSnapshotPrefix) && !name.starts_with(kNewPrefix))) continue;
+    context_->files.Remove(path).IgnoreError();  // it does no harm
   }
 }
 
@@ -108,7 +104,7 @@ void SnapshotKeeper::Begin() {
   const ModelInfo& model = context_->model->info();
   Writing writing{.epoch = epoch, .drops = drops_, .begin = context_->clock.Elapsed()};
   writing.info = {.number = next_number_++,
-                  .create_time = absl::FromUnixMicros(absl::ToUnixMicros(context_->clock.Now())),
+                  .create_time = context_->StoredNow(),
                   .ingested_tokens = static_cast<std::uint64_t>(copy->memory.tokens_read())};
   for (const ReadRange& range : copy->memory.ReadRanges()) writing.info.ingested_bytes += range.end - range.begin;
   writing.header = {.model_digest = model.model_digest,
@@ -125,8 +121,7 @@ void SnapshotKeeper::Write(ReadingState state, Writing writing) {
   context_->snapshots.Post([this, self = host_.KeepSession(), state = std::make_shared<ReadingState>(std::move(state)),
                             writing = std::move(writing), folder = Folder(),
                             activity = context_->snapshot_activity.Begin()]() mutable {
-    absl::Status status =
-        WriteFile(*context_, *state, writing.header, folder, FileName(writing.info.number), &writing.info);
+    absl::Status status = WriteFile(*context_, *state, writing.header, folder, &writing.info);
     state.reset();
     strand_.Post([this, self, writing = std::move(writing), status = std::move(status), activity] {
       OnWritten(writing, status);

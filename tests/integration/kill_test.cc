@@ -10,7 +10,6 @@
 #include <string>
 #include <thread>
 
-#include "engine/base/digest.h"
 #include "engine/base/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -19,6 +18,7 @@
 #include "server/session/snapshot_file.h"
 #include "tests/integration/server_fixture.h"
 #include "tests/server/tiny_server_model.h"
+#include "tests/support/snapshot_digest.h"
 #include "tests/support/status_matchers.h"
 
 namespace tome::testing {
@@ -74,14 +74,7 @@ class KillTest : public ServerFixture {
     v1::Snapshot snapshot;
     const grpc::Status status = stub_->SnapshotSession(&context, request, &snapshot);
     EXPECT_TRUE(status.ok()) << status.error_message();
-    const std::string path = fmt::format("{}/{}/snapshot-{}", folder_.File("data"), name, snapshot.number());
-    const auto reader = server::SnapshotReader::Open(server::FileSystem::Real(), path).value();
-    Sha256 digest;
-    digest.Update(reader->ReadReading().value());
-    ByteSource& state = reader->state();
-    while (state.remaining() > 0) digest.Update(state.Next(std::min<std::uint64_t>(state.remaining(), 4096)).value());
-    EXPECT_THAT(reader->Finish(), IsOk());
-    return digest.FinishHex();
+    return SnapshotContentDigest(folder_.File("data") + "/" + name, snapshot.number());
   }
 
   // The session's text on the disk, once the server has ended.

@@ -6,10 +6,9 @@
 #include <cstdint>
 #include <string>
 
-#include "engine/base/digest.h"
-#include "server/session/snapshot_file.h"
 #include "tests/server/session/faulty_files.h"
 #include "tests/server/session/manager_fixture.h"
+#include "tests/support/snapshot_digest.h"
 
 namespace tome::testing {
 
@@ -54,15 +53,7 @@ class DurabilityFixture : public ManagerFixture {
 
   // What a snapshot holds, without the time at which it was made.
   std::string ContentDigest(const std::string& session, std::uint64_t number) {
-    const auto reader = server::SnapshotReader::Open(server::FileSystem::Real(),
-                                                     Folder(session) + "/snapshot-" + std::to_string(number))
-                            .value();
-    Sha256 digest;
-    digest.Update(reader->ReadReading().value());
-    ByteSource& state = reader->state();
-    while (state.remaining() > 0) digest.Update(state.Next(std::min<std::uint64_t>(state.remaining(), 4096)).value());
-    EXPECT_THAT(reader->Finish(), IsOk());
-    return digest.FinishHex();
+    return SnapshotContentDigest(Folder(session), number);
   }
   // Of all that the session has read.
   std::string StateDigest(const std::string& session) {
