@@ -313,6 +313,7 @@ struct Evidence {
   std::int64_t text_tokens = 0;    // of the passages that were read again
   std::int64_t stored_tokens = 0;  // kAttend: tokens whose stored keys and values were attended to, the sink's included
   std::int64_t regions_scanned = 0;
+  std::int64_t regions_reranked = 0;  // of those, by the model
 };
 
 // Tokens that were stored but not read, after the last whole segment. A question reads them into its fork first.

@@ -315,7 +315,7 @@ CLI::Option* AddEffortOption(CLI::App* command, std::string* effort) {
   return command
       ->add_option("--effort", *effort,
                    "fast: text is found by words and attention; balanced: the model ranks the best 40 regions "
-                   "(default); thorough: 64, each with its neighbours")
+                   "(default); thorough: 256")
       ->check(CLI::IsMember({"fast", "balanced", "thorough"}));
 }
 

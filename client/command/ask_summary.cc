@@ -28,10 +28,10 @@ std::string Speed(const v1::AskResult& result) {
   return fmt::format(" at {:.1f} tokens/s", static_cast<double>(result.usage().generated_tokens()) / seconds);
 }
 
-std::string Times(const v1::Timings& timings) {
+std::string Times(const v1::Timings& timings, std::uint64_t reranked) {
   std::string text = fmt::format("first token after {}", FormatDuration(ToMilliseconds(timings.time_to_first_token())));
   std::string parts;
-  const auto add = [&parts](const char* name, const google::protobuf::Duration& duration) {
+  const auto add = [&parts](const std::string& name, const google::protobuf::Duration& duration) {
     const auto milliseconds = ToMilliseconds(duration);
     if (milliseconds.count() < 50) return;
     parts += fmt::format("{}{} {}", parts.empty() ? "" : ", ", name, FormatDuration(milliseconds));
@@ -40,7 +40,7 @@ std::string Times(const v1::Timings& timings) {
   add("queued", timings.queued());
   add("question", timings.reading_question());
   add("finding text", timings.routing());
-  add("ranking it", timings.reranking());
+  add(fmt::format("ranking {} regions", FormatCount(reranked)), timings.reranking());
   add("reading it", timings.reading_text());
   return parts.empty() ? text : fmt::format("{} ({})", text, parts);
 }
@@ -128,8 +128,8 @@ std::string Seen(const v1::AskResult& result) {
 std::string FormatAskSummary(const v1::AskResult& result) {
   return fmt::format("{} | {} prompt{} + {} generated tokens{} | {} | {}", Ending(result.finish_reason()),
                      FormatCount(result.usage().prompt_tokens()), Form(result.prompt_form()),
-                     FormatCount(result.usage().generated_tokens()), Speed(result), Times(result.timings()),
-                     Seen(result));
+                     FormatCount(result.usage().generated_tokens()), Speed(result),
+                     Times(result.timings(), result.regions_reranked()), Seen(result));
 }
 
 }  // namespace tome::command

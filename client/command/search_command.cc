@@ -21,10 +21,14 @@ struct SearchArguments {
 
 std::string Summary(const v1::SearchResponse& response) {
   const v1::Timings& timings = response.timings();
-  return fmt::format("looked through {} regions of {} tokens | finding {}, ranking {}\n",
-                     FormatCount(response.regions_scanned()), FormatCount(response.ingested_tokens()),
-                     FormatDuration(ToMilliseconds(timings.routing())),
-                     FormatDuration(ToMilliseconds(timings.reranking())));
+  std::string summary =
+      fmt::format("looked through {} regions of {} tokens | finding {}", FormatCount(response.regions_scanned()),
+                  FormatCount(response.ingested_tokens()), FormatDuration(ToMilliseconds(timings.routing())));
+  if (response.regions_reranked() > 0) {
+    summary += fmt::format(", ranking {} of them {}", FormatCount(response.regions_reranked()),
+                           FormatDuration(ToMilliseconds(timings.reranking())));
+  }
+  return summary + "\n";
 }
 
 absl::Status Search(const SearchArguments& arguments, Context& context) {

@@ -11,6 +11,7 @@
 #include "engine/evaluation/finding.h"
 #include "engine/evaluation/progress.h"
 #include "engine/evaluation/qa_questions.h"
+#include "engine/generation/prompt_form.h"
 
 namespace tome {
 namespace {
@@ -23,6 +24,8 @@ struct QaArguments {
   std::string questions_path, documents_path;
   std::vector<std::string> filler_paths;
   std::int64_t tokens = 0;
+  std::string form = "profile";
+  std::vector<std::string> asked;  // groups; empty: all
 };
 
 // The documents in reading order: the filler's first half, those of the questions, the filler's second half.
@@ -128,10 +131,36 @@ absl::StatusOr<Library> MakeLibrary(const QaArguments& arguments, const Tokenize
   return library;
 }
 
+// How the questions of the file are put; needles have forms of their own.
+absl::StatusOr<PromptForm> FormOf(const std::string& name, const Model& model) {
+  if (name == "raw") return RawPromptForm();
+  if (name == "chat") {
+    if (model.info().chat_template != ChatTemplate::kPlain) return ChatPromptForm();
+    return FailedPrecondition("--form chat: the model has no chat template");
+  }
+  return name == "profile" ? model.profile().prompt_form.value_or(QuestionAnswerPromptForm())
+                           : QuestionAnswerPromptForm();
+}
+
+absl::Status SelectQuestions(const QaArguments& arguments, const Model& model, Library* library) {
+  TOME_ASSIGN_OR_RETURN(const PromptForm form, FormOf(arguments.form, model));
+  std::vector<AskedQuestion> selected;
+  for (AskedQuestion& question : library->questions) {
+    const std::vector<std::string>& groups = arguments.asked;
+    if (!groups.empty() && std::find(groups.begin(), groups.end(), question.group) == groups.end()) continue;
+    if (question.group == kQaGroup) question.form = form;
+    selected.push_back(std::move(question));
+  }
+  if (selected.empty()) return InvalidArgument("--ask: there are no such questions");
+  library->questions = std::move(selected);
+  return absl::OkStatus();
+}
+
 absl::Status RunQa(const QaArguments& arguments) {
   TOME_RETURN_IF_ERROR(ValidateFindingOptions(arguments.finding));
   TOME_ASSIGN_OR_RETURN(const auto model, arguments.common.LoadModel());
-  TOME_ASSIGN_OR_RETURN(const Library library, MakeLibrary(arguments, *model->tokenizer()));
+  TOME_ASSIGN_OR_RETURN(Library library, MakeLibrary(arguments, *model->tokenizer()));
+  TOME_RETURN_IF_ERROR(SelectQuestions(arguments, *model, &library));
   TOME_ASSIGN_OR_RETURN(const Memory memory,
                         ReadOrRestore(model, arguments.common.memory, library.documents, arguments.common.state_path));
   std::vector<QuestionFigures> questions;
@@ -168,6 +197,16 @@ void AddQaCommand(CLI::App& app, std::function<absl::Status()>* run) {
                                             "Texts to read before and after them, one after another");
   command->add_option("--tokens", arguments->tokens, "Tokens of all texts together")->needs(filler);
   AddNeedleOptions(command, &arguments->needles);
+  command
+      ->add_option("--ask", arguments->asked,
+                   "Ask only these: questions (of the file), paraphrased, or a kind of needle: pass-key, number, ...")
+      ->delimiter(',');
+  command
+      ->add_option("--form", arguments->form,
+                   "How questions of the file are put: profile (the model profile's form, else qa), qa (Question: ... "
+                   "Answer:), chat (the model's template), raw")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"profile", "qa", "chat", "raw"}));
   command->add_option("--limit", arguments->selection.limit, "Most questions to ask; 0: all")->capture_default_str();
   command->add_option("--every", arguments->selection.every, "Ask each n-th question")
       ->capture_default_str()

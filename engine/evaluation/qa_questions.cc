@@ -6,7 +6,6 @@
 
 #include "engine/base/status.h"
 #include "engine/evaluation/reading.h"
-#include "engine/generation/prompt_form.h"
 
 namespace tome {
 namespace {
@@ -17,8 +16,7 @@ using nlohmann::json;
 QaQuestion FromJson(const json& object) {
   QaQuestion question;
   AskedQuestion& asked = question.asked;
-  asked.group = "questions";
-  asked.form = QuestionAnswerPromptForm();
+  asked.group = kQaGroup;
   asked.text = object.at("question").get<std::string>();
   question.document = object.value("document", object.value("file", std::string()));
   asked.id = object.value("id", question.document + ": " + asked.text);

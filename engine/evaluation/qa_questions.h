@@ -14,8 +14,11 @@
 
 namespace tome {
 
+// The group of these questions.
+inline constexpr std::string_view kQaGroup = "questions";
+
 struct QaQuestion {
-  AskedQuestion asked;
+  AskedQuestion asked;   // without a prompt form
   std::string document;  // as the line names it; "" when it does not
 };
 

@@ -24,20 +24,16 @@ constexpr double kNatsOfRouting = 2.0;  // of a routing score beside log-likelih
 // them that were right.
 constexpr double kTemperature = 5.0;
 
-struct EffortPlan {
-  std::size_t reranked = 0;  // regions
-  int neighbours = 0;        // on each side, of the text that is reranked
-};
-EffortPlan PlanOf(Effort effort) {
+std::size_t RegionsToRerank(Effort effort) {
   switch (effort) {
     case Effort::kFast:
-      return {};
+      return 0;
     case Effort::kBalanced:
-      return {.reranked = 40, .neighbours = 0};
+      return 40;
     case Effort::kThorough:
-      return {.reranked = 64, .neighbours = 1};
+      return 256;
   }
-  return {};
+  return 0;
 }
 
 // Keeps the queries of the retrieval heads on their way to another attention.
@@ -157,7 +153,7 @@ std::int64_t SearchTask::tokens_left_to_read() const {
   const auto question = static_cast<std::int64_t>(question_tokens_.size());
   if (!question_read_) left += question;
   const std::int64_t each = fork_.options().region_tokens + question;
-  const std::size_t to_rerank = routed_ ? candidates_.size() : PlanOf(options_.effort).reranked;
+  const std::size_t to_rerank = routed_ ? found_.size() : RegionsToRerank(options_.effort);
   return left + static_cast<std::int64_t>(to_rerank - num_reranked_) * each;
 }
 
@@ -195,22 +191,14 @@ void SearchTask::ReadQuestion(StepResult* result) {
   result->tokens_read = tokens;
 }
 
-SearchTask::Candidate SearchTask::MakeCandidate(std::int64_t region) const {
-  const Archive& archive = fork_.state()->archive();
-  Candidate candidate;
-  candidate.found.region = region;
-  candidate.found.span = archive.RegionSpan(region, region + 1);
-  if (!attention_.shares.empty()) candidate.found.attention_mass = attention_.shares[region];
-  candidate.found.routing_score = routing_[region];
-  candidate.found.stem_score = stems_[region];
-  candidate.found.token_score = tokens_[region];
-  std::int64_t first = region, end = region + 1;
-  for (int i = 0; i < PlanOf(options_.effort).neighbours; ++i) {
-    if (first > 0 && archive.AreNeighbours(first - 1, first)) --first;
-    if (end < archive.num_regions() && archive.AreNeighbours(end - 1, end)) ++end;
-  }
-  candidate.text = archive.RegionTokens(first, end);
-  return candidate;
+FoundRegion SearchTask::Describe(std::int64_t region) const {
+  FoundRegion found{.region = region,
+                    .span = fork_.state()->archive().RegionSpan(region, region + 1),
+                    .routing_score = routing_[region],
+                    .stem_score = stems_[region],
+                    .token_score = tokens_[region]};
+  if (!attention_.shares.empty()) found.attention_mass = attention_.shares[region];
+  return found;
 }
 
 void SearchTask::Route(StepResult* result) {
@@ -228,49 +216,50 @@ void SearchTask::Route(StepResult* result) {
   routing_ =
       RoutingScores(attention_.scores,
                     ScoreByMeaning(archive, model.meanings().Similarities(model.weights(), Distinct(tokens))), stems_);
-  const std::size_t reranked = PlanOf(options_.effort).reranked;
+  const std::size_t reranked = RegionsToRerank(options_.effort);
   const std::size_t count = reranked > 0 ? reranked : options_.max_regions;
   // Two by their sense for each one by its words: neither finds all that the other finds.
   const std::vector<std::int64_t> by_words =
       FuseByReciprocalRank({BestRegions(stems_, count), BestRegions(tokens_, count)}, count);
-  const std::vector<std::int64_t> fused = TakeInTurn(BestRegions(routing_, count, kAnyScore), 2, by_words, count);
-  for (const std::int64_t region : fused) candidates_.push_back(MakeCandidate(region));
-  if (reranked == 0 || candidates_.size() < 2) Finish(result);
+  for (const std::int64_t region : TakeInTurn(BestRegions(routing_, count, kAnyScore), 2, by_words, count)) {
+    found_.push_back(Describe(region));
+  }
+  if (reranked == 0 || found_.size() < 2) Finish(result);
 }
 
 void SearchTask::Rerank(StepResult* result) {
   result->phase = TaskPhase::kReranking;
   std::vector<std::vector<TokenId>> texts;
   std::size_t tokens = 0;
-  const std::size_t first = num_reranked_;
-  while (num_reranked_ < candidates_.size()) {
-    const std::size_t size = candidates_[num_reranked_].text.size() + question_tokens_.size();
+  for (std::size_t i = num_reranked_; i < found_.size(); ++i) {
+    const std::int64_t region = found_[i].region;
+    std::vector<TokenId> text = fork_.state()->archive().RegionTokens(region, region + 1);
+    const std::size_t size = text.size() + question_tokens_.size();
     if (!texts.empty() && tokens + size > kRerankTokens) break;
-    texts.push_back(candidates_[num_reranked_++].text);
+    texts.push_back(std::move(text));
     tokens += size;
   }
-  const std::vector<double> likelihoods = QuestionLikelihoods(weights(), texts, question_tokens_);
-  for (std::size_t i = 0; i < likelihoods.size(); ++i) {
-    if (!std::isfinite(likelihoods[i])) {
+  for (const double likelihood : QuestionLikelihoods(weights(), texts, question_tokens_)) {
+    if (!std::isfinite(likelihood)) {
       result->status = Internal("the model gives a likelihood that is no number; its weights are damaged");
       return;
     }
-    candidates_[first + i].found.log_likelihood = likelihoods[i];
+    found_[num_reranked_++].log_likelihood = likelihood;
   }
   result->tokens_read = static_cast<std::int64_t>(tokens);
-  if (num_reranked_ == candidates_.size()) Finish(result);
+  if (num_reranked_ == found_.size()) Finish(result);
 }
 
 void SearchTask::Finish(StepResult* result) {
   evidence_ = std::make_shared<Evidence>();
   evidence_->effort = options_.effort;
   evidence_->regions_scanned = fork_.num_regions();
-  for (const Candidate& candidate : candidates_) evidence_->found.push_back(candidate.found);
-  SetScores(&evidence_->found);
-  std::stable_sort(evidence_->found.begin(), evidence_->found.end(),
+  evidence_->regions_reranked = static_cast<std::int64_t>(num_reranked_);
+  std::vector<FoundRegion>& found = evidence_->found = std::move(found_);
+  SetScores(&found);
+  std::stable_sort(found.begin(), found.end(),
                    [](const FoundRegion& a, const FoundRegion& b) { return a.score > b.score; });
-  evidence_->found.resize(std::min(evidence_->found.size(), static_cast<std::size_t>(options_.max_regions)));
-  candidates_.clear();
+  found.resize(std::min(found.size(), static_cast<std::size_t>(options_.max_regions)));
   finished_ = true;
   result->finished = true;
   result->evidence = evidence_;

@@ -27,17 +27,11 @@ class SearchTask final : public TaskImpl {
   const Memory& fork() const { return fork_; }
 
  private:
-  // A region with what its text adds to the reranking.
-  struct Candidate {
-    FoundRegion found;
-    std::vector<TokenId> text;
-  };
-
   void ReadQuestion(StepResult* result);
   void Route(StepResult* result);
   void Rerank(StepResult* result);
   void Finish(StepResult* result);
-  Candidate MakeCandidate(std::int64_t region) const;
+  FoundRegion Describe(std::int64_t region) const;  // with the routers' scores
 
   Memory fork_;
   RouteOptions options_;
@@ -48,8 +42,8 @@ class SearchTask final : public TaskImpl {
   std::vector<HeadQueries> queries_;
   AttentionScores attention_;                    // of all regions, or empty
   std::vector<float> stems_, tokens_, routing_;  // scores of all regions
-  std::vector<Candidate> candidates_;
-  std::size_t num_reranked_ = 0;
+  std::vector<FoundRegion> found_;
+  std::size_t num_reranked_ = 0;  // the first of them
   std::shared_ptr<Evidence> evidence_;
 };
 

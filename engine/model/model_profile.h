@@ -50,8 +50,8 @@ absl::Status ValidatePromptForm(const PromptForm& form);
 // How much work goes into finding the regions that a question needs.
 enum class Effort {
   kFast,      // the fused lists of the routers
-  kBalanced,  // the best are reranked by the model
-  kThorough,  // more of them, each with its neighbours
+  kBalanced,  // the best 40 are reranked by the model
+  kThorough,  // the best 256 are
 };
 absl::StatusOr<Effort> ParseEffort(std::string_view name);  // "fast", "balanced", "thorough"
 std::string_view EffortName(Effort effort);

@@ -146,6 +146,7 @@ void SetFound(const QuestionResult& result, v1::AskResult* proto) {
   proto->set_effort(server::ToProto(result.effort));
   proto->set_budget_tokens(static_cast<std::uint32_t>(result.budget_tokens));
   proto->set_regions_scanned(result.regions_scanned);
+  proto->set_regions_reranked(result.regions_reranked);
   for (const AnswerPassage& passage : result.passages) {
     v1::Passage& added = *proto->add_passages();
     *added.mutable_range() = ToProto(passage.range);
@@ -304,6 +305,7 @@ v1::SearchResponse ToProto(const SearchPage& page) {
   proto.set_ingested_tokens(page.ingested_tokens);
   proto.set_pending_bytes(page.pending_bytes);
   proto.set_regions_scanned(page.regions_scanned);
+  proto.set_regions_reranked(page.regions_reranked);
   proto.set_effort(ToProto(page.effort));
   SetTimings(page.timings, proto.mutable_timings());
   return proto;

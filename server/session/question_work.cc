@@ -194,6 +194,7 @@ absl::StatusOr<QuestionWork> MakeQuestionWork(const QuestionRequest& request, co
 void AddEvidence(const Evidence& evidence, const QuestionRequest& request, const std::optional<RegionSlice>& search,
                  const std::vector<StoredDocument>& documents, QuestionResult* result) {
   result->regions_scanned = static_cast<std::uint64_t>(evidence.regions_scanned);
+  result->regions_reranked = static_cast<std::uint64_t>(evidence.regions_reranked);
   result->regions_found = evidence.found.size();
   if (search) {
     const std::size_t end = std::min(evidence.found.size(), search->first + search->count);

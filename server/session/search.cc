@@ -29,6 +29,7 @@ class SearchObserver final : public QuestionObserver {
                     .ingested_tokens = result.coverage.ingested_tokens,
                     .pending_bytes = result.coverage.pending_bytes,
                     .regions_scanned = result.regions_scanned,
+                    .regions_reranked = result.regions_reranked,
                     .effort = result.effort,
                     .timings = result.timings};
     const std::size_t next = slice_.first + result.citations.size();

@@ -306,6 +306,7 @@ struct QuestionResult {
   Effort effort = Effort::kBalanced;
   int budget_tokens = 0;
   std::uint64_t regions_scanned = 0;
+  std::uint64_t regions_reranked = 0;
   std::uint64_t regions_found = 0;      // of which the citations are some
   std::vector<AnswerPassage> passages;  // in the order in which the model had them
   std::vector<RoutedRegion> citations;  // best first
@@ -330,6 +331,7 @@ struct SearchPage {
   std::uint64_t ingested_tokens = 0;
   std::uint64_t pending_bytes = 0;
   std::uint64_t regions_scanned = 0;
+  std::uint64_t regions_reranked = 0;
   Effort effort = Effort::kBalanced;
   QuestionTimings timings;
 };

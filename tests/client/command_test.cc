@@ -497,6 +497,7 @@ TEST_F(CommandTest, SearchesWithoutAnAnswer) {
   EXPECT_EQ(json["regions"][1]["range"]["begin"], 100);
   EXPECT_EQ(json["regions"][1]["text"], "And the earth was void.");
   EXPECT_EQ(json["regions_scanned"], 1234);
+  EXPECT_EQ(json["regions_reranked"], 40);
 }
 
 TEST_F(CommandTest, AnswersInJsonLines) {

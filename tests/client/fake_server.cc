@@ -630,6 +630,7 @@ grpc::Status FakeServer::Search(grpc::ServerContext*, const v1::SearchRequest* r
   if (!sessions_.contains(id)) return NoSession(id);
   SetRegions(request->page_size(), request->include_text(), response->mutable_regions());
   response->set_regions_scanned(1234);
+  response->set_regions_reranked(40);
   response->set_ingested_tokens(78'976);
   return grpc::Status::OK;
 }

@@ -269,15 +269,17 @@ TEST(AskSummaryTest, TellsUsageTimesAndCoverageInOneLine) {
 TEST(AskSummaryTest, TellsWhatWasReadAgain) {
   v1::AskResult result = SomeResult(v1::ANSWER_MODE_REREAD);
   result.set_regions_scanned(15'625);
+  result.set_regions_reranked(40);
   result.add_passages();
   result.add_passages();
   result.mutable_timings()->mutable_routing()->set_nanos(60'000'000);
   result.mutable_timings()->mutable_reranking()->set_nanos(500'000'000);
   result.mutable_timings()->mutable_reading_text()->set_nanos(440'000'000);
-  EXPECT_EQ(FormatAskSummary(result),
-            "cut at --max-tokens | 45 prompt + 120 generated tokens at 30.0 tokens/s | first token after 2.0 s (queued "
-            "1.0 s, finding text 0.1 s, ranking it 0.5 s, reading it 0.4 s) | read 2,112 tokens again in 2 passages, "
-            "found in 15,625 regions of 1,000,000 tokens, 999.0 KB are not read yet");
+  EXPECT_EQ(
+      FormatAskSummary(result),
+      "cut at --max-tokens | 45 prompt + 120 generated tokens at 30.0 tokens/s | first token after 2.0 s (queued "
+      "1.0 s, finding text 0.1 s, ranking 40 regions 0.5 s, reading it 0.4 s) | read 2,112 tokens again in 2 passages, "
+      "found in 15,625 regions of 1,000,000 tokens, 999.0 KB are not read yet");
 }
 
 TEST(AskSummaryTest, TellsWhatWasAttendedToFromStorage) {

@@ -60,7 +60,9 @@ class CommandsTest : public ::testing::Test {
     AddStreamCommand(app, &run);
     AddRecallCommand(app, &run);
     AddCostCommand(app, &run);
-    arguments.insert(arguments.end(), {"--json", folder_.File("figures.json"), "--svg", folder_.File("picture.svg")});
+    AddQaCommand(app, &run);
+    if (arguments[0] != "qa") arguments.insert(arguments.end(), {"--svg", folder_.File("picture.svg")});
+    arguments.insert(arguments.end(), {"--json", folder_.File("figures.json")});
     std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
     try {
       app.parse(arguments);
@@ -134,6 +136,30 @@ TEST_F(CommandsTest, StreamsAreComparedAndTheirDriftTold) {
   EXPECT_DOUBLE_EQ(runs[1]["drift"]["change"]["mean"].get<double>(),
                    runs[1]["drift"]["last"]["mean"].get<double>() - runs[1]["drift"]["first"]["mean"].get<double>());
   EXPECT_THAT(Picture(), HasSubstr(">window=256<"));
+}
+
+TEST_F(CommandsTest, OnlyTheQuestionsThatAreWantedAreAsked) {
+  folder_.Write("cat.txt", "The cat sat on the mat.");
+  folder_.Write("questions.jsonl",
+                R"({"question": "Where did it sit?", "answers": ["the mat"], "answer_bytes": [15, 22]})");
+  const auto ask = [&](const std::string& groups) {
+    return Run({"qa",          folder_.File("questions.jsonl"),
+                "--documents", folder_.File("cat.txt"),
+                "--filler",    Book(),
+                "--tokens",    "1500",
+                "--needles",   "3",
+                "--model",     Model(),
+                "--window",    "128",
+                "--effort",    "fast",
+                "--form",      "qa",
+                "--ask",       groups});
+  };
+  ASSERT_THAT(ask("questions"), IsOk());
+  EXPECT_EQ(Figures()["questions"].size(), 1u);
+  EXPECT_EQ(Figures()["questions"][0]["group"], "questions");
+  ASSERT_THAT(ask("questions,pass-key,number"), IsOk());
+  EXPECT_GT(Figures()["questions"].size(), 1u);
+  EXPECT_THAT(ask("paraphrased"), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--ask")));
 }
 
 TEST_F(CommandsTest, RecallAndCostAreWritten) {

@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "engine/generation/answer_task.h"
@@ -94,12 +96,15 @@ TEST(QuestionLikelihoods, EqualOneSequenceAtATime) {
 }
 
 TEST(Search, ListsRegionsByTheirProbability) {
-  const Memory memory = MemoryOf(BookText());
-  for (const Effort effort : {Effort::kFast, Effort::kBalanced, Effort::kThorough}) {
+  const Memory memory = MemoryOf(BookText() + BookText());
+  ASSERT_GT(memory.num_regions(), 256);
+  for (const auto& [effort, at_most] :
+       std::map<Effort, std::int64_t>{{Effort::kFast, 0}, {Effort::kBalanced, 40}, {Effort::kThorough, 256}}) {
     const Outcome outcome = RunTask(*Task::Search(memory, {}, "Which ship sailed to harbour 130?", {.effort = effort}));
     ASSERT_THAT(outcome.status, IsOk());
     ASSERT_NE(outcome.evidence, nullptr);
     EXPECT_EQ(outcome.evidence->regions_scanned, memory.num_regions());
+    EXPECT_EQ(outcome.evidence->regions_reranked, std::min(memory.num_regions(), at_most));
     ASSERT_FALSE(outcome.evidence->found.empty());
     std::set<std::int64_t> seen;
     double sum = 0;

@@ -2,13 +2,12 @@
 #ifndef TOME_TESTS_SUPPORT_SNAPSHOT_DIGEST_H_
 #define TOME_TESTS_SUPPORT_SNAPSHOT_DIGEST_H_
 
-#include "gtest/gtest.h"
-
 #include <algorithm>
 #include <cstdint>
 #include <string>
 
 #include "engine/base/digest.h"
+#include "gtest/gtest.h"
 #include "server/session/snapshot_file.h"
 
 namespace tome::testing {

@@ -140,6 +140,7 @@ TEST(ConversionTest, ResultCarriesEverything) {
                                  .effort = Effort::kFast,
                                  .budget_tokens = 21,
                                  .regions_scanned = 22,
+                                 .regions_reranked = 11,
                                  .passages = {{.range = {"b", 3, 4}, .tokens = 23, .score = 0.5, .stored = true}},
                                  .citations = {{.range = {"c", 5, 6}, .score = 0.25, .text = "bad \xFF byte"}}};
   v1::AskResult proto = ToProto(result);
@@ -168,6 +169,7 @@ TEST(ConversionTest, ResultCarriesEverything) {
   EXPECT_EQ(proto.effort(), v1::EFFORT_FAST);
   EXPECT_EQ(proto.budget_tokens(), 21u);
   EXPECT_EQ(proto.regions_scanned(), 22u);
+  EXPECT_EQ(proto.regions_reranked(), 11u);
   ASSERT_EQ(proto.passages_size(), 1);
   EXPECT_EQ(proto.passages(0).range().document(), "b");
   EXPECT_EQ(proto.passages(0).range().begin(), 3u);
@@ -236,6 +238,7 @@ TEST(ConversionTest, SearchCarriesEverything) {
                      .ingested_tokens = 2,
                      .pending_bytes = 3,
                      .regions_scanned = 4,
+                     .regions_reranked = 3,
                      .effort = Effort::kThorough,
                      .timings = kTimings};
   const v1::SearchResponse proto = ToProto(page);
@@ -254,6 +257,7 @@ TEST(ConversionTest, SearchCarriesEverything) {
   EXPECT_EQ(proto.ingested_tokens(), 2u);
   EXPECT_EQ(proto.pending_bytes(), 3u);
   EXPECT_EQ(proto.regions_scanned(), 4u);
+  EXPECT_EQ(proto.regions_reranked(), 3u);
   EXPECT_EQ(proto.effort(), v1::EFFORT_THOROUGH);
   ExpectTimings(proto.timings());
   page.regions[0].log_likelihood.reset();
