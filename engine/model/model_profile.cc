@@ -11,7 +11,7 @@
 
 #include "engine/base/digest.h"
 #include "engine/base/status.h"
-#include "engine/model/json_fields.h"
+#include "engine/model/profile_fields.h"
 #include "engine/model/prompt_form_json.h"
 #include "engine/model/shipped_profiles.h"
 
@@ -29,7 +29,7 @@ bool AllFinite(const std::vector<float>& values) {
 absl::StatusOr<RetrievalHead> ParseHead(const json& object, const std::string& where, const LlamaConfig& config) {
   if (!object.is_object()) return InvalidArgument("{}: expected an object", where);
   RetrievalHead head;
-  JsonFields fields(object, where);
+  ProfileFields fields(object, where);
   fields.Get("layer", &head.layer);
   fields.Get("kv_head", &head.kv_head);
   fields.Get("query_heads", &head.query_heads);
@@ -68,7 +68,7 @@ absl::StatusOr<RetrievalHead> ParseHead(const json& object, const std::string& w
 // The defaults of questions.
 absl::Status ParseDefaults(const json& object, const std::string& source, const LlamaConfig& config,
                            ModelProfile* profile) {
-  JsonFields fields(object, source);
+  ProfileFields fields(object, source);
   if (fields.Has("prompt_form")) {
     TOME_ASSIGN_OR_RETURN(profile->prompt_form,
                           PromptFormFromJson(object.at("prompt_form"), fmt::format("{}: prompt_form", source)));
@@ -139,7 +139,7 @@ absl::StatusOr<ModelProfile> ParseModelProfile(std::string_view text, const std:
   ModelProfile profile;
   int format = 0;
   json heads;
-  JsonFields fields(object, source);
+  ProfileFields fields(object, source);
   fields.Get("format", &format);
   fields.Require(format == kFormat, "format", fmt::format("this build reads {}, found {}", kFormat, format));
   fields.Get("model_digest", &profile.model_digest);

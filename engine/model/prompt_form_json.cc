@@ -8,7 +8,7 @@
 #include "engine/base/quote.h"
 #include "engine/base/status.h"
 #include "engine/base/utf8.h"
-#include "engine/model/json_fields.h"
+#include "engine/model/profile_fields.h"
 
 namespace tome {
 namespace {
@@ -91,7 +91,7 @@ absl::StatusOr<PromptForm> PromptFormFromJson(const nlohmann::json& json, const 
     if (!known.contains(name)) return InvalidArgument("{}: unknown field {}", where, Quote(name));
   }
   PromptForm form;
-  JsonFields fields(json, where);
+  ProfileFields fields(json, where);
   fields.Get("prompt", &form.prompt);
   fields.GetIfPresent("turn", &form.turn);
   fields.GetIfPresent("chat", &form.chat);

@@ -1,6 +1,6 @@
-// Reads fields of one JSON object, and remembers what is wrong first.
-#ifndef TOME_ENGINE_MODEL_JSON_FIELDS_H_
-#define TOME_ENGINE_MODEL_JSON_FIELDS_H_
+// Reads fields of one JSON object of a model profile, and remembers what is wrong first.
+#ifndef TOME_ENGINE_MODEL_PROFILE_FIELDS_H_
+#define TOME_ENGINE_MODEL_PROFILE_FIELDS_H_
 
 #include <nlohmann/json.hpp>
 #include <string>
@@ -10,10 +10,10 @@
 
 namespace tome {
 
-class JsonFields {
+class ProfileFields {
  public:
   // `object` outlives this; `where` begins all messages.
-  JsonFields(const nlohmann::json& object, std::string where) : object_(object), where_(std::move(where)) {}
+  ProfileFields(const nlohmann::json& object, std::string where) : object_(object), where_(std::move(where)) {}
 
   bool Has(const char* name) const { return object_.contains(name); }
   template <typename T>
@@ -47,4 +47,4 @@ class JsonFields {
 
 }  // namespace tome
 
-#endif  // TOME_ENGINE_MODEL_JSON_FIELDS_H_
+#endif  // TOME_ENGINE_MODEL_PROFILE_FIELDS_H_
