@@ -19,7 +19,7 @@ std::shared_ptr<const Model> SpillingServerModel(const std::string& folder, std:
 std::shared_ptr<const Model> OtherTinyServerModel();
 
 // Small enough that a page of text fills them many times.
-inline constexpr MemoryOptions kTinyMemoryOptions = {
+inline const MemoryOptions kTinyMemoryOptions = {
     .sink_tokens = 8,
     .window_tokens = 64,
     .segment_tokens = 32,
