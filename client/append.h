@@ -79,7 +79,7 @@ struct AppendReport {
 
 // Blocks until done. `source` is read on another thread and interrupted at the end. `report` is always filled.
 // CONTENT_MISMATCH errors (ABORTED) and FAILED_PRECONDITION tell that the document holds something else than the
-// source; DATA_LOSS that the server has lost bytes it had acknowledged.
+// source; DATA_LOSS that the server has lost bytes it had acknowledged, or that its disk fails.
 absl::Status AppendDocument(const Connection& connection, ByteSource& source, const AppendOptions& options,
                             const CallOptions& call_options, AppendReport* report);
 

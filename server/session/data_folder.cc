@@ -122,7 +122,7 @@ absl::Status DataFolder::EndAdd(const SessionId& id) {
   absl::Status status = add();
   if (status.ok()) return status;
   // It may have its name already, without being sure to keep it.
-  files_.Rename(SessionPath(id), NewPath(id)).IgnoreError();
+  if (!files_.Rename(SessionPath(id), NewPath(id)).ok()) RemoveAll(SessionPath(id)).IgnoreError();
   AbandonAdd(id);
   return status;
 }
@@ -144,8 +144,13 @@ absl::Status DataFolder::Remove(const SessionId& id) {
   const std::string parent = SessionsPath(path_);
   const std::string trash = fmt::format("{}/{}{}", parent, kTrashPrefix, id);
   TOME_RETURN_IF_ERROR(RemoveAll(trash));
-  TOME_RETURN_IF_ERROR(files_.Rename(fmt::format("{}/{}", parent, id), trash));
-  TOME_RETURN_IF_ERROR(files_.SyncFolder(parent));
+  TOME_RETURN_IF_ERROR(files_.Rename(SessionPath(id), trash));
+  if (absl::Status status = files_.SyncFolder(parent); !status.ok()) {
+    // Without being sure to be gone it stays, unless even that fails: then it is gone with the next start at the
+    // latest.
+    files_.Rename(trash, SessionPath(id)).IgnoreError();
+    return status;
+  }
   Failpoint("delete.renamed");
   // The session is gone; what is left of its files is cleared at the next start.
   RemoveAll(trash).IgnoreError();

@@ -1,5 +1,6 @@
 #include "server/session/errors.h"
 
+#include <cerrno>
 #include <cstdint>
 #include <limits>
 #include <string_view>
@@ -60,6 +61,31 @@ std::optional<ErrorDetails> GetErrorDetails(const absl::Status& status) {
   absl::StatusOr<ErrorDetails> details = Decode(std::string(*payload));
   if (!details.ok()) return std::nullopt;
   return *std::move(details);
+}
+
+bool IsStorageFailure(const absl::Status& status) {
+  const std::optional<ErrorDetails> details = GetErrorDetails(status);
+  return details &&
+         (details->reason == "DISK_FULL" || details->reason == "DISK_FAILED" || details->reason == "STORAGE_BUSY");
+}
+
+absl::Status StorageError(int error, const std::string& message) {
+  switch (error) {
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return absl::PermissionDeniedError(message);
+    case ENOENT:
+    case ENOTDIR:
+      return absl::NotFoundError(message);
+    case ENOSPC:
+    case EDQUOT:
+      return MakeError(absl::StatusCode::kResourceExhausted, message, {.reason = "DISK_FULL"});
+    case EIO:
+      return MakeError(absl::StatusCode::kDataLoss, message, {.reason = "DISK_FAILED"});
+    default:
+      return absl::InternalError(message);
+  }
 }
 
 absl::Status WithField(absl::Status status, const std::string& from, const std::string& to) {

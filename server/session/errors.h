@@ -23,7 +23,7 @@
 // - INVALID_ARGUMENT: QUESTION_TOO_LONG {field, ...}
 // - DATA_LOSS: CHECKSUM_MISMATCH {session, document, write_offset}, of a message
 // - DATA_LOSS: ARCHIVE_DAMAGED, of an import
-// - DATA_LOSS: STORED_DATA_DAMAGED {session[, document, begin, end]}
+// - DATA_LOSS: STORED_DATA_DAMAGED {session[, document, begin, end]}; DISK_FAILED, the disk cannot read or write
 // - RESOURCE_EXHAUSTED: SESSION_LIMIT, DOCUMENT_LIMIT, DISK_FULL; QUESTION_LIMIT, STATE_MEMORY (retry delay)
 // - UNAVAILABLE: DRAINING, STORAGE_BUSY (retry delay)
 // - CANCELLED: CANCELLED, SESSION_DELETED {session}
@@ -58,6 +58,13 @@ absl::Status WithField(absl::Status status, const std::string& from, const std::
 
 // The details of a status made by MakeError, also after it was annotated; nullopt when it has none.
 std::optional<ErrorDetails> GetErrorDetails(const absl::Status& status);
+
+// Whether the storage could not do what it was asked to: DISK_FULL, DISK_FAILED or STORAGE_BUSY. It may another time,
+// and what is stored is as it was.
+bool IsStorageFailure(const absl::Status& status);
+
+// What an errno of the storage means: a code, and details where there is a reason for them.
+absl::Status StorageError(int error, const std::string& message);
 
 }  // namespace tome::server
 

@@ -122,21 +122,7 @@ class RealFileSystem final : public FileSystem {
 }  // namespace
 
 absl::Status SystemError(const std::string& what, const std::string& path, int error) {
-  const std::string message = fmt::format("{}: {}: {}", path, what, std::generic_category().message(error));
-  switch (error) {
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return absl::PermissionDeniedError(message);
-    case ENOENT:
-    case ENOTDIR:
-      return absl::NotFoundError(message);
-    case ENOSPC:
-    case EDQUOT:
-      return MakeError(absl::StatusCode::kResourceExhausted, message, {.reason = "DISK_FULL"});
-    default:
-      return absl::InternalError(message);
-  }
+  return StorageError(error, fmt::format("{}: {}: {}", path, what, std::generic_category().message(error)));
 }
 
 absl::Status WriteAll(OutputFile& file, std::string_view bytes) {

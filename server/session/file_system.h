@@ -15,7 +15,8 @@
 
 namespace tome::server {
 
-// "PATH: WHAT: REASON" for an errno: PERMISSION_DENIED, NOT_FOUND, RESOURCE_EXHAUSTED/DISK_FULL, else INTERNAL.
+// "PATH: WHAT: REASON" for an errno: PERMISSION_DENIED, NOT_FOUND, RESOURCE_EXHAUSTED/DISK_FULL,
+// DATA_LOSS/DISK_FAILED, else INTERNAL.
 absl::Status SystemError(const std::string& what, const std::string& path, int error);
 
 // A file that is being written. Dropping it closes it. Not thread-safe.

@@ -217,7 +217,8 @@ void Session::Delete(const std::string& etag, std::function<void()> removed, std
 absl::Status Session::Remove(const std::string& etag) {
   TOME_RETURN_IF_ERROR(CheckEtag(etag));
   store_.reset();
-  TOME_RETURN_IF_ERROR(context_->folder->Remove(id_));
+  // It is not there when a call before this one could not make sure that it will not come back.
+  if (absl::Status status = context_->folder->Remove(id_); !status.ok() && !absl::IsNotFound(status)) return status;
   deleted_ = true;
   {
     std::lock_guard lock(mutex_);
@@ -287,6 +288,7 @@ std::vector<absl::StatusOr<WriteResult>> Session::CommitBatch(const std::vector<
   const absl::Duration begin = context_->clock.Elapsed();
   const absl::Time now = context_->StoredNow();
   std::vector<absl::StatusOr<WriteResult>> results;
+  reader_.ForgetStorageFailure();
   const ReadingStatus reading = reader_.status();
   absl::Status status = deleted_ ? DeletedError(id_) : reading.failure.ok() ? reading.damage : reading.failure;
   if (status.ok()) {

@@ -152,7 +152,8 @@ absl::Status SessionImport::CheckSnapshot() {
                       (*reader)->header().ingested_tokens != snapshot_->ingested_tokens)) {
     return ArchiveDamaged("its snapshot is of another moment");
   }
-  return absl::IsDataLoss(status) ? ArchiveDamaged("its snapshot does not verify") : status;
+  const bool damaged = absl::IsDataLoss(status) && !IsStorageFailure(status);
+  return damaged ? ArchiveDamaged("its snapshot does not verify") : status;
 }
 
 absl::StatusOr<StoredSession> SessionImport::Finish() {

@@ -46,7 +46,13 @@ void SessionReader::NoteUnread() {
   if (has_unread) caught_up_ = false;
 }
 
+void SessionReader::ForgetStorageFailure() {
+  std::lock_guard lock(mutex_);
+  if (std::exchange(failure_passes_, false)) failure_ = absl::OkStatus();
+}
+
 absl::Status SessionReader::ReadOn() {
+  ForgetStorageFailure();
   const bool has_unread = HasUnread();
   bool resident, by_this_model;
   {
@@ -72,7 +78,7 @@ absl::Status SessionReader::ReadOn() {
     return Pump();
   };
   absl::Status status = read();
-  if (!status.ok()) Fail(status);
+  if (!status.ok()) FailReading(status);
   return status;
 }
 
@@ -224,7 +230,7 @@ absl::Status SessionReader::Pump() {
     std::deque<Segment> segments;
     const absl::Status fed = FeedSlice(&segments);
     // What was read up to here can still be asked about.
-    if (absl::IsDataLoss(fed)) {
+    if (absl::IsDataLoss(fed) && !IsStorageFailure(fed)) {
       NoteDamage(fed);
       break;
     }
@@ -321,7 +327,7 @@ void SessionReader::Adopt(ReadingState state, std::uint64_t saved_tokens) {
   }
   absl::Status status = BeginWith(std::move(state));
   if (status.ok()) status = Pump();
-  if (!status.ok()) Fail(std::move(status));
+  if (!status.ok()) FailReading(status);
 }
 
 std::optional<ReadingState> SessionReader::CopyForSnapshot(std::uint64_t* epoch) {
@@ -352,6 +358,7 @@ void SessionReader::StartOver() {
   {
     std::lock_guard lock(mutex_);
     failure_ = absl::OkStatus();
+    failure_passes_ = false;
     restore_target_bytes_ = std::max(restore_target_bytes_, ingested_bytes_);
     DropStateLocked();
     caught_up_ = false;
@@ -541,8 +548,23 @@ void SessionReader::DropStateLocked() {
 void SessionReader::Fail(absl::Status failure) {
   {
     std::lock_guard lock(mutex_);
-    if (!failure_.ok()) return;
+    if (!failure_.ok() && !failure_passes_) return;
     failure_ = std::move(failure);
+    failure_passes_ = false;
+    DropStateLocked();
+  }
+  context_->residency.Release(*this);
+  host_.OnReadingChanged();
+}
+
+void SessionReader::FailReading(const absl::Status& failure) {
+  if (!IsStorageFailure(failure)) return Fail(failure);
+  {
+    std::lock_guard lock(mutex_);
+    if (!failure_.ok()) return;
+    failure_ = failure;
+    failure_passes_ = true;
+    restore_target_bytes_ = std::max(restore_target_bytes_, ingested_bytes_);
     DropStateLocked();
   }
   context_->residency.Release(*this);

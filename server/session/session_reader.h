@@ -86,6 +86,9 @@ class SessionReader final : public ComputeWork, public Resident {
   // Strand. Looks whether there are bytes that are not read, so that the status tells; ReadOn follows.
   void NoteUnread();
 
+  // Strand. What the storage could not do may be tried again. ReadOn calls it too.
+  void ForgetStorageFailure();
+
   // Strand. Reads on: after new bytes, on use, and when room came. When there is no room for the state,
   // RESOURCE_EXHAUSTED/STATE_MEMORY: reading goes on by itself once there is.
   absl::Status ReadOn();
@@ -121,7 +124,8 @@ class SessionReader final : public ComputeWork, public Resident {
   void Hold();
   void Unhold();
 
-  // Reading stops for good, between two steps.
+  // Reading stops for good, between two steps. A failure of the storage within ReadOn stops it as well, but only until
+  // ForgetStorageFailure.
   void Fail(absl::Status failure);
 
   // ComputeWork.
@@ -165,6 +169,7 @@ class SessionReader final : public ComputeWork, public Resident {
   // Whether a restoring has just come to its end.
   bool EndRestoringLocked();
   void DropStateLocked();
+  void FailReading(const absl::Status& failure);
 
   const std::shared_ptr<SessionContext> context_;
   const SessionId id_;
@@ -199,6 +204,7 @@ class SessionReader final : public ComputeWork, public Resident {
   bool by_this_model_ = false;
   int holds_ = 0;
   absl::Status failure_;
+  bool failure_passes_ = false;  // it is of the storage
   absl::Status damage_;
   std::uint64_t saved_tokens_ = 0;  // that a snapshot has, or could not be given
   SnapshotTrigger trigger_;

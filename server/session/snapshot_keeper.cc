@@ -224,7 +224,8 @@ absl::StatusOr<std::optional<ReadingState>> SnapshotKeeper::Restore(const Memory
     context_->observer.OnSessionEvent(id_, "snapshot_refused",
                                       fmt::format("{}: {}", snapshot.number, std::string(state.status().message())));
     if (mismatch && refused.ok()) refused = state.status();
-    if (absl::IsDataLoss(state.status()) || absl::IsNotFound(state.status())) StrikeOut(snapshot);
+    const bool lost = absl::IsDataLoss(state.status()) || absl::IsNotFound(state.status());
+    if (lost && !IsStorageFailure(state.status())) StrikeOut(snapshot);
   }
   if (refused.ok()) return std::optional<ReadingState>();
   ErrorDetails details = GetErrorDetails(refused).value_or(ErrorDetails{.reason = "SNAPSHOT_MISMATCH"});

@@ -2,6 +2,8 @@
 
 #include <sqlite3.h>
 
+#include <cerrno>
+#include <system_error>
 #include <utility>
 
 #include "engine/base/status.h"
@@ -10,14 +12,22 @@
 namespace tome::server {
 namespace {
 
-absl::Status ErrorOf(int code, const std::string& path, const char* message) {
+// `error`: what the system told, if it did: SQLite has a code for a full disk in some calls only.
+absl::Status ErrorOf(int code, int error, const std::string& path, const char* message) {
   const std::string text = fmt::format("{}: {} (SQLite error {})", path, message, code);
+  const auto of_system = [&](int known) {
+    return StorageError(known, fmt::format("{}: {}", text, std::generic_category().message(known)));
+  };
   switch (code & 0xff) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
       return MakeError(absl::StatusCode::kDataLoss, text, {.reason = "STORED_DATA_DAMAGED"});
     case SQLITE_FULL:
       return MakeError(absl::StatusCode::kResourceExhausted, text, {.reason = "DISK_FULL"});
+    case SQLITE_IOERR:
+      return of_system(error == ENOSPC || error == EDQUOT ? error : EIO);
+    case SQLITE_CANTOPEN:
+      return of_system(error == 0 ? ENOENT : error);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return MakeError(absl::StatusCode::kUnavailable, text,
@@ -28,8 +38,6 @@ absl::Status ErrorOf(int code, const std::string& path, const char* message) {
     case SQLITE_PERM:
     case SQLITE_AUTH:
       return absl::PermissionDeniedError(text);
-    case SQLITE_CANTOPEN:
-      return absl::NotFoundError(text);
     default:
       return absl::InternalError(text);
   }
@@ -53,8 +61,9 @@ absl::StatusOr<Database> Database::Open(const std::string& path, Mode mode) {
   database.path_ = path;
   const int flags = SQLITE_OPEN_NOMUTEX | (mode == Mode::kRead ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) |
                     (mode == Mode::kCreate ? SQLITE_OPEN_CREATE : 0);
+  errno = 0;
   if (const int code = sqlite3_open_v2(path.c_str(), &database.handle_, flags, nullptr); code != SQLITE_OK) {
-    return ErrorOf(code, path, sqlite3_errstr(code));
+    return ErrorOf(code, errno, path, sqlite3_errstr(code));
   }
   sqlite3_extended_result_codes(database.handle_, 1);
   if (mode == Mode::kOpen) {
@@ -65,15 +74,17 @@ absl::StatusOr<Database> Database::Open(const std::string& path, Mode mode) {
   return database;
 }
 
-absl::Status Database::Error(int code) const { return ErrorOf(code, path_, sqlite3_errmsg(handle_)); }
+absl::Status Database::Error(int code) const { return ErrorOf(code, errno, path_, sqlite3_errmsg(handle_)); }
 
 absl::Status Database::Execute(const char* sql) {
+  errno = 0;
   const int code = sqlite3_exec(handle_, sql, nullptr, nullptr, nullptr);
   return code == SQLITE_OK ? absl::OkStatus() : Error(code);
 }
 
 absl::StatusOr<Statement> Database::Prepare(const char* sql) {
   sqlite3_stmt* statement = nullptr;
+  errno = 0;
   const int code = sqlite3_prepare_v2(handle_, sql, -1, &statement, nullptr);
   if (code != SQLITE_OK) return Error(code);
   return Statement(this, statement);
@@ -105,6 +116,7 @@ Statement& Statement::BindBlob(int parameter, std::string_view value) {
 }
 
 absl::StatusOr<bool> Statement::Step() {
+  errno = 0;
   if (bind_error_ != SQLITE_OK) return database_->Error(bind_error_);
   const int code = sqlite3_step(handle_);
   if (code == SQLITE_ROW) return true;

@@ -27,8 +27,8 @@ class Database {
 
   // Opens a file with full synchronisation: what was committed survives a loss of power.
   // Errors, here and below: DATA_LOSS/STORED_DATA_DAMAGED for a damaged file or one that is no database,
-  // RESOURCE_EXHAUSTED/DISK_FULL, UNAVAILABLE/STORAGE_BUSY, PERMISSION_DENIED, NOT_FOUND, else INTERNAL; the message
-  // names the file.
+  // DATA_LOSS/DISK_FAILED, RESOURCE_EXHAUSTED/DISK_FULL, UNAVAILABLE/STORAGE_BUSY, PERMISSION_DENIED, NOT_FOUND, else
+  // INTERNAL; the message names the file.
   static absl::StatusOr<Database> Open(const std::string& path, Mode mode);
 
   Database() = default;
@@ -39,7 +39,7 @@ class Database {
   absl::Status Execute(const char* sql);
   absl::StatusOr<Statement> Prepare(const char* sql);
 
-  // The error of a failed call, in words and with details.
+  // The error of a call that has just failed, in words and with details. The call was made with errno at 0.
   absl::Status Error(int code) const;
 
  private:

@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <string_view>
 
+#include "engine/base/status.h"
 #include "tests/server/session/faulty_files.h"
 #include "tests/server/session/manager_fixture.h"
 #include "tests/support/snapshot_digest.h"
@@ -35,6 +38,37 @@ class DurabilityFixture : public ManagerFixture {
     Awaited<absl::StatusOr<server::SessionInfo>> info;
     manager_->Fork(std::move(request), info.callback());
     return info.Get();
+  }
+  absl::StatusOr<std::string> Export(const std::string& session, bool with_snapshot = true) {
+    Awaited<absl::StatusOr<std::shared_ptr<server::SessionExporter>>> begun;
+    manager_->Export(session, with_snapshot,
+                     [begun](absl::StatusOr<std::unique_ptr<server::SessionExporter>> exporter) {
+                       if (!exporter.ok()) return begun.callback()(exporter.status());
+                       begun.callback()(std::shared_ptr<server::SessionExporter>(*std::move(exporter)));
+                     });
+    TOME_RETURN_IF_ERROR(begun.Get().status());
+    std::string archive;
+    for (;;) {
+      Awaited<absl::StatusOr<std::string>> next;
+      (*begun.Get())->Next(next.callback());
+      TOME_ASSIGN_OR_RETURN(const std::string piece, next.Get());
+      if (piece.empty()) return archive;
+      archive += piece;
+    }
+  }
+
+  absl::StatusOr<server::SessionInfo> Import(std::string_view archive, const std::string& id = "",
+                                             std::size_t piece_bytes = 1 << 20) {
+    TOME_ASSIGN_OR_RETURN(const std::unique_ptr<server::SessionImporter> importer, manager_->Import(id));
+    while (!archive.empty()) {
+      Awaited<absl::Status> taken;
+      importer->Take(std::string(archive.substr(0, piece_bytes)), taken.callback());
+      TOME_RETURN_IF_ERROR(taken.Get());
+      archive.remove_prefix(std::min(archive.size(), piece_bytes));
+    }
+    Awaited<absl::StatusOr<server::SessionInfo>> done;
+    importer->Finish(done.callback());
+    return done.Get();
   }
   absl::Status Delete(const std::string& session) {
     Awaited<absl::Status> deleted;

@@ -1,5 +1,7 @@
 #include "server/session/errors.h"
 
+#include <cerrno>
+
 #include "engine/base/status.h"
 #include "gtest/gtest.h"
 
@@ -25,6 +27,27 @@ TEST(ErrorsTest, OtherStatusesHaveNoDetails) {
   EXPECT_EQ(GetErrorDetails(absl::OkStatus()), std::nullopt);
   EXPECT_EQ(GetErrorDetails(absl::InternalError("x")), std::nullopt);
   EXPECT_TRUE(WithDetails(absl::OkStatus(), {.reason = "X"}).ok());
+}
+
+TEST(ErrorsTest, TellsWhatTheStorageCouldNotDoFromWhatIsWrongWithIt) {
+  struct Case {
+    int error;
+    absl::StatusCode code;
+    bool storage_failure;
+  };
+  for (const Case& test :
+       {Case{ENOSPC, absl::StatusCode::kResourceExhausted, true},
+        Case{EDQUOT, absl::StatusCode::kResourceExhausted, true}, Case{EIO, absl::StatusCode::kDataLoss, true},
+        Case{EROFS, absl::StatusCode::kPermissionDenied, false}, Case{ENOENT, absl::StatusCode::kNotFound, false},
+        Case{EMFILE, absl::StatusCode::kInternal, false}}) {
+    const absl::Status status = StorageError(test.error, "file: what");
+    EXPECT_EQ(status.code(), test.code) << test.error;
+    EXPECT_EQ(status.message(), "file: what");
+    EXPECT_EQ(IsStorageFailure(status), test.storage_failure) << test.error;
+    EXPECT_EQ(IsStorageFailure(Annotate(status, "more")), test.storage_failure) << test.error;
+  }
+  EXPECT_FALSE(IsStorageFailure(MakeError(absl::StatusCode::kDataLoss, "", {.reason = "STORED_DATA_DAMAGED"})));
+  EXPECT_FALSE(IsStorageFailure(absl::OkStatus()));
 }
 
 TEST(ErrorsTest, AFieldIsNamedOtherwiseWhereItIsTheOneMeant) {

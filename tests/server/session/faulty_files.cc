@@ -1,12 +1,15 @@
 #include "tests/server/session/faulty_files.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 
 #include "engine/base/status.h"
+#include "server/session/errors.h"
 
 namespace tome::testing {
 
+// Nothing is synced in truth: the tests' own machine keeps its power.
 class FaultyFiles::File final : public server::OutputFile {
  public:
   File(FaultyFiles& owner, std::string path, std::unique_ptr<server::OutputFile> file)
@@ -14,15 +17,18 @@ class FaultyFiles::File final : public server::OutputFile {
 
   absl::StatusOr<std::size_t> Write(std::string_view bytes) override {
     const std::size_t size = owner_.BeforeWrite(bytes.size());
-    TOME_RETURN_IF_ERROR(owner_.NextChange());
+    const absl::Status status = owner_.NextChange();
+    if (!status.ok() && !owner_.LeavesPart()) return status;
     owner_.SetUnsynced(path_, true);
-    return file_->Write(bytes.substr(0, size));
+    if (status.ok()) return file_->Write(bytes.substr(0, size));
+    TOME_RETURN_IF_ERROR(file_->Write(bytes.substr(0, size / 2)).status());
+    return status;
   }
 
   absl::Status Sync() override {
     TOME_RETURN_IF_ERROR(owner_.NextChange());
     owner_.SetUnsynced(path_, false);
-    return file_->Sync();
+    return absl::OkStatus();
   }
 
  private:
@@ -36,6 +42,14 @@ void FaultyFiles::FailAfter(int successes, absl::Status error) {
   changes_ = 0;
   changes_left_ = successes;
   error_ = std::move(error);
+  once_ = leaves_part_ = false;
+}
+
+void FaultyFiles::FailAfter(int successes, DiskFault fault, bool once) {
+  FailAfter(successes, server::StorageError(IsFull(fault) ? ENOSPC : EIO, "the test's disk"));
+  std::lock_guard lock(mutex_);
+  once_ = once;
+  leaves_part_ = IsShort(fault);
 }
 
 int FaultyFiles::Heal() {
@@ -54,10 +68,22 @@ void FaultyFiles::OnWrite(std::function<void()> hook) {
   on_write_ = std::move(hook);
 }
 
+void FaultyFiles::OnFolderSynced(std::function<void(const std::string&)> hook) {
+  std::lock_guard lock(mutex_);
+  on_folder_synced_ = std::move(hook);
+}
+
 absl::Status FaultyFiles::NextChange() {
   std::lock_guard lock(mutex_);
   ++changes_;
-  return changes_left_-- > 0 ? absl::OkStatus() : error_;
+  if (changes_left_ == std::numeric_limits<int>::max() || changes_left_-- > 0) return absl::OkStatus();
+  if (once_) changes_left_ = std::numeric_limits<int>::max();
+  return error_;
+}
+
+bool FaultyFiles::LeavesPart() {
+  std::lock_guard lock(mutex_);
+  return leaves_part_;
 }
 
 std::size_t FaultyFiles::BeforeWrite(std::size_t bytes) {
@@ -136,15 +162,18 @@ absl::Status FaultyFiles::Link(const std::string& path, const std::string& name)
 
 absl::Status FaultyFiles::SyncFolder(const std::string& path) {
   TOME_RETURN_IF_ERROR(NextChange());
+  std::function<void(const std::string&)> hook;
   {
     std::lock_guard lock(mutex_);
+    hook = on_folder_synced_;
     std::erase_if(unsynced_names_, [&](const Name& name) {
       const bool synced = std::filesystem::path(name.to).parent_path() == path;
       if (synced && !name.replaced.empty()) std::filesystem::remove(name.replaced);
       return synced;
     });
   }
-  return real_.SyncFolder(path);
+  if (hook) hook(path);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<std::string>> FaultyFiles::List(const std::string& path) { return real_.List(path); }

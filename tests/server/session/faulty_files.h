@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "server/session/file_system.h"
+#include "tests/server/session/disk_fault.h"
 #include "tests/support/temp_dir.h"
 
 namespace tome::testing {
@@ -22,12 +23,16 @@ class FaultyFiles final : public server::FileSystem {
  public:
   // The change after the next `successes` ones fails with `error`, and all that follow.
   void FailAfter(int successes, absl::Status error);
+  // The same with the error of this fault; with `once` no others follow.
+  void FailAfter(int successes, DiskFault fault, bool once);
   // Nothing fails any more. How many changes there were since FailAfter.
   int Heal();
   // Each Write takes at most so many bytes.
   void WriteAtMost(std::size_t bytes);
   // Called before each Write, without a lock held.
   void OnWrite(std::function<void()> hook);
+  // Called after each SyncFolder that succeeded, with its folder.
+  void OnFolderSynced(std::function<void(const std::string&)> hook);
 
   // As if the machine had lost its power: bytes that were not synced are gone, and so are names whose folder was not.
   void LosePower();
@@ -43,6 +48,7 @@ class FaultyFiles final : public server::FileSystem {
  private:
   class File;
   absl::Status NextChange();
+  bool LeavesPart();
   std::size_t BeforeWrite(std::size_t bytes);
   void SetUnsynced(const std::string& path, bool unsynced);
 
@@ -51,8 +57,11 @@ class FaultyFiles final : public server::FileSystem {
   int changes_ = 0;
   int changes_left_ = std::numeric_limits<int>::max();
   absl::Status error_;
+  bool once_ = false;
+  bool leaves_part_ = false;  // a write that fails
   std::size_t write_at_most_ = std::numeric_limits<std::size_t>::max();
   std::function<void()> on_write_;
+  std::function<void(const std::string&)> on_folder_synced_;
   std::map<std::string, bool> unsynced_files_;
   // A rename or, where `from` is empty, a link.
   struct Name {

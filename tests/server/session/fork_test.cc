@@ -1,11 +1,10 @@
 // Forks: sessions that share bytes and state until one of them changes.
-#include <sqlite3.h>
 #include <sys/stat.h>
 
 #include <filesystem>
 
 #include "tests/server/session/durability_fixture.h"
-#include "tests/server/session/failing_vfs.h"
+#include "tests/server/session/faulty_vfs.h"
 
 namespace tome::server {
 namespace {
@@ -16,7 +15,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using tome::testing::Awaited;
-using tome::testing::FailingVfs;
+using tome::testing::DiskFault;
+using tome::testing::FaultyVfs;
 using tome::testing::HasReason;
 using tome::testing::IsOk;
 using tome::testing::kTinyMemoryOptions;
@@ -325,8 +325,8 @@ TEST_F(ForkFaultsTest, EveryFailingFileCallLeavesNothingOrAll) {
 }
 
 TEST_F(ForkFaultsTest, EveryFailingDatabaseCallLeavesNothingOrAll) {
-  FailingVfs vfs;
-  const int calls = RunAll([&](int n) { vfs.FailAfter(n, n % 2 == 0 ? SQLITE_FULL : SQLITE_IOERR_WRITE); },
+  FaultyVfs vfs;
+  const int calls = RunAll([&](int n) { vfs.FailAfter(n, n % 2 == 0 ? DiskFault::kFull : DiskFault::kIoError); },
                            [&](int) { return vfs.Heal(); });
   EXPECT_GT(calls, 10);
   manager_.reset();  // before the databases' file system goes

@@ -1,12 +1,10 @@
 // Export and import of sessions.
-#include <sqlite3.h>
-
 #include <filesystem>
 
 #include "engine/base/status.h"
 #include "server/session/session_archive.h"
 #include "tests/server/session/durability_fixture.h"
-#include "tests/server/session/failing_vfs.h"
+#include "tests/server/session/faulty_vfs.h"
 
 namespace tome::server {
 namespace {
@@ -16,7 +14,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using tome::testing::Awaited;
-using tome::testing::FailingVfs;
+using tome::testing::DiskFault;
+using tome::testing::FaultyVfs;
 using tome::testing::HasReason;
 using tome::testing::IsOk;
 using tome::testing::OtherTinyServerModel;
@@ -25,37 +24,6 @@ using tome::testing::StatusIs;
 
 class TransferTest : public tome::testing::DurabilityFixture {
  protected:
-  absl::StatusOr<std::string> Export(const std::string& session, bool with_snapshot = true) {
-    Awaited<absl::StatusOr<std::shared_ptr<SessionExporter>>> begun;
-    manager_->Export(session, with_snapshot, [begun](absl::StatusOr<std::unique_ptr<SessionExporter>> exporter) {
-      if (!exporter.ok()) return begun.callback()(exporter.status());
-      begun.callback()(std::shared_ptr<SessionExporter>(*std::move(exporter)));
-    });
-    TOME_RETURN_IF_ERROR(begun.Get().status());
-    std::string archive;
-    for (;;) {
-      Awaited<absl::StatusOr<std::string>> next;
-      (*begun.Get())->Next(next.callback());
-      TOME_ASSIGN_OR_RETURN(const std::string piece, next.Get());
-      if (piece.empty()) return archive;
-      archive += piece;
-    }
-  }
-
-  absl::StatusOr<SessionInfo> Import(std::string_view archive, const std::string& id = "",
-                                     std::size_t piece_bytes = 1 << 20) {
-    TOME_ASSIGN_OR_RETURN(const std::unique_ptr<SessionImporter> importer, manager_->Import(id));
-    while (!archive.empty()) {
-      Awaited<absl::Status> taken;
-      importer->Take(std::string(archive.substr(0, piece_bytes)), taken.callback());
-      TOME_RETURN_IF_ERROR(taken.Get());
-      archive.remove_prefix(std::min(archive.size(), piece_bytes));
-    }
-    Awaited<absl::StatusOr<SessionInfo>> done;
-    importer->Finish(done.callback());
-    return done.Get();
-  }
-
   // Two documents, all of which a snapshot has; what follows in the second is in none.
   void MakeSession() {
     ASSERT_THAT(Create({.session_id = "session",
@@ -391,14 +359,14 @@ TEST_F(TransferTest, EveryFailingFileCallIsToldAndLeavesNothingOrAll) {
 }
 
 TEST_F(TransferTest, EveryFailingDatabaseCallIsToldAndLeavesNothing) {
-  FailingVfs vfs;
+  FaultyVfs vfs;
   Open();
   MakeSession();
   TOME_ASSERT_OK_AND_ASSIGN(const std::string archive, Export("session"));
   int calls = 1;
   for (int n = 0; n < calls; ++n) {
     SCOPED_TRACE(n);
-    vfs.FailAfter(n, n % 2 == 0 ? SQLITE_FULL : SQLITE_IOERR_WRITE);
+    vfs.FailAfter(n, n % 2 == 0 ? DiskFault::kFull : DiskFault::kIoError);
     const absl::StatusOr<SessionInfo> copy = Import(archive, "copy");
     calls = std::max(calls, vfs.Heal() + 1);
     if (copy.ok()) {
@@ -408,7 +376,7 @@ TEST_F(TransferTest, EveryFailingDatabaseCallIsToldAndLeavesNothing) {
       ASSERT_THAT(Delete("copy"), IsOk());
       continue;
     }
-    EXPECT_THAT(copy, StatusIs(n % 2 == 0 ? absl::StatusCode::kResourceExhausted : absl::StatusCode::kInternal,
+    EXPECT_THAT(copy, StatusIs(n % 2 == 0 ? absl::StatusCode::kResourceExhausted : absl::StatusCode::kDataLoss,
                                HasSubstr("session.db")));
     EXPECT_THAT(manager_->Get("copy"), HasReason("SESSION_NOT_FOUND"));
   }
