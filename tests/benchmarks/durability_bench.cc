@@ -1,14 +1,13 @@
-// What durability costs: snapshots, restoring, commits, idle sessions. One JSON object to standard output.
+// What durability costs: snapshots, restoring, appends, idle sessions. One JSON object to standard output.
 //
-//   tome-durability-bench --model MODEL.gguf [--tokens 1000000] [--sessions 10000] --folder EMPTY_FOLDER
+//   tome-durability-bench --model MODEL.gguf --folder EMPTY_FOLDER [--only snapshot append idle] [--rounds 5]
+//                         [--tokens 1000000] [--sessions 10000]
 //
 // The state is a real one, of a text that is read until window and region memory are full. Its archive is then made as
 // long as that of a text of --tokens tokens, for reading so much takes hours; nothing else of a state grows.
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <functional>
 #include <random>
 #include <string>
 #include <utility>
@@ -19,9 +18,10 @@
 #include "engine/engine.h"
 #include "engine/memory/memory_state.h"
 #include "nlohmann/json.hpp"
-#include "server/session/document_appender.h"
-#include "server/session/session_manager.h"
 #include "server/session/snapshot_file.h"
+#include "tests/benchmarks/append_bench.h"
+#include "tests/benchmarks/bench_support.h"
+#include "tests/benchmarks/idle_sessions_bench.h"
 
 namespace tome::server {
 namespace {
@@ -30,32 +30,11 @@ using nlohmann::json;
 
 struct Arguments {
   std::string model, folder;
+  std::vector<std::string> only = {"snapshot", "append", "idle"};
+  int rounds = 5;
   std::int64_t tokens = 1'000'000;
   int sessions = 10'000;
 };
-
-double Seconds(const std::function<void()>& body) {
-  const auto start = std::chrono::steady_clock::now();
-  body();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-void Check(const absl::Status& status) {
-  if (status.ok()) return;
-  fmt::print(stderr, "tome-durability-bench: {}\n", status.ToString());
-  std::exit(1);
-}
-
-// Words, so that tokens are as long as English has them.
-std::string MakeText(std::size_t bytes) {
-  const std::vector<std::string> words = {"the", "river",  "went", "past", "houses",
-                                          "and", "people", "of",   "a",    "valley"};
-  std::mt19937 random(1);
-  std::string text;
-  while (text.size() < bytes) text += words[random() % words.size()] + (random() % 12 == 0 ? ". " : " ");
-  text.resize(bytes);
-  return text;
-}
 
 std::vector<TokenId> Tokens(const Model& model, std::int64_t count) {
   std::vector<TokenId> tokens;
@@ -136,84 +115,30 @@ json BenchSnapshot(const Memory& memory, double tokens_per_second, const std::st
           {"restore_speedup", read_seconds / load_seconds}};
 }
 
-// Commits as the server makes them, of messages of 64 KiB.
-json BenchAppend(const Model& model, double tokens_per_second, const std::string& folder) {
-  constexpr std::size_t kBytes = std::size_t{16} << 20, kMessage = std::size_t{64} << 10,
-                        kCommit = std::size_t{1} << 20;
-  const std::string text = MakeText(kBytes);
-  StoredSession session{.id = "bench"};
-  session.options = MemoryOptions();
-  Check(SessionStore::Create(folder + "/append.db", session));
-  auto store = SessionStore::Open(folder + "/append.db", "bench");
-  Check(store.status());
-  DocumentAppender appender("bench", {}, 1);
-  const double seconds = Seconds([&] {
-    for (std::size_t commit = 0; commit < kBytes; commit += kCommit) {
-      Check(appender.Begin(&*store));
-      for (std::size_t at = commit; at < commit + kCommit; at += kMessage) {
-        Check(appender.Apply("doc", Utf8Policy::kRefuse, {.offset = at, .data = text.substr(at, kMessage)}, absl::Now())
-                  .status());
-      }
-      Check(appender.Commit());
-    }
-  });
-  const double tokens = static_cast<double>(model.tokenizer()->Encode(text.substr(0, kCommit)).size()) *
-                        (static_cast<double>(kBytes) / static_cast<double>(kCommit));
-  return {{"bytes", kBytes},
-          {"commit_seconds", seconds},
-          {"read_seconds", tokens / tokens_per_second},
-          {"overhead", seconds / (tokens / tokens_per_second)}};
-}
-
-json BenchIdleSessions(const std::shared_ptr<const Model>& model, int count, const std::string& folder) {
-  const std::string data = folder + "/data";
-  const ModelInfo& info = model->info();
-  std::filesystem::create_directories(data + "/sessions");
-  for (int i = 0; i < count; ++i) {
-    const std::string id = fmt::format("session-{}", i);
-    std::filesystem::create_directories(data + "/sessions/" + id);
-    StoredSession session{.id = id, .create_time = absl::UnixEpoch() + absl::Seconds(i)};
-    session.options = MemoryOptions();
-    session.model_digest = info.model_digest;
-    session.tokenizer_digest = info.tokenizer_digest;
-    Check(SessionStore::Create(data + "/sessions/" + id + "/session.db", session));
-  }
-  Observer observer;
-  std::unique_ptr<SessionManager> manager;
-  const double open_seconds = Seconds([&] {
-    auto opened = SessionManager::Open({.data_folder = data, .max_sessions = count}, model, observer);
-    Check(opened.status());
-    manager = *std::move(opened);
-  });
-  std::size_t listed = 0, state_bytes = 0;
-  const double list_seconds = Seconds([&] {
-    for (std::string token; listed == 0 || !token.empty();) {
-      const auto page = manager->List({.page_size = 1000, .page_token = token});
-      Check(page.status());
-      for (const SessionInfo& session : page->sessions) state_bytes += session.state_bytes;
-      listed += page->sessions.size();
-      token = page->next_page_token;
-    }
-  });
-  return {{"sessions", listed},
-          {"open_seconds", open_seconds},
-          {"list_seconds", list_seconds},
-          {"state_bytes", state_bytes}};
-}
-
 void Run(const Arguments& arguments) {
+  const auto wanted = [&](const char* section) {
+    return std::ranges::find(arguments.only, section) != arguments.only.end();
+  };
   std::filesystem::create_directories(arguments.folder);
   const auto model = Model::Load({.path = arguments.model});
   Check(model.status());
-  absl::StatusOr<Memory> memory = Memory::Create(*model, MemoryOptions());
-  Check(memory.status());
-  const double tokens_per_second = Fill(&*memory);
-  const json result = {
-      {"model", (*model)->info().path},
-      {"cpu", CpuFeatures()},
-      {"snapshot", BenchSnapshot(Lengthened(*memory, arguments.tokens), tokens_per_second, arguments.folder)},
-      {"append", BenchAppend(**model, tokens_per_second, arguments.folder)},
-      {"idle_sessions", BenchIdleSessions(*model, arguments.sessions, arguments.folder)}};
+  json result = {{"model", (*model)->info().path}, {"cpu", CpuFeatures()}, {"rounds", arguments.rounds}};
+  if (wanted("snapshot") || wanted("append")) {
+    absl::StatusOr<Memory> memory = Memory::Create(*model, MemoryOptions());
+    Check(memory.status());
+    const double tokens_per_second = Fill(&*memory);
+    result["read_tokens_per_second"] = tokens_per_second;
+    if (wanted("snapshot")) {
+      result["snapshot"] = BenchSnapshot(Lengthened(*memory, arguments.tokens), tokens_per_second, arguments.folder);
+    }
+    if (wanted("append")) {
+      result["append"] = BenchAppends(*model, tokens_per_second, arguments.rounds, arguments.folder + "/append");
+    }
+  }
+  if (wanted("idle")) {
+    result["idle_sessions"] =
+        BenchIdleSessions(*model, arguments.sessions, arguments.rounds, arguments.folder + "/idle");
+  }
   fmt::print("{}\n", result.dump(2));
 }
 
@@ -225,6 +150,12 @@ int main(int argc, char** argv) {
   tome::server::Arguments arguments;
   app.add_option("--model", arguments.model, "GGUF file or folder")->required();
   app.add_option("--folder", arguments.folder, "on the disk to measure; left full of files")->required();
+  app.add_option("--only", arguments.only, "sections")
+      ->check(CLI::IsMember({"snapshot", "append", "idle"}))
+      ->capture_default_str();
+  app.add_option("--rounds", arguments.rounds, "of what is told as a median")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--tokens", arguments.tokens, "of the session")->capture_default_str();
   app.add_option("--sessions", arguments.sessions, "idle ones")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
