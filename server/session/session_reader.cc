@@ -348,10 +348,11 @@ std::optional<ReadingState> SessionReader::CopyForSnapshot(std::uint64_t* epoch)
   return state;
 }
 
-void SessionReader::OnSnapshotEnded(std::uint64_t epoch, std::uint64_t ingested_tokens, absl::Duration duration) {
+void SessionReader::OnSnapshotEnded(std::uint64_t epoch, std::uint64_t ingested_tokens, bool written,
+                                    absl::Duration duration) {
   std::lock_guard lock(mutex_);
   trigger_.End(context_->clock.Elapsed(), duration);
-  if (epoch == epoch_) saved_tokens_ = ingested_tokens;
+  if (epoch == epoch_) (written ? saved_tokens_ : unsavable_tokens_) = ingested_tokens;
 }
 
 void SessionReader::StartOver() {
@@ -540,7 +541,7 @@ void SessionReader::DropStateLocked() {
   attended_ = AttendedText(options_);
   rate_.Reset();
   damage_ = absl::OkStatus();
-  saved_tokens_ = 0;
+  saved_tokens_ = unsavable_tokens_ = 0;
   trigger_.Reset();
   at_sealed_end_ = false;
 }
@@ -573,18 +574,18 @@ void SessionReader::FailReading(const absl::Status& failure) {
 
 bool SessionReader::CanEvict() const {
   std::lock_guard lock(mutex_);
-  return holds_ == 0 && IdleLocked() && SavedLocked();
+  return holds_ == 0 && IdleLocked() && MayGoLocked();
 }
 
 bool SessionReader::CanSave() const {
   std::lock_guard lock(mutex_);
-  return holds_ == 0 && IdleLocked() && !SavedLocked();
+  return holds_ == 0 && IdleLocked() && !MayGoLocked();
 }
 
 bool SessionReader::TryEvict() {
   {
     std::lock_guard lock(mutex_);
-    if (holds_ > 0 || !IdleLocked() || !SavedLocked()) return false;
+    if (holds_ > 0 || !IdleLocked() || !MayGoLocked()) return false;
     const std::uint64_t target = ingested_bytes_;
     DropStateLocked();
     restore_target_bytes_ = target;

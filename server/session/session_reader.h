@@ -103,7 +103,7 @@ class SessionReader final : public ComputeWork, public Resident {
   // state. OnSnapshotEnded follows, with the number of the state that is put into `epoch`, and the tokens read of it.
   std::optional<ReadingState> CopyForSnapshot(std::uint64_t* epoch);
   // Strand. A snapshot was written, or could not be, after so long.
-  void OnSnapshotEnded(std::uint64_t epoch, std::uint64_t ingested_tokens, absl::Duration duration);
+  void OnSnapshotEnded(std::uint64_t epoch, std::uint64_t ingested_tokens, bool written, absl::Duration duration);
 
   // Strand. A copy of the state, which costs nothing; nullopt when there is none.
   std::optional<ReadingState> CopyState() const;
@@ -163,6 +163,8 @@ class SessionReader final : public ComputeWork, public Resident {
   // With mutex_ held.
   bool IdleLocked() const;
   bool SavedLocked() const { return saved_tokens_ == ingested_tokens_; }
+  // Nothing more can be done to save it: memory that is needed is taken all the same.
+  bool MayGoLocked() const { return SavedLocked() || unsavable_tokens_ == ingested_tokens_; }
   bool SnapshotDueLocked();
   StatePlace PlaceLocked() const;
   SessionPhase PhaseLocked() const;
@@ -206,7 +208,8 @@ class SessionReader final : public ComputeWork, public Resident {
   absl::Status failure_;
   bool failure_passes_ = false;  // it is of the storage
   absl::Status damage_;
-  std::uint64_t saved_tokens_ = 0;  // that a snapshot has, or could not be given
+  std::uint64_t saved_tokens_ = 0;      // that a snapshot has
+  std::uint64_t unsavable_tokens_ = 0;  // that none could be given
   SnapshotTrigger trigger_;
   std::uint64_t restore_target_bytes_;
   std::uint64_t ingested_bytes_ = 0;

@@ -154,7 +154,7 @@ void SnapshotKeeper::OnWritten(const Writing& writing, absl::Status status) {
     context_->observer.OnSnapshotFailed(status);
     context_->observer.OnSessionEvent(id_, "snapshot_failed", std::string(status.message()));
   }
-  host_.Reader().OnSnapshotEnded(writing.epoch, snapshot.ingested_tokens, duration);
+  host_.Reader().OnSnapshotEnded(writing.epoch, snapshot.ingested_tokens, status.ok(), duration);
   const absl::StatusOr<SnapshotInfo> result = status.ok() ? absl::StatusOr<SnapshotInfo>(snapshot) : status;
   for (const TakeCallback& done : std::exchange(served_, {})) done(result);
   if (!waiting_.empty()) return Begin();

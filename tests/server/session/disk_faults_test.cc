@@ -125,7 +125,12 @@ class DiskFaultsTest : public tome::testing::DurabilityFixture, public ::testing
     });
     // Tells why it was not read.
     if (const auto use = Append("session", "doc", "", /*finish=*/false, 0); !use.ok()) return use.status();
-    return Snapshot("session").status();
+    const std::uint64_t read = manager_->Get("session")->ingested_bytes;
+    const absl::StatusOr<SnapshotInfo> snapshot = Snapshot("session");
+    if (snapshot.ok()) {
+      EXPECT_GE(snapshot->ingested_bytes, read) << "not an older one";
+    }
+    return snapshot.status();
   }
   void CheckSnapshot(bool) {
     EXPECT_FALSE(manager_->Get("session")->snapshots.empty());

@@ -71,7 +71,7 @@ class ReaderOwner final : public ReadingHost, public std::enable_shared_from_thi
     OnStrand([this] {
       std::uint64_t epoch = 0;
       const std::optional<ReadingState> state = reader_.CopyForSnapshot(&epoch);
-      if (state) reader_.OnSnapshotEnded(epoch, state->memory.tokens_read(), absl::ZeroDuration());
+      if (state) reader_.OnSnapshotEnded(epoch, state->memory.tokens_read(), /*written=*/true, absl::ZeroDuration());
       return true;
     });
   }

@@ -363,6 +363,21 @@ TEST_F(SnapshotsTest, EveryFailingCallIsToldAndLosesNothing) {
   EXPECT_GT(changes, 8);
 }
 
+TEST_F(SnapshotsTest, OneThatCouldNotBeWrittenIsNotTakenForMade) {
+  Open();
+  CreateSession("session");
+  for (const ByteOffset begin : {0, 1000}) {
+    ASSERT_THAT(Append("session", "doc", SomeText(1000, begin), /*finish=*/false, begin), IsOk());
+    WaitUntilRead("session");
+    files_.FailAfter(0, MakeError(absl::StatusCode::kResourceExhausted, "full", {.reason = "DISK_FULL"}));
+    EXPECT_THAT(Snapshot("session"), HasReason("DISK_FULL"));
+    EXPECT_THAT(Snapshot("session"), HasReason("DISK_FULL")) << "the second time as well";
+    files_.Heal();
+    TOME_ASSERT_OK_AND_ASSIGN(const SnapshotInfo snapshot, Snapshot("session"));
+    EXPECT_EQ(snapshot.ingested_bytes, manager_->Get("session")->ingested_bytes);
+  }
+}
+
 TEST_F(SnapshotsTest, PowerLostAfterASnapshotWasToldLeavesIt) {
   Open();
   CreateSession("session");
