@@ -83,10 +83,12 @@ const std::map<std::string, StatePlace, std::less<>>& Places() {
   return places;
 }
 
-// Of a number of at most 64 bits, so that texts compare as the numbers do.
-std::string NumberKey(std::uint64_t number) { return fmt::format("{:020}", number); }
-std::string TimeKey(absl::Time time) {
-  return NumberKey(static_cast<std::uint64_t>(absl::ToUnixMicros(time)) ^ (std::uint64_t{1} << 63));
+// The highest byte first, so that texts compare as the numbers do.
+void AppendNumber(std::uint64_t number, std::string* key) {
+  for (int shift = 56; shift >= 0; shift -= 8) key->push_back(static_cast<char>(number >> shift));
+}
+void AppendTime(absl::Time time, std::string* key) {
+  AppendNumber(static_cast<std::uint64_t>(absl::ToUnixMicros(time)) ^ (std::uint64_t{1} << 63), key);
 }
 
 }  // namespace
@@ -141,13 +143,13 @@ absl::StatusOr<ListQuery::Condition> ListQuery::ParseCondition(std::string_view 
 }
 
 absl::StatusOr<ListQuery> ListQuery::Parse(std::string_view filter, std::string_view order_by) {
-  static const auto& keys = *new std::map<std::string, Key, std::less<>>{
-      {"create_time", [](const SessionInfo& info) { return TimeKey(info.create_time); }},
-      {"update_time", [](const SessionInfo& info) { return TimeKey(info.update_time); }},
-      {"last_use_time", [](const SessionInfo& info) { return TimeKey(info.last_use_time); }},
-      {"durable_bytes", [](const SessionInfo& info) { return NumberKey(info.durable_bytes); }},
-      {"display_name", [](const SessionInfo& info) { return info.display_name; }},
-      {"name", [](const SessionInfo& info) { return info.id; }}};
+  static const auto& keys = *new std::map<std::string, AppendKey, std::less<>>{
+      {"create_time", [](const SortFields& fields, std::string* key) { AppendTime(fields.create_time, key); }},
+      {"update_time", [](const SortFields& fields, std::string* key) { AppendTime(fields.update_time, key); }},
+      {"last_use_time", [](const SortFields& fields, std::string* key) { AppendTime(fields.last_use_time, key); }},
+      {"durable_bytes", [](const SortFields& fields, std::string* key) { AppendNumber(fields.durable_bytes, key); }},
+      {"display_name", [](const SortFields& fields, std::string* key) { *key += fields.display_name; }},
+      {"name", [](const SortFields& fields, std::string* key) { *key += fields.id; }}};
   ListQuery query;
   query.fingerprint_ = Crc32c(fmt::format("{}\n{}", std::string(filter), std::string(order_by)));
   if (order_by.empty()) order_by = "create_time desc";
@@ -156,7 +158,7 @@ absl::StatusOr<ListQuery> ListQuery::Parse(std::string_view filter, std::string_
   if (query.descending_) field.remove_suffix(kDescending.size());
   const auto key = keys.find(field);
   if (key == keys.end()) return QueryError("order_by", fmt::format("no such order: {}", Quote(order_by)));
-  query.key_ = key->second;
+  query.append_key_ = key->second;
   if (filter.empty()) return query;
   for (const std::string_view text : SplitConditions(filter)) {
     TOME_ASSIGN_OR_RETURN(query.conditions_.emplace_back(), ParseCondition(text));
@@ -169,13 +171,17 @@ bool ListQuery::Matches(const SessionInfo& info) const {
                      [&](const Condition& condition) { return condition(info); });
 }
 
-std::string ListQuery::SortKey(const SessionInfo& info) const {
+std::string ListQuery::SortKey(const SortFields& fields) const {
+  std::string key;
+  key.reserve(fields.display_name.size() + fields.id.size() + 16);
+  append_key_(fields, &key);
   // The end of the first part is less than any character, or in the other direction more.
-  std::string key = key_(info) + '\0';
+  key.push_back('\0');
   if (descending_) {
     for (char& byte : key) byte = static_cast<char>(~byte);
   }
-  return key + info.id;
+  key += fields.id;
+  return key;
 }
 
 std::string ListQuery::MakePageToken(const std::string& last_key) const {

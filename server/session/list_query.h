@@ -10,9 +10,17 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "server/session/types.h"
 
 namespace tome::server {
+
+// What sessions are ordered by.
+struct SortFields {
+  std::string_view id, display_name;
+  absl::Time create_time, update_time, last_use_time;
+  std::uint64_t durable_bytes = 0;
+};
 
 // Immutable.
 class ListQuery {
@@ -21,8 +29,8 @@ class ListQuery {
   static absl::StatusOr<ListQuery> Parse(std::string_view filter, std::string_view order_by);
 
   bool Matches(const SessionInfo& info) const;
-  // Sessions are listed by ascending keys; no two have the same one. `info`: a Session::Summary is enough.
-  std::string SortKey(const SessionInfo& info) const;
+  // Sessions are listed by ascending keys; no two have the same one. Quick: every page of a list looks at all sessions.
+  std::string SortKey(const SortFields& fields) const;
 
   // What follows the session with this key, as an opaque text, and back. INVALID_ARGUMENT/PAGE_TOKEN for one of another
   // query.
@@ -31,13 +39,13 @@ class ListQuery {
 
  private:
   using Condition = std::function<bool(const SessionInfo&)>;
-  using Key = std::function<std::string(const SessionInfo&)>;
+  using AppendKey = void (*)(const SortFields& fields, std::string* key);
 
   static absl::StatusOr<Condition> ParseCondition(std::string_view text);
   static absl::StatusOr<Condition> ParseLabel(std::string_view key, char op, const std::string& value);
 
   std::vector<Condition> conditions_;
-  Key key_;
+  AppendKey append_key_ = nullptr;
   bool descending_ = false;
   std::uint32_t fingerprint_ = 0;
 };

@@ -106,14 +106,14 @@ SessionInfo Session::Info() const {
   return info;
 }
 
-SessionInfo Session::Summary() const {
+std::string Session::SortKey(const ListQuery& query) const {
   std::lock_guard lock(mutex_);
-  return {.id = id_,
-          .display_name = stored_.display_name,
-          .create_time = create_time_,
-          .update_time = stored_.update_time,
-          .durable_bytes = SumOfSizes(stored_.documents),
-          .last_use_time = stored_.last_use_time};
+  return query.SortKey({.id = id_,
+                        .display_name = stored_.display_name,
+                        .create_time = create_time_,
+                        .update_time = stored_.update_time,
+                        .last_use_time = stored_.last_use_time,
+                        .durable_bytes = SumOfSizes(stored_.documents)});
 }
 
 SessionProgress Session::Progress() const {

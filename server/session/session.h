@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "server/session/append_queue.h"
 #include "server/session/document_appender.h"
+#include "server/session/list_query.h"
 #include "server/session/question_run.h"
 #include "server/session/session_context.h"
 #include "server/session/session_export.h"
@@ -39,8 +40,7 @@ class Session final : public std::enable_shared_from_this<Session>, private Read
   absl::Time create_time() const { return create_time_; }
 
   SessionInfo Info() const;
-  // Only what sessions are ordered by: id, times, bytes and display name.
-  SessionInfo Summary() const;
+  std::string SortKey(const ListQuery& query) const;
   SessionProgress Progress() const;
 
   // The session was used now, so that it does not expire.

@@ -233,7 +233,7 @@ absl::StatusOr<SessionPage> SessionManagerImpl::List(const ListRequest& request)
   {
     std::lock_guard lock(mutex_);
     for (const auto& [id, session] : sessions_) {
-      std::string key = query.SortKey(session->Summary());
+      std::string key = session->SortKey(query);
       if (key > last_key) rest.emplace_back(std::move(key), session);
     }
   }

@@ -103,7 +103,7 @@ TEST(ListQueryTest, WhatIsNoConditionIsRefused) {
 
 TEST(ListQueryTest, TokensBelongToTheirQuery) {
   const ListQuery query = ListQuery::Parse("pinned=true", "name").value();
-  const std::string key = query.SortKey(SomeSession()), token = query.MakePageToken(key);
+  const std::string key = query.SortKey({.id = "session", .display_name = "name"}), token = query.MakePageToken(key);
   EXPECT_EQ(query.ParsePageToken(token).value(), key);
   EXPECT_THAT(ListQuery::Parse("pinned=true", "name desc")->ParsePageToken(token), HasReason("PAGE_TOKEN"));
   EXPECT_THAT(ListQuery::Parse("", "name")->ParsePageToken(token), HasReason("PAGE_TOKEN"));
