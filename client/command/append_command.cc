@@ -114,12 +114,12 @@ class AppendOutput {
     json_at_ = now;
     context_.PrintJson(ProgressJson(progress));
   }
-  // People are told once that the connection is lost, programs of every attempt.
+  // People are told once that storing was interrupted, programs of every attempt.
   void OnRetry(const client::RetryNotice& notice) {
     const std::lock_guard lock(mutex_);
     if (context_.options.json) return context_.PrintJson(RetryJson(notice));
     if (std::exchange(lost_, true)) return;
-    display_.Note(fmt::format("tome: connection lost ({}); trying again, from the committed offset on",
+    display_.Note(fmt::format("tome: interrupted ({}); trying again, from the committed offset on",
                               Printable(std::string(notice.error.message()))));
   }
   void Finish() { display_.Finish(/*keep=*/true); }

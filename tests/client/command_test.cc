@@ -258,7 +258,7 @@ TEST_F(CommandTest, ResumesADroppedConnectionWithANote) {
   for (std::size_t i = 0; i < text.size(); i += 1000) text[i] = '\n';
   const Outcome outcome = Run({"append", "s", File("book", text)});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-  EXPECT_THAT(outcome.err, HasSubstr("connection lost"));
+  EXPECT_THAT(outcome.err, HasSubstr("tome: interrupted ("));
   EXPECT_THAT(outcome.err, ContainsRegex("connected again, with [1-9][0-9,]* bytes stored"));
   EXPECT_EQ(server_.Bytes("s", "book"), text);
 }
