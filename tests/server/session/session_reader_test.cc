@@ -261,12 +261,12 @@ TEST_F(SessionReaderTest, QuestionsAndSearchesLeaveTheStateAsItWasAlsoWhenCancel
 TEST_F(SessionReaderTest, HoldsABoundedNumberOfSegments) {
   // Reading a long document goes on while nothing but its bytes grows.
   const auto session = NewSession();
-  session->Append("doc", {.data = SomeText(200'000), .finish = true});
+  session->Append("doc", {.data = SomeText(60'000), .finish = true});
   const Memory memory = session->MemoryWhenRead();
   EXPECT_LT(memory.tokens_kept(),
             kTinyMemoryOptions.sink_tokens + kTinyMemoryOptions.window_tokens + kTinyMemoryOptions.region_tokens);
   EXPECT_LE(memory.state_bytes(), session->reader().max_state_bytes());
-  EXPECT_EQ(session->reader().status().ingested_bytes, 200'000u);
+  EXPECT_EQ(session->reader().status().ingested_bytes, 60'000u);
 }
 
 }  // namespace
