@@ -546,26 +546,19 @@ void SessionReader::DropStateLocked() {
   at_sealed_end_ = false;
 }
 
-void SessionReader::Fail(absl::Status failure) {
-  {
-    std::lock_guard lock(mutex_);
-    if (!failure_.ok() && !failure_passes_) return;
-    failure_ = std::move(failure);
-    failure_passes_ = false;
-    DropStateLocked();
-  }
-  context_->residency.Release(*this);
-  host_.OnReadingChanged();
+void SessionReader::Fail(absl::Status failure) { Stop(std::move(failure), /*passes=*/false); }
+void SessionReader::FailReading(absl::Status failure) {
+  const bool passes = IsStorageFailure(failure);
+  Stop(std::move(failure), passes);
 }
 
-void SessionReader::FailReading(const absl::Status& failure) {
-  if (!IsStorageFailure(failure)) return Fail(failure);
+void SessionReader::Stop(absl::Status failure, bool passes) {
   {
     std::lock_guard lock(mutex_);
-    if (!failure_.ok()) return;
-    failure_ = failure;
-    failure_passes_ = true;
-    restore_target_bytes_ = std::max(restore_target_bytes_, ingested_bytes_);
+    if (!failure_.ok() && (passes || !failure_passes_)) return;
+    failure_ = std::move(failure);
+    failure_passes_ = passes;
+    if (passes) restore_target_bytes_ = std::max(restore_target_bytes_, ingested_bytes_);
     DropStateLocked();
   }
   context_->residency.Release(*this);

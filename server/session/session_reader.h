@@ -171,7 +171,9 @@ class SessionReader final : public ComputeWork, public Resident {
   // Whether a restoring has just come to its end.
   bool EndRestoringLocked();
   void DropStateLocked();
-  void FailReading(const absl::Status& failure);
+  // Fail, but until ForgetStorageFailure where it is one of the storage.
+  void FailReading(absl::Status failure);
+  void Stop(absl::Status failure, bool passes);
 
   const std::shared_ptr<SessionContext> context_;
   const SessionId id_;

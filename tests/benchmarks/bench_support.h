@@ -1,4 +1,4 @@
-// What the parts of tome-durability-bench share.
+// What the benchmarks share.
 #ifndef TOME_TESTS_BENCHMARKS_BENCH_SUPPORT_H_
 #define TOME_TESTS_BENCHMARKS_BENCH_SUPPORT_H_
 
@@ -14,7 +14,7 @@
 #include "absl/status/status.h"
 #include "engine/base/status.h"
 
-namespace tome::server {
+namespace tome {
 
 inline double Seconds(const std::function<void()>& body) {
   const auto start = std::chrono::steady_clock::now();
@@ -22,6 +22,7 @@ inline double Seconds(const std::function<void()>& body) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+// Ends tome-durability-bench.
 inline void Check(const absl::Status& status) {
   if (status.ok()) return;
   fmt::print(stderr, "tome-durability-bench: {}\n", status.ToString());
@@ -46,6 +47,6 @@ inline std::string MakeText(std::size_t bytes) {
   return text;
 }
 
-}  // namespace tome::server
+}  // namespace tome
 
 #endif  // TOME_TESTS_BENCHMARKS_BENCH_SUPPORT_H_

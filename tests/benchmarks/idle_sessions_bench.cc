@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "server/session/data_folder.h"
 #include "server/session/session_manager.h"
 #include "server/session/session_store.h"
 #include "tests/benchmarks/bench_support.h"
@@ -24,7 +25,7 @@ void MakeSessions(const ModelInfo& model, int count, const std::string& folder) 
     session.tokenizer_digest = model.tokenizer_digest;
     const std::string path = fmt::format("{}/sessions/{}", folder, session.id);
     std::filesystem::create_directories(path);
-    Check(SessionStore::Create(path + "/session.db", session));
+    Check(SessionStore::Create(DatabasePathIn(path), session));
   }
 }
 

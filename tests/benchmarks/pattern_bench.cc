@@ -3,14 +3,13 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
-#include <functional>
 #include <limits>
 
 #include "engine/attention/causal_attention.h"
 #include "engine/attention/pattern_attention.h"
 #include "engine/base/status.h"
+#include "tests/benchmarks/bench_support.h"
 
 namespace tome {
 namespace {
@@ -35,12 +34,6 @@ void BlockedAttention(const at::Tensor& queries, const at::Tensor& keys, const a
           .copy_(at::mm(at::softmax(scores, -1), own_values.narrow(0, 0, end)));
     }
   }
-}
-
-double Seconds(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 }  // namespace

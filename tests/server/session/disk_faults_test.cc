@@ -2,6 +2,7 @@
 // told, and the same can be done once the disk works again.
 #include <filesystem>
 
+#include "server/session/data_folder.h"
 #include "server/session/folder_check.h"
 #include "server/session/session_store.h"
 #include "tests/server/session/durability_fixture.h"
@@ -204,7 +205,7 @@ class DiskFaultsTest : public tome::testing::DurabilityFixture, public ::testing
     ASSERT_THAT(report, IsOk());
     for (const FolderProblem& problem : report->problems) ADD_FAILURE() << problem.session << ": " << problem.what;
     if (!std::filesystem::exists(Folder("session"))) return;
-    TOME_ASSERT_OK_AND_ASSIGN(SessionStore store, SessionStore::Open(Folder("session") + "/session.db", "session"));
+    TOME_ASSERT_OK_AND_ASSIGN(SessionStore store, SessionStore::Open(DatabasePathIn(Folder("session")), "session"));
     TOME_ASSERT_OK_AND_ASSIGN(const StoredSession stored, store.Load());
     const StoredDocument& document = stored.documents.at(0);
     EXPECT_GE(document.size, acknowledged_);

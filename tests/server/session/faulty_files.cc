@@ -39,23 +39,21 @@ class FaultyFiles::File final : public server::OutputFile {
 
 void FaultyFiles::FailAfter(int successes, absl::Status error) {
   std::lock_guard lock(mutex_);
-  changes_ = 0;
-  changes_left_ = successes;
+  counter_.FailAfter(successes, /*once=*/false);
   error_ = std::move(error);
-  once_ = leaves_part_ = false;
+  leaves_part_ = false;
 }
 
 void FaultyFiles::FailAfter(int successes, DiskFault fault, bool once) {
   FailAfter(successes, server::StorageError(IsFull(fault) ? ENOSPC : EIO, "the test's disk"));
   std::lock_guard lock(mutex_);
-  once_ = once;
+  counter_.FailAfter(successes, once);
   leaves_part_ = IsShort(fault);
 }
 
 int FaultyFiles::Heal() {
   std::lock_guard lock(mutex_);
-  changes_left_ = std::numeric_limits<int>::max();
-  return std::exchange(changes_, 0);
+  return counter_.Heal();
 }
 
 void FaultyFiles::WriteAtMost(std::size_t bytes) {
@@ -75,10 +73,7 @@ void FaultyFiles::OnFolderSynced(std::function<void(const std::string&)> hook) {
 
 absl::Status FaultyFiles::NextChange() {
   std::lock_guard lock(mutex_);
-  ++changes_;
-  if (changes_left_ == std::numeric_limits<int>::max() || changes_left_-- > 0) return absl::OkStatus();
-  if (once_) changes_left_ = std::numeric_limits<int>::max();
-  return error_;
+  return counter_.NextFails() ? error_ : absl::OkStatus();
 }
 
 bool FaultyFiles::LeavesPart() {

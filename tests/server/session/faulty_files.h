@@ -54,10 +54,8 @@ class FaultyFiles final : public server::FileSystem {
 
   server::FileSystem& real_ = server::FileSystem::Real();
   std::mutex mutex_;  // guards all that follows
-  int changes_ = 0;
-  int changes_left_ = std::numeric_limits<int>::max();
+  FaultCounter counter_;
   absl::Status error_;
-  bool once_ = false;
   bool leaves_part_ = false;  // a write that fails
   std::size_t write_at_most_ = std::numeric_limits<std::size_t>::max();
   std::function<void()> on_write_;

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
-#include <limits>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -48,10 +47,8 @@ struct Unsynced {
 // What the one FaultyVfs that lives knows.
 struct State {
   std::mutex mutex;  // guards all that follows
-  int calls = 0;
-  int calls_left = std::numeric_limits<int>::max();
+  FaultCounter counter;
   DiskFault fault = DiskFault::kFull;
-  bool once = false;
   std::map<ino_t, Unsynced> unsynced;
   std::map<std::string, ino_t> made;           // names
   std::map<std::string, std::string> removed;  // names, and where their files are kept
@@ -61,13 +58,6 @@ struct State {
 std::unique_ptr<State> state;
 sqlite3_vfs* disk = nullptr;
 sqlite3_vfs vfs;
-
-bool FailsLocked() {
-  ++state->calls;
-  if (state->calls_left == std::numeric_limits<int>::max() || state->calls_left-- > 0) return false;
-  if (state->once) state->calls_left = std::numeric_limits<int>::max();
-  return true;
-}
 
 // For calls without a code of SQLite's own for a full disk.
 int Failure(int code) {
@@ -103,7 +93,7 @@ int Read(sqlite3_file* f, void* data, int size, sqlite3_int64 offset) {
 
 int Write(sqlite3_file* f, const void* data, int size, sqlite3_int64 offset) {
   std::lock_guard lock(state->mutex);
-  const bool fails = FailsLocked();
+  const bool fails = state->counter.NextFails();
   const int taken = !fails ? size : IsShort(state->fault) ? size / 2 : 0;
   if (taken > 0) {
     const auto* bytes = static_cast<const char*>(data);
@@ -117,7 +107,7 @@ int Write(sqlite3_file* f, const void* data, int size, sqlite3_int64 offset) {
 
 int Truncate(sqlite3_file* f, sqlite3_int64 size) {
   std::lock_guard lock(state->mutex);
-  if (FailsLocked()) return Failure(SQLITE_IOERR_TRUNCATE);
+  if (state->counter.NextFails()) return Failure(SQLITE_IOERR_TRUNCATE);
   NoteChange(f, {static_cast<std::uint64_t>(size), ""});
   return Real(f)->pMethods->xTruncate(Real(f), size);
 }
@@ -125,7 +115,7 @@ int Truncate(sqlite3_file* f, sqlite3_int64 size) {
 // Notes what is synced and leaves it at that: the tests' own machine keeps its power.
 int Sync(sqlite3_file* f, int) {
   std::lock_guard lock(state->mutex);
-  if (FailsLocked()) return Failure(SQLITE_IOERR_FSYNC);
+  if (state->counter.NextFails()) return Failure(SQLITE_IOERR_FSYNC);
   state->unsynced.erase(Own(f).inode);
   if (std::exchange(Own(f).names_synced, false)) ForgetNamesIn(fs::path(Own(f).path).parent_path());
   return SQLITE_OK;
@@ -141,7 +131,7 @@ int Characteristics(sqlite3_file* f) { return Real(f)->pMethods->xDeviceCharacte
 
 int ShmMap(sqlite3_file* f, int page, int size, int extend, void volatile** out) {
   std::lock_guard lock(state->mutex);
-  if (extend && FailsLocked()) return Failure(SQLITE_IOERR_SHMSIZE);
+  if (extend && state->counter.NextFails()) return Failure(SQLITE_IOERR_SHMSIZE);
   return Real(f)->pMethods->xShmMap(Real(f), page, size, extend, out);
 }
 
@@ -175,7 +165,7 @@ int Open(sqlite3_vfs*, const char* name, sqlite3_file* f, int flags, int* out_fl
   std::lock_guard lock(state->mutex);
   f->pMethods = nullptr;
   const bool makes = name && (flags & SQLITE_OPEN_CREATE) && !fs::exists(name);
-  if (makes && FailsLocked()) return Failure(SQLITE_CANTOPEN);
+  if (makes && state->counter.NextFails()) return Failure(SQLITE_CANTOPEN);
   const int result = disk->xOpen(disk, name, Real(f), flags, out_flags);
   f->pMethods = Real(f)->pMethods ? &kMethods : nullptr;
   struct stat status = {};
@@ -189,7 +179,7 @@ int Open(sqlite3_vfs*, const char* name, sqlite3_file* f, int flags, int* out_fl
 
 int Delete(sqlite3_vfs*, const char* name, int sync_folder) {
   std::lock_guard lock(state->mutex);
-  if (FailsLocked()) return Failure(SQLITE_IOERR_DELETE);
+  if (state->counter.NextFails()) return Failure(SQLITE_IOERR_DELETE);
   const std::string kept = state->kept.File(std::to_string(state->num_kept++));
   std::error_code none;  // there may be no such file
   fs::create_hard_link(name, kept, none);
@@ -243,16 +233,13 @@ FaultyVfs::~FaultyVfs() {
 
 void FaultyVfs::FailAfter(int successes, DiskFault fault, bool once) {
   std::lock_guard lock(state->mutex);
-  state->calls = 0;
+  state->counter.FailAfter(successes, once);
   state->fault = fault;
-  state->once = once;
-  state->calls_left = successes;
 }
 
 int FaultyVfs::Heal() {
   std::lock_guard lock(state->mutex);
-  state->calls_left = std::numeric_limits<int>::max();
-  return std::exchange(state->calls, 0);
+  return state->counter.Heal();
 }
 
 void FaultyVfs::LosePower(const std::string& folder, std::uint64_t seed) {
