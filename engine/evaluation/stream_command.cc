@@ -17,7 +17,7 @@ struct StreamArguments {
   CommonOptions common;
   std::vector<std::string> text_paths;
   std::vector<std::string> memories = {"window", "regions"};
-  std::string svg_path;
+  std::string after_path, svg_path;
   std::int64_t tokens = 0, from = 8192, drift = 0;
 };
 
@@ -29,7 +29,7 @@ std::string FormatResults(const std::vector<StreamResult>& results, std::int64_t
     table.AddRow({result.memory, fmt::format("{:.3f}", std::exp(loss)), fmt::format("{:.4f}", loss),
                   &result == &results.front() ? "" : fmt::format("{:+.4f}", paired.mean),
                   &result == &results.front() ? "" : fmt::format("{:.4f}", paired.standard_error),
-                  fmt::format("{:.0f}", static_cast<double>(tokens) / result.seconds),
+                  fmt::format("{:.0f}", result.TokensPerSecond(from)),
                   fmt::format("{:.1f}", static_cast<double>(result.state_bytes) / (1 << 20))});
   }
   return table.Format();
@@ -57,12 +57,16 @@ nlohmann::json ToJson(const PairedDifference& paired) {
 nlohmann::json ToJson(const StreamResult& result, std::int64_t from, std::int64_t tokens) {
   nlohmann::json segments = nlohmann::json::array();
   for (const SegmentLoss& segment : result.segments) {
-    segments.push_back(
-        {{"first_token", segment.first_token}, {"predicted", segment.predicted}, {"nats", segment.nats}});
+    segments.push_back({{"first_token", segment.first_token},
+                        {"predicted", segment.predicted},
+                        {"nats", segment.nats},
+                        {"seconds", segment.seconds}});
   }
-  return {{"memory", result.memory},           {"nats_per_token", result.Loss(from, tokens)},
-          {"seconds", result.seconds},         {"tokens_per_second", static_cast<double>(tokens) / result.seconds},
-          {"state_bytes", result.state_bytes}, {"segments", segments}};
+  return {{"memory", result.memory},
+          {"nats_per_token", result.Loss(from, tokens)},
+          {"tokens_per_second", result.TokensPerSecond(from)},
+          {"state_bytes", result.state_bytes},
+          {"segments", segments}};
 }
 
 absl::Status RunStream(const StreamArguments& arguments) {
@@ -71,6 +75,9 @@ absl::Status RunStream(const StreamArguments& arguments) {
     TOME_ASSIGN_OR_RETURN(memories.emplace_back(), ParseNamedMemory(text, arguments.common.memory));
   }
   TOME_ASSIGN_OR_RETURN(const auto model, arguments.common.LoadModel());
+  if (!arguments.after_path.empty()) {
+    TOME_ASSIGN_OR_RETURN(memories.emplace_back(), LoadNamedMemory(model, arguments.after_path));
+  }
   TOME_ASSIGN_OR_RETURN(const std::vector<TokenId> tokens,
                         ReadTokenFiles(*model->tokenizer(), arguments.text_paths, arguments.tokens));
   const auto count = static_cast<std::int64_t>(tokens.size());
@@ -121,7 +128,12 @@ void AddStreamCommand(CLI::App& app, std::function<absl::Status()>* run) {
           "Memories to compare, the first is what the others are compared with: window, window=4096, regions, or "
           "settings like selected=16,pool=64,retention=surprise")
       ->capture_default_str();
-  command->add_option("--from", arguments->from, "First token whose loss counts in the table")->capture_default_str();
+  command->add_option(
+      "--after", arguments->after_path,
+      "Compare also with a memory that has read other text before: the state in this file, as qa --state "
+      "keeps it");
+  command->add_option("--from", arguments->from, "First token whose loss and time count in the table")
+      ->capture_default_str();
   command->add_option("--drift", arguments->drift,
                       "Compare the loss of the first and of the last so many tokens with the first memory's");
   command->add_option("--svg", arguments->svg_path, "Write a picture of perplexity by position");

@@ -10,8 +10,10 @@
 #include <utility>
 
 #include "engine/base/status.h"
+#include "engine/evaluation/reading.h"
 #include "engine/evaluation/svg_plot.h"
 #include "engine/memory/memory_state.h"
+#include "engine/memory/routing_codec.h"
 #include "engine/memory/sequence_cache.h"
 #include "engine/model/forward.h"
 #include "engine/model/llama_model.h"
@@ -45,6 +47,14 @@ absl::StatusOr<NamedMemory> ParseNamedMemory(std::string_view text, const Memory
   return memory;
 }
 
+absl::StatusOr<NamedMemory> LoadNamedMemory(std::shared_ptr<const Model> model, const std::string& path) {
+  TOME_ASSIGN_OR_RETURN(const std::string bytes, ReadTextFile(path));
+  absl::StatusOr<Memory> memory = Memory::Parse(std::move(model), bytes);
+  if (!memory.ok()) return Annotate(memory.status(), path);
+  return NamedMemory{
+      .name = fmt::format("after {}", memory->tokens_read()), .options = memory->options(), .before = *memory};
+}
+
 double StreamResult::Loss(std::int64_t from, std::int64_t end) const {
   double nats = 0, predicted = 0;
   for (const SegmentLoss& segment : segments) {
@@ -55,17 +65,25 @@ double StreamResult::Loss(std::int64_t from, std::int64_t end) const {
   return predicted == 0 ? 0 : nats / predicted;
 }
 
+double StreamResult::TokensPerSecond(std::int64_t from) const {
+  double seconds = 0, tokens = 0;
+  for (const SegmentLoss& segment : segments) {
+    if (segment.first_token < from) continue;
+    seconds += segment.seconds;
+    tokens += static_cast<double>(segment.predicted);
+  }
+  return seconds == 0 ? 0 : tokens / seconds;
+}
+
 absl::StatusOr<StreamResult> MeasureStream(std::shared_ptr<const Model> model, const NamedMemory& memory,
                                            const std::vector<TokenId>& tokens,
                                            const std::function<void(std::int64_t)>& progress) {
   using std::chrono::steady_clock;
   const c10::InferenceMode inference;
   TOME_ASSIGN_OR_RETURN(const Memory empty, Memory::Create(model, memory.options));
-  const LlamaWeights& weights = LlamaModel::From(*empty.model()).weights();
-  // Codes and words of the archive are not looked at: it is enough that it has the tokens.
-  ArchiveLayout layout = ArchiveLayoutOf(*model, memory.options);
-  layout.code_bytes = 0;
-  std::shared_ptr<const MemoryState> state = std::make_shared<const MemoryState>(memory.options, Archive(layout));
+  const Memory begun = memory.before.value_or(empty);
+  const LlamaWeights& weights = LlamaModel::From(*begun.model()).weights();
+  std::shared_ptr<const MemoryState> state = begun.state();
   StreamResult result{.memory = memory.name};
   const absl::Span<const TokenId> all = tokens;
   for (std::size_t first = 0; first < tokens.size(); first += memory.options.segment_tokens) {
@@ -73,14 +91,17 @@ absl::StatusOr<StreamResult> MeasureStream(std::shared_ptr<const Model> model, c
     const steady_clock::time_point begin = steady_clock::now();
     SegmentReading reading = ReadSegment(weights, *state, segment);
     const std::vector<TokenSpan> spans(segment.size());
-    state = state->Append(std::move(reading.block), ArchiveBlock::Make(layout, segment, spans, "", *model->tokenizer()),
-                          std::move(reading.routing));
-    result.seconds += std::chrono::duration<double>(steady_clock::now() - begin).count();
+    std::shared_ptr<const ArchiveBlock> archived =
+        ArchiveBlock::Make(state->archive().layout(), segment, spans, EncodeKeys(model->profile(), reading.block.keys),
+                           *model->tokenizer());
+    state = state->Append(std::move(reading.block), std::move(archived), std::move(reading.routing));
+    const std::chrono::duration<double> seconds = steady_clock::now() - begin;
 
     const absl::Span<const TokenId> targets = all.subspan(first + 1, segment.size());
     result.segments.push_back({.first_token = static_cast<std::int64_t>(first),
                                .predicted = static_cast<std::int64_t>(targets.size()),
-                               .nats = SumNats(weights, reading.hidden, targets)});
+                               .nats = SumNats(weights, reading.hidden, targets),
+                               .seconds = seconds.count()});
     if (progress) progress(static_cast<std::int64_t>(first + segment.size()));
   }
   result.state_bytes = state->bytes();

@@ -6,6 +6,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,27 +21,32 @@ namespace tome {
 struct NamedMemory {
   std::string name;
   MemoryOptions options;
+  std::optional<Memory> before = std::nullopt;  // what it has read already, with these options; nothing: it is empty
 };
 // INVALID_ARGUMENT says which settings there are.
 absl::StatusOr<NamedMemory> ParseNamedMemory(std::string_view text, const MemoryOptions& base);
+// One that has read what the state in a file has, "after 1048576".
+absl::StatusOr<NamedMemory> LoadNamedMemory(std::shared_ptr<const Model> model, const std::string& path);
 
 struct SegmentLoss {
   std::int64_t first_token = 0;
   std::int64_t predicted = 0;  // tokens with a loss: all but the last of the stream
   double nats = 0;             // summed
+  double seconds = 0;          // of reading, without the output layer that only the loss needs
 };
 
 struct StreamResult {
   std::string memory;
   std::vector<SegmentLoss> segments;
-  double seconds = 0;  // of reading, without the output layer that only the loss needs
   std::size_t state_bytes = 0;
 
   // Mean nats per token of segments that begin at or after `from` and before `end`.
   double Loss(std::int64_t from, std::int64_t end) const;
+  // Of whole segments that begin at or after `from`.
+  double TokensPerSecond(std::int64_t from) const;
 };
 
-// Reads `tokens` into a memory of these options. `progress`: told the tokens read so far.
+// Reads `tokens` into such a memory. `progress`: told how many of them were read so far.
 absl::StatusOr<StreamResult> MeasureStream(std::shared_ptr<const Model> model, const NamedMemory& memory,
                                            const std::vector<TokenId>& tokens,
                                            const std::function<void(std::int64_t)>& progress = nullptr);

@@ -9,11 +9,13 @@
 #include <random>
 
 #include "engine/evaluation/perplexity.h"
+#include "engine/evaluation/reading.h"
 #include "engine/memory/sequence_cache.h"
 #include "engine/model/forward.h"
 #include "engine/model/llama_model.h"
 #include "tests/support/engine_models.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/temp_dir.h"
 
 namespace tome {
 namespace {
@@ -58,6 +60,50 @@ TEST(Stream, LossIsThatOfDenseAttentionWhileEverythingIsKept) {
   EXPECT_NEAR(result->Loss(0, 150), all / 149, 1e-5);
   EXPECT_NEAR(result->Loss(128, 150), result->segments[4].nats / 21, 1e-9);
   EXPECT_EQ(result->Loss(1, 2), 0) << "no segment begins there";
+}
+
+TEST(Stream, GoesOnAfterWhatAMemoryHasRead) {
+  const std::vector<TokenId> tokens = RandomTokens(300);
+  const MemoryOptions options = {.sink_tokens = 4,
+                                 .window_tokens = 64,
+                                 .segment_tokens = 32,
+                                 .region_tokens = 8,
+                                 .regions = {.selected = 2, .query_region_tokens = 16}};
+  const auto whole = MeasureStream(TinyModel(), {.name = "whole", .options = options}, tokens);
+  ASSERT_THAT(whole, IsOk());
+  TOME_ASSERT_OK_AND_ASSIGN(Memory memory, Memory::Create(TinyModel(), options));
+  Task reading = Task::Read(&memory, {tokens.begin(), tokens.begin() + 192});
+  while (!reading.finished()) {
+    Task* const tasks[] = {&reading};
+    ASSERT_THAT(Step(tasks).front().status, IsOk());
+  }
+  const testing::TempDir folder;
+  ASSERT_THAT(WriteTextFile(folder.File("state"), memory.Serialize()), IsOk());
+
+  TOME_ASSERT_OK_AND_ASSIGN(const NamedMemory after, LoadNamedMemory(TinyModel(), folder.File("state")));
+  EXPECT_EQ(after.name, "after 192");
+  const auto rest = MeasureStream(TinyModel(), after, {tokens.begin() + 192, tokens.end()});
+  ASSERT_THAT(rest, IsOk());
+  ASSERT_EQ(rest->segments.size(), 4u);
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(rest->segments[i].nats, whole->segments[6 + i].nats) << i;
+  EXPECT_EQ(rest->state_bytes, whole->state_bytes);
+
+  EXPECT_THAT(LoadNamedMemory(TinyModel(), folder.File("none")),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("none")));
+  ASSERT_THAT(WriteTextFile(folder.File("state"), "no state"), IsOk());
+  EXPECT_THAT(LoadNamedMemory(TinyModel(), folder.File("state")),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr(folder.File("state"))));
+}
+
+TEST(Stream, RateIsOfTheSegmentsThatCount) {
+  StreamResult result;
+  for (const double seconds : {10.0, 2.0, 3.0}) {
+    result.segments.push_back(
+        {.first_token = static_cast<std::int64_t>(result.segments.size()) * 100, .predicted = 100, .seconds = seconds});
+  }
+  EXPECT_DOUBLE_EQ(result.TokensPerSecond(0), 20);
+  EXPECT_DOUBLE_EQ(result.TokensPerSecond(100), 40);
+  EXPECT_EQ(result.TokensPerSecond(300), 0);
 }
 
 TEST(Stream, APatternInTheStreamIsThatOfOnePass) {
