@@ -286,13 +286,14 @@ struct FoundRegion {
   std::int64_t region = 0;  // number in the archive
   TokenSpan span;           // its bytes
   // The probability that the question was asked of this region rather than of another one found: of all routers
-  // together and, with reranking, of the question's likelihood after the region's text.
+  // together and, with reranking, of the question's likelihood after a sentence of the region.
   double score = 0;
   double routing_score = 0;   // of all routers together, in standard deviations
   double attention_mass = 0;  // share of the question's attention at the retrieval heads
   double stem_score = 0;      // BM25 over word stems
   double token_score = 0;     // BM25 over token ids and pairs of them
-  double log_likelihood = 0;  // of the question after the region's text, nats; 0 where not reranked
+  // Of the question after the region's likeliest sentence, nats; 0 where not reranked.
+  double log_likelihood = 0;
 };
 
 // Regions side by side that an answer was generated over, in the order in which the model had them.

@@ -314,8 +314,8 @@ const std::map<std::string, v1::Effort>& Efforts() {
 CLI::Option* AddEffortOption(CLI::App* command, std::string* effort) {
   return command
       ->add_option("--effort", *effort,
-                   "fast: text is found by words and attention; balanced: the model ranks the best 40 regions "
-                   "(default); thorough: 256")
+                   "fast: text is found by words and attention; balanced: the model ranks the best 40 regions, and "
+                   "more while none stands out (default); thorough: 256")
       ->check(CLI::IsMember({"fast", "balanced", "thorough"}));
 }
 

@@ -54,8 +54,9 @@ std::map<std::string, std::vector<float>> ScoreRegions(const Memory& memory, con
   scores["tokens"] = ScoreByTokens(archive, absl::MakeConstSpan(tokens).subspan(1));
   const LlamaModel& llama = LlamaModel::From(model);
   const std::set<TokenId> distinct(tokens.begin() + 1, tokens.end());
-  scores["meaning"] = ScoreByMeaning(
-      archive, llama.meanings().Similarities(llama.weights(), std::vector<TokenId>(distinct.begin(), distinct.end())));
+  const at::Tensor similarities =
+      llama.meanings().Similarities(llama.weights(), std::vector<TokenId>(distinct.begin(), distinct.end()));
+  scores["meaning"] = ScoreByMeaning(archive, similarities).scores;
   const ModelProfile& profile = model.profile();
   if (profile.empty()) {
     scores["routed"] = RoutingScores({}, scores["meaning"], scores["stems"]);

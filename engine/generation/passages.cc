@@ -31,10 +31,11 @@ Regions ChooseRegions(const Archive& archive, const std::vector<FoundRegion>& fo
     left -= NumTokens(archive, region);
     chosen.insert(region);
   };
-  for (const FoundRegion& best : found) {
-    const std::int64_t region = best.region;
+  for (const FoundRegion& next : found) {
+    const std::int64_t region = next.region;
     take(region);
     if (!chosen.contains(region)) break;
+    if (&next != &found.front()) continue;
     if (region + 1 < archive.num_regions() && archive.AreNeighbours(region, region + 1)) take(region + 1);
     if (region > 0 && archive.AreNeighbours(region - 1, region)) take(region - 1);
   }

@@ -9,6 +9,7 @@
 
 #include "engine/attention/causal_attention.h"
 #include "engine/base/status.h"
+#include "engine/generation/sentences.h"
 #include "engine/model/llama_model.h"
 
 namespace tome {
@@ -16,24 +17,32 @@ namespace {
 
 // Tokens of one reranking step: enough to keep the matrix products busy, few enough for a quick cancellation.
 constexpr std::size_t kRerankTokens = 768;
+constexpr std::int64_t kUsualSentence = 24;  // tokens
+constexpr int kRoutedForWords = 7;           // regions by their sense for each one by its words
 
 // Chosen on questions of three kinds over one book and eight articles; see docs/results/finding.md.
 constexpr float kAnyScore = -std::numeric_limits<float>::infinity();
-constexpr double kNatsOfRouting = 2.0;  // of a routing score beside log-likelihoods
-// The sum of both is too sure of itself by this factor: divided by it, the mean score of first regions was the share of
-// them that were right.
-constexpr double kTemperature = 5.0;
+constexpr double kNatsOfRouting = 1.0;  // of a routing score beside log-likelihoods
+constexpr double kSureNats = 10.0;      // see OneStandsOut
+// Scores are too sure of themselves by these factors: divided by them, the mean score of first regions is about the
+// share of them that are right.
+constexpr double kTemperatureTogether = 5.0, kTemperatureOfLikelihood = 2.0, kTemperatureOfRouting = 2.5;
 
-std::size_t RegionsToRerank(Effort effort) {
+// How many regions the model ranks: `at_least`, and then more until it is sure, or `at_most` are ranked; by so many
+// sentences of each.
+struct RerankPlan {
+  std::size_t at_least = 0, at_most = 0, sentences = 0;
+};
+RerankPlan PlanOf(Effort effort) {
   switch (effort) {
     case Effort::kFast:
-      return 0;
+      return {};
     case Effort::kBalanced:
-      return 40;
+      return {.at_least = 40, .at_most = 256, .sentences = 1};
     case Effort::kThorough:
-      return 256;
+      return {.at_least = 256, .at_most = 256, .sentences = 2};
   }
-  return 0;
+  return {};
 }
 
 // Keeps the queries of the retrieval heads on their way to another attention.
@@ -96,15 +105,29 @@ std::vector<TokenId> Distinct(absl::Span<const TokenId> tokens) {
   return distinct;
 }
 
-// The probability of each region, given the routers' scores and the question's likelihoods, among these regions.
-void SetScores(std::vector<FoundRegion>* regions) {
-  double maximum = -std::numeric_limits<double>::infinity(), total = 0;
-  for (FoundRegion& region : *regions) {
-    region.score = region.log_likelihood + kNatsOfRouting * region.routing_score;
-    maximum = std::max(maximum, region.score);
+std::vector<double> Softmax(std::vector<double> scores, double temperature) {
+  const double maximum = *std::max_element(scores.begin(), scores.end());
+  double total = 0;
+  for (double& score : scores) total += score = std::exp((score - maximum) / temperature);
+  for (double& score : scores) score /= total;
+  return scores;
+}
+
+// The probability of each region among these, the mean of two opinions: that of routers and likelihood together, and
+// that of the likelihood alone, because some wrong regions have a routing score worth twenty nats. Before the model
+// has ranked them, that of the routers.
+void SetScores(bool reranked, std::vector<FoundRegion>* regions) {
+  if (regions->empty()) return;
+  std::vector<double> routed, together, likelihoods;
+  for (const FoundRegion& region : *regions) {
+    routed.push_back(region.routing_score);
+    likelihoods.push_back(region.log_likelihood);
+    together.push_back(region.log_likelihood + kNatsOfRouting * region.routing_score);
   }
-  for (FoundRegion& region : *regions) total += region.score = std::exp((region.score - maximum) / kTemperature);
-  for (FoundRegion& region : *regions) region.score /= total;
+  const std::vector<double> first =
+      reranked ? Softmax(std::move(together), kTemperatureTogether) : Softmax(std::move(routed), kTemperatureOfRouting);
+  const std::vector<double> second = reranked ? Softmax(std::move(likelihoods), kTemperatureOfLikelihood) : first;
+  for (std::size_t i = 0; i < regions->size(); ++i) (*regions)[i].score = (first[i] + second[i]) / 2;
 }
 
 }  // namespace
@@ -136,6 +159,13 @@ std::vector<double> QuestionLikelihoods(const LlamaWeights& weights, absl::Span<
   return likelihoods;
 }
 
+bool OneStandsOut(std::vector<double> likelihoods) {
+  if (likelihoods.empty()) return false;
+  const auto median = likelihoods.begin() + static_cast<std::ptrdiff_t>(likelihoods.size() / 2);
+  std::nth_element(likelihoods.begin(), median, likelihoods.end());
+  return *std::max_element(median, likelihoods.end()) - *median >= kSureNats;
+}
+
 SearchTask::SearchTask(Memory fork, PendingText pending, std::string question, RouteOptions options)
     : fork_(std::move(fork)),
       options_(options),
@@ -152,9 +182,11 @@ std::int64_t SearchTask::tokens_left_to_read() const {
   if (read_pending_) left += read_pending_->tokens_left_to_read();
   const auto question = static_cast<std::int64_t>(question_tokens_.size());
   if (!question_read_) left += question;
-  const std::int64_t each = fork_.options().region_tokens + question;
-  const std::size_t to_rerank = routed_ ? found_.size() : RegionsToRerank(options_.effort);
-  return left + static_cast<std::int64_t>(to_rerank - num_reranked_) * each;
+  if (!routed_) return left + static_cast<std::int64_t>(PlanOf(options_.effort).at_least) * (kUsualSentence + question);
+  for (std::size_t i = num_read_; i < sentences_.size(); ++i) {
+    left += static_cast<std::int64_t>(sentences_[i].text.size()) + question;
+  }
+  return left;
 }
 
 StepResult SearchTask::Advance() {
@@ -213,30 +245,45 @@ void SearchTask::Route(StepResult* result) {
   stems_ = ScoreByStems(archive, question_);
   tokens_ = ScoreByTokens(archive, tokens);
   const LlamaModel& model = LlamaModel::From(*fork_.model());
-  routing_ =
-      RoutingScores(attention_.scores,
-                    ScoreByMeaning(archive, model.meanings().Similarities(model.weights(), Distinct(tokens))), stems_);
-  const std::size_t reranked = RegionsToRerank(options_.effort);
+  const at::Tensor similarities = model.meanings().Similarities(model.weights(), Distinct(tokens));
+  const MeaningScores meaning = ScoreByMeaning(archive, similarities);
+  routing_ = RoutingScores(attention_.scores, meaning.scores, stems_);
+  const std::size_t reranked = PlanOf(options_.effort).at_most;
   const std::size_t count = reranked > 0 ? reranked : options_.max_regions;
-  // Two by their sense for each one by its words: neither finds all that the other finds.
+  // Some by their sense for each one by its words: neither finds all that the other finds.
   const std::vector<std::int64_t> by_words =
       FuseByReciprocalRank({BestRegions(stems_, count), BestRegions(tokens_, count)}, count);
-  for (const std::int64_t region : TakeInTurn(BestRegions(routing_, count, kAnyScore), 2, by_words, count)) {
+  for (const std::int64_t region :
+       TakeInTurn(BestRegions(routing_, count, kAnyScore), kRoutedForWords, by_words, count)) {
     found_.push_back(Describe(region));
   }
-  if (reranked == 0 || found_.size() < 2) Finish(result);
+  if (reranked == 0 || found_.size() < 2) return Finish(result);
+  ChooseSentences(similarities, meaning.weights);
+}
+
+void SearchTask::ChooseSentences(const at::Tensor& similarities, absl::Span<const double> weights) {
+  for (std::size_t i = 0; i < found_.size(); ++i) {
+    std::vector<std::vector<TokenId>> own =
+        RegionSentences(fork_.state()->archive(), *fork_.model()->tokenizer(), found_[i].region);
+    std::vector<std::pair<double, std::size_t>> scores;
+    for (std::size_t k = 0; k < own.size(); ++k) {
+      scores.emplace_back(-ScoreTextByMeaning(similarities, weights, own[k]), k);
+    }
+    std::sort(scores.begin(), scores.end());
+    scores.resize(std::min(scores.size(), PlanOf(options_.effort).sentences));
+    for (const auto& [score, k] : scores) sentences_.push_back({.found = i, .text = std::move(own[k])});
+    found_[i].log_likelihood = -std::numeric_limits<double>::infinity();
+  }
 }
 
 void SearchTask::Rerank(StepResult* result) {
   result->phase = TaskPhase::kReranking;
   std::vector<std::vector<TokenId>> texts;
   std::size_t tokens = 0;
-  for (std::size_t i = num_reranked_; i < found_.size(); ++i) {
-    const std::int64_t region = found_[i].region;
-    std::vector<TokenId> text = fork_.state()->archive().RegionTokens(region, region + 1);
-    const std::size_t size = text.size() + question_tokens_.size();
+  for (std::size_t i = num_read_; i < sentences_.size(); ++i) {
+    const std::size_t size = sentences_[i].text.size() + question_tokens_.size();
     if (!texts.empty() && tokens + size > kRerankTokens) break;
-    texts.push_back(std::move(text));
+    texts.push_back(std::move(sentences_[i].text));
     tokens += size;
   }
   for (const double likelihood : QuestionLikelihoods(weights(), texts, question_tokens_)) {
@@ -244,19 +291,32 @@ void SearchTask::Rerank(StepResult* result) {
       result->status = Internal("the model gives a likelihood that is no number; its weights are damaged");
       return;
     }
-    found_[num_reranked_++].log_likelihood = likelihood;
+    double& best = found_[sentences_[num_read_++].found].log_likelihood;
+    best = std::max(best, likelihood);
   }
   result->tokens_read = static_cast<std::int64_t>(tokens);
-  if (num_reranked_ == found_.size()) Finish(result);
+  if (IsSure()) {
+    found_.resize(sentences_[num_read_ - 1].found + 1);
+    sentences_.resize(num_read_);
+  }
+  if (num_read_ == sentences_.size()) Finish(result);
+}
+
+bool SearchTask::IsSure() const {
+  const RerankPlan plan = PlanOf(options_.effort);
+  if (num_read_ < plan.at_least * plan.sentences) return false;
+  std::vector<double> likelihoods;
+  for (std::size_t i = 0; i <= sentences_[num_read_ - 1].found; ++i) likelihoods.push_back(found_[i].log_likelihood);
+  return OneStandsOut(std::move(likelihoods));
 }
 
 void SearchTask::Finish(StepResult* result) {
   evidence_ = std::make_shared<Evidence>();
   evidence_->effort = options_.effort;
   evidence_->regions_scanned = fork_.num_regions();
-  evidence_->regions_reranked = static_cast<std::int64_t>(num_reranked_);
+  evidence_->regions_reranked = num_read_ > 0 ? static_cast<std::int64_t>(found_.size()) : 0;
   std::vector<FoundRegion>& found = evidence_->found = std::move(found_);
-  SetScores(&found);
+  SetScores(num_read_ > 0, &found);
   std::stable_sort(found.begin(), found.end(),
                    [](const FoundRegion& a, const FoundRegion& b) { return a.score > b.score; });
   found.resize(std::min(found.size(), static_cast<std::size_t>(options_.max_regions)));

@@ -30,8 +30,12 @@ class SearchTask final : public TaskImpl {
   void ReadQuestion(StepResult* result);
   void Route(StepResult* result);
   void Rerank(StepResult* result);
+  // Whether the best of the regions ranked so far is so good that no more need be ranked.
+  bool IsSure() const;
   void Finish(StepResult* result);
   FoundRegion Describe(std::int64_t region) const;  // with the routers' scores
+  // Fills sentences_ with those of what was found that are nearest to the question by meaning.
+  void ChooseSentences(const at::Tensor& similarities, absl::Span<const double> weights);
 
   Memory fork_;
   RouteOptions options_;
@@ -43,7 +47,13 @@ class SearchTask final : public TaskImpl {
   AttentionScores attention_;                    // of all regions, or empty
   std::vector<float> stems_, tokens_, routing_;  // scores of all regions
   std::vector<FoundRegion> found_;
-  std::size_t num_reranked_ = 0;  // the first of them
+  // To rank regions by, and how many of them were read.
+  struct Sentence {
+    std::size_t found;  // whose it is
+    std::vector<TokenId> text;
+  };
+  std::vector<Sentence> sentences_;
+  std::size_t num_read_ = 0;
   std::shared_ptr<Evidence> evidence_;
 };
 
@@ -51,6 +61,9 @@ class SearchTask final : public TaskImpl {
 // text is read on its own. Throws what torch throws.
 std::vector<double> QuestionLikelihoods(const LlamaWeights& weights, absl::Span<const std::vector<TokenId>> texts,
                                         absl::Span<const TokenId> question);
+
+// Whether a question is so much likelier after one sentence than after the median one that it is told there.
+bool OneStandsOut(std::vector<double> likelihoods);
 
 }  // namespace tome
 

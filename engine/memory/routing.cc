@@ -320,6 +320,8 @@ namespace {
 
 double MeaningWeight(double found, double regions) { return std::log(1.0 + (regions - found + 0.5) / (found + 0.5)); }
 
+double MeaningScore(double weight, double sum) { return weight * sum * (kMeaningK1 + 1.0) / (sum + kMeaningK1); }
+
 // The summed similarity of each region's tokens with some of the question's: [regions, batch].
 std::vector<float> RegionSimilarities(const Archive& archive, const at::Tensor& similarities) {
   const auto batch = static_cast<std::size_t>(similarities.size(1));
@@ -339,9 +341,9 @@ std::vector<float> RegionSimilarities(const Archive& archive, const at::Tensor& 
 
 }  // namespace
 
-std::vector<float> ScoreByMeaning(const Archive& archive, const at::Tensor& similarities) {
+MeaningScores ScoreByMeaning(const Archive& archive, const at::Tensor& similarities) {
   const auto regions = static_cast<std::size_t>(archive.num_regions());
-  std::vector<double> scores(regions);
+  std::vector<double> scores(regions), weights;
   for (std::int64_t first = 0; first < similarities.size(1); first += kMeaningBatch) {
     const std::int64_t batch = std::min(kMeaningBatch, similarities.size(1) - first);
     const at::Tensor own = similarities.narrow(1, first, batch).contiguous();
@@ -350,14 +352,28 @@ std::vector<float> ScoreByMeaning(const Archive& archive, const at::Tensor& simi
     for (std::int64_t k = 0; k < batch; ++k) {
       double found = 0;
       for (std::size_t region = 0; region < regions; ++region) found += std::min(1.0f, sums[region * batch + k]);
-      const double weight = MeaningWeight(found, static_cast<double>(regions));
+      weights.push_back(MeaningWeight(found, static_cast<double>(regions)));
       for (std::size_t region = 0; region < regions; ++region) {
-        const double sum = sums[region * batch + k];
-        scores[region] += weight * sum * (kMeaningK1 + 1.0) / (sum + kMeaningK1);
+        scores[region] += MeaningScore(weights.back(), sums[region * batch + k]);
       }
     }
   }
-  return {scores.begin(), scores.end()};
+  return {.scores = {scores.begin(), scores.end()}, .weights = std::move(weights)};
+}
+
+double ScoreTextByMeaning(const at::Tensor& similarities, absl::Span<const double> weights,
+                          absl::Span<const TokenId> text) {
+  const float* table = similarities.const_data_ptr<float>();
+  double score = 0;
+  for (std::size_t k = 0; k < weights.size(); ++k) {
+    double sum = 0;
+    for (const TokenId token : text) {
+      const float similarity = table[static_cast<std::size_t>(token) * weights.size() + k];
+      if (similarity >= kLeastSimilarity) sum += similarity;
+    }
+    score += MeaningScore(weights[k], sum);
+  }
+  return score;
 }
 
 std::vector<float> ReferenceScoreByMeaning(const Archive& archive, const at::Tensor& similarities) {
@@ -374,7 +390,7 @@ std::vector<float> ReferenceScoreByMeaning(const Archive& archive, const at::Ten
     }
     const double weight = MeaningWeight(found, static_cast<double>(scores.size()));
     for (std::size_t region = 0; region < scores.size(); ++region) {
-      scores[region] += weight * sums[region] * (kMeaningK1 + 1.0) / (sums[region] + kMeaningK1);
+      scores[region] += MeaningScore(weight, sums[region]);
     }
   }
   return {scores.begin(), scores.end()};

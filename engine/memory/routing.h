@@ -43,8 +43,16 @@ AttentionScores ScoreByAttention(const Archive& archive, const ModelProfile& pro
 // Scores of all regions, [num_regions].
 std::vector<float> ScoreByStems(const Archive& archive, std::string_view question);
 std::vector<float> ScoreByTokens(const Archive& archive, absl::Span<const TokenId> question);
+
+struct MeaningScores {
+  std::vector<float> scores;    // of all regions, [num_regions]
+  std::vector<double> weights;  // of the question's tokens, [T]: the rarer, the more
+};
 // `similarities` [V, T], fp32: of each token of the vocabulary with each of the question's (TokenMeanings).
-std::vector<float> ScoreByMeaning(const Archive& archive, const at::Tensor& similarities);
+MeaningScores ScoreByMeaning(const Archive& archive, const at::Tensor& similarities);
+// The same of a text, of which no token is outside the vocabulary.
+double ScoreTextByMeaning(const at::Tensor& similarities, absl::Span<const double> weights,
+                          absl::Span<const TokenId> text);
 
 // How much each token of a question says: the squared logarithm of how rare it is in the archive. The sum is 1.
 // Not of an empty question.

@@ -272,11 +272,11 @@ TEST(Attend, StoredPassagesComeFirstInTheOrderOfTheText) {
       state, {{.region = 9, .score = 0.5}, {.region = last - 2}, {.region = 20}, {.region = 0}}, 300);
   ASSERT_EQ(passages.size(), 4u);
   EXPECT_TRUE(passages[0].stored);
-  EXPECT_EQ(passages[0].first_region, last - 3);
-  EXPECT_EQ(passages[0].end_region, last);
+  EXPECT_EQ(passages[0].first_region, last - 2);
+  EXPECT_EQ(passages[0].end_region, last - 1);
   // Region 0 has tokens beyond the sink, which have left. The best is read last.
   EXPECT_EQ(passages[1].first_region, 0);
-  EXPECT_EQ(passages[2].first_region, 19);
+  EXPECT_EQ(passages[2].first_region, 20);
   EXPECT_EQ(passages[3].first_region, 8);
   EXPECT_FALSE(passages[3].stored);
   const std::vector<TokenRange> attended = AttendedTokens(state, passages);

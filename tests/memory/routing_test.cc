@@ -124,10 +124,14 @@ TEST(Routing, MeaningEqualsItsDefinition) {
     const Archive archive = RandomArchive(profile, region_tokens, 12, region_tokens);
     for (const int question_tokens : {1, 5, 40}) {
       const at::Tensor similarities = at::rand({archive.layout().vocab_size, question_tokens}) * 0.4 - 0.1;
-      const std::vector<float> found = ScoreByMeaning(archive, similarities);
+      const auto [found, weights] = ScoreByMeaning(archive, similarities);
       const std::vector<float> expected = ReferenceScoreByMeaning(archive, similarities);
       ASSERT_EQ(found.size(), expected.size());
       for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(found[i], expected[i], 1e-3 * (1 + expected[i]));
+      for (std::int64_t i = 0; i < archive.num_regions(); ++i) {
+        EXPECT_NEAR(ScoreTextByMeaning(similarities, weights, archive.RegionTokens(i, i + 1)), expected[i],
+                    1e-3 * (1 + expected[i]));
+      }
     }
   }
 }

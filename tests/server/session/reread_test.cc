@@ -279,7 +279,7 @@ TEST_F(RereadTest, CitedTextIsTheStoredBytesOfItsRange) {
   QuestionRequest request = QuestionTo("session");
   request.question = "\xF0\x9F\x93\x96 \xC3 lord said \xE4\xBA\xBA";
   request.effort = Effort::kThorough;
-  request.budget_tokens = 900;
+  request.budget_tokens = 700;
   request.citations = {.include_text = true, .max_citations = 64};
   const QuestionResult result = Ask(request).results[0].value();
   for (const RoutedRegion& citation : result.citations) {

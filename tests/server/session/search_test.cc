@@ -80,7 +80,7 @@ TEST_F(SearchPagesTest, FindsWhatAQuestionCites) {
   AppendBooks();
   const SearchPage page = Search(request_).value();
   EXPECT_EQ(page.effort, Effort::kBalanced);
-  EXPECT_LE(page.regions.size(), 40u);
+  EXPECT_LE(page.regions.size(), 256u);
   EXPECT_GE(page.regions_reranked, page.regions.size());
   const QuestionResult answer = Ask(QuestionTo("session")).results[0].value();
   EXPECT_EQ(page.regions_scanned, answer.regions_scanned);
