@@ -11,6 +11,8 @@ namespace {
 
 // Between passages that do not follow each other.
 constexpr std::string_view kEllipsis = "\n...\n";
+// Regions that together are right with this probability are enough: others distract, and take time to read.
+constexpr double kEnough = 0.95;
 
 using Regions = std::set<std::int64_t>;
 
@@ -31,7 +33,10 @@ Regions ChooseRegions(const Archive& archive, const std::vector<FoundRegion>& fo
     left -= NumTokens(archive, region);
     chosen.insert(region);
   };
+  double probability = 0;
   for (const FoundRegion& next : found) {
+    if (probability >= kEnough) break;
+    probability += next.score;
     const std::int64_t region = next.region;
     take(region);
     if (!chosen.contains(region)) break;

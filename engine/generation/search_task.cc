@@ -18,15 +18,15 @@ namespace {
 // Tokens of one reranking step: enough to keep the matrix products busy, few enough for a quick cancellation.
 constexpr std::size_t kRerankTokens = 768;
 constexpr std::int64_t kUsualSentence = 24;  // tokens
-constexpr int kRoutedForWords = 7;           // regions by their sense for each one by its words
+constexpr int kRoutedForWords = 2;           // regions by their sense for each one by its words
+constexpr std::size_t kMostByWords = 32;     // of those
 
 // Chosen on questions of three kinds over one book and eight articles; see docs/results/finding.md.
 constexpr float kAnyScore = -std::numeric_limits<float>::infinity();
-constexpr double kNatsOfRouting = 1.0;  // of a routing score beside log-likelihoods
-constexpr double kSureNats = 10.0;      // see OneStandsOut
-// Scores are too sure of themselves by these factors: divided by them, the mean score of first regions is about the
-// share of them that are right.
-constexpr double kTemperatureTogether = 5.0, kTemperatureOfLikelihood = 2.0, kTemperatureOfRouting = 2.5;
+constexpr double kSureNats = 10.0;  // see OneStandsOut
+// See SetScores. Scores are too sure of themselves by the temperatures.
+constexpr double kWeightOfLikelihood = 0.6, kTemperatureOfLikelihood = 2.0, kTemperatureBesideLikelihood = 4.0;
+constexpr double kTemperatureOfRouting = 2.5;
 
 // How many regions the model ranks: `at_least`, and then more until it is sure, or `at_most` are ranked; by so many
 // sentences of each.
@@ -113,21 +113,21 @@ std::vector<double> Softmax(std::vector<double> scores, double temperature) {
   return scores;
 }
 
-// The probability of each region among these, the mean of two opinions: that of routers and likelihood together, and
-// that of the likelihood alone, because some wrong regions have a routing score worth twenty nats. Before the model
-// has ranked them, that of the routers.
+// The probability of each region among these: a mixture of two opinions, that of the question's likelihood and that of
+// the routers, because either is sure of some wrong regions. Before the model has ranked them, that of the routers.
 void SetScores(bool reranked, std::vector<FoundRegion>* regions) {
   if (regions->empty()) return;
-  std::vector<double> routed, together, likelihoods;
+  std::vector<double> routing, likelihoods;
   for (const FoundRegion& region : *regions) {
-    routed.push_back(region.routing_score);
+    routing.push_back(region.routing_score);
     likelihoods.push_back(region.log_likelihood);
-    together.push_back(region.log_likelihood + kNatsOfRouting * region.routing_score);
   }
-  const std::vector<double> first =
-      reranked ? Softmax(std::move(together), kTemperatureTogether) : Softmax(std::move(routed), kTemperatureOfRouting);
-  const std::vector<double> second = reranked ? Softmax(std::move(likelihoods), kTemperatureOfLikelihood) : first;
-  for (std::size_t i = 0; i < regions->size(); ++i) (*regions)[i].score = (first[i] + second[i]) / 2;
+  const double weight = reranked ? kWeightOfLikelihood : 0;
+  routing = Softmax(std::move(routing), reranked ? kTemperatureBesideLikelihood : kTemperatureOfRouting);
+  likelihoods = Softmax(std::move(likelihoods), kTemperatureOfLikelihood);
+  for (std::size_t i = 0; i < regions->size(); ++i) {
+    (*regions)[i].score = weight * likelihoods[i] + (1 - weight) * routing[i];
+  }
 }
 
 }  // namespace
@@ -252,7 +252,7 @@ void SearchTask::Route(StepResult* result) {
   const std::size_t count = reranked > 0 ? reranked : options_.max_regions;
   // Some by their sense for each one by its words: neither finds all that the other finds.
   const std::vector<std::int64_t> by_words =
-      FuseByReciprocalRank({BestRegions(stems_, count), BestRegions(tokens_, count)}, count);
+      FuseByReciprocalRank({BestRegions(stems_, count), BestRegions(tokens_, count)}, std::min(count, kMostByWords));
   for (const std::int64_t region :
        TakeInTurn(BestRegions(routing_, count, kAnyScore), kRoutedForWords, by_words, count)) {
     found_.push_back(Describe(region));

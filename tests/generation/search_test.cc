@@ -244,6 +244,10 @@ TEST(Passages, TakeTheBestWithItsNeighboursAndPutItLast) {
   EXPECT_EQ(passages[2].first_region, 9);
   EXPECT_EQ(passages[2].end_region, 12);
   EXPECT_DOUBLE_EQ(passages[2].score, 0.6);
+  const std::vector<Passage> sure = ChoosePassages(archive, {{.region = 10, .score = 0.96}, {.region = 20}}, 16 * 6);
+  ASSERT_EQ(sure.size(), 1u) << "what is hardly asked for only distracts";
+  EXPECT_EQ(sure[0].first_region, 9);
+  EXPECT_EQ(sure[0].end_region, 12);
   for (int budget : {16, 40, 100, 400}) {
     int tokens = 0;
     for (const Passage& passage : ChoosePassages(archive, found, budget)) tokens += passage.tokens;
