@@ -198,17 +198,22 @@ absl::StatusOr<Memory> ReadDocuments(std::shared_ptr<const Model> model, const M
   return memory;
 }
 
+absl::StatusOr<Memory> LoadMemory(std::shared_ptr<const Model> model, const std::string& state_path) {
+  TOME_ASSIGN_OR_RETURN(const std::string bytes, ReadTextFile(state_path));
+  absl::StatusOr<Memory> memory = Memory::Parse(std::move(model), bytes);
+  if (!memory.ok()) return Annotate(memory.status(), state_path);
+  return memory;
+}
+
 absl::StatusOr<Memory> ReadOrRestore(std::shared_ptr<const Model> model, const MemoryOptions& options,
                                      const std::vector<std::string>& documents, const std::string& state_path) {
   if (state_path.empty()) return ReadDocuments(std::move(model), options, documents);
   const std::vector<EncodedDocument> encoded = EncodeDocuments(*model->tokenizer(), documents);
   TOME_ASSIGN_OR_RETURN(Memory memory, Memory::Create(model, options));
   if (std::error_code ignored; std::filesystem::exists(state_path, ignored)) {
-    TOME_ASSIGN_OR_RETURN(const std::string bytes, ReadTextFile(state_path));
-    absl::StatusOr<Memory> kept = Memory::Parse(std::move(model), bytes);
-    if (!kept.ok()) return Annotate(kept.status(), state_path);
-    TOME_RETURN_IF_ERROR(CheckBeginning(*kept, memory, encoded, state_path));
-    memory = *std::move(kept);
+    TOME_ASSIGN_OR_RETURN(Memory kept, LoadMemory(std::move(model), state_path));
+    TOME_RETURN_IF_ERROR(CheckBeginning(kept, memory, encoded, state_path));
+    memory = std::move(kept);
   }
   const std::int64_t kept = memory.tokens_read();
   std::int64_t saved = kept;

@@ -53,9 +53,12 @@ absl::StatusOr<Memory> ReadDocuments(std::shared_ptr<const Model> model, const M
                                      const std::vector<std::string>& documents,
                                      const SegmentObserver& observer = nullptr);
 
-// As above, with the state kept in the file `state_path` unless that is "": saved at the end and now and then on the
-// way, so that a long reading that was broken off goes on from there. FAILED_PRECONDITION when the file's state is of
-// other documents or options.
+// The memory whose serialized state a file has. Errors name the file.
+absl::StatusOr<Memory> LoadMemory(std::shared_ptr<const Model> model, const std::string& state_path);
+
+// As ReadDocuments, with the state kept in the file `state_path` unless that is "": saved at the end and now and then
+// on the way, so that a long reading that was broken off goes on from there. FAILED_PRECONDITION when the file's state
+// is of other documents or options.
 absl::StatusOr<Memory> ReadOrRestore(std::shared_ptr<const Model> model, const MemoryOptions& options,
                                      const std::vector<std::string>& documents, const std::string& state_path);
 

@@ -48,11 +48,9 @@ absl::StatusOr<NamedMemory> ParseNamedMemory(std::string_view text, const Memory
 }
 
 absl::StatusOr<NamedMemory> LoadNamedMemory(std::shared_ptr<const Model> model, const std::string& path) {
-  TOME_ASSIGN_OR_RETURN(const std::string bytes, ReadTextFile(path));
-  absl::StatusOr<Memory> memory = Memory::Parse(std::move(model), bytes);
-  if (!memory.ok()) return Annotate(memory.status(), path);
+  TOME_ASSIGN_OR_RETURN(const Memory memory, LoadMemory(std::move(model), path));
   return NamedMemory{
-      .name = fmt::format("after {}", memory->tokens_read()), .options = memory->options(), .before = *memory};
+      .name = fmt::format("after {}", memory.tokens_read()), .options = memory.options(), .before = memory};
 }
 
 double StreamResult::Loss(std::int64_t from, std::int64_t end) const {

@@ -46,12 +46,12 @@ bool EndsSentence(std::string_view before, std::string_view after) {
   return DropSuffix(kFullMarks, &before) || (apart && DropSuffix(kMarks, &before));
 }
 
-using Range = std::pair<std::size_t, std::size_t>;  // first, end
+}  // namespace
 
-std::vector<Range> SentenceRanges(const Tokenizer& tokenizer, absl::Span<const TokenId> tokens) {
+std::vector<std::vector<TokenId>> SplitSentences(const Tokenizer& tokenizer, absl::Span<const TokenId> tokens) {
   std::string text;
   for (const TokenId token : tokens) text += tokenizer.TokenBytes(token);
-  std::vector<Range> ranges;
+  std::vector<std::vector<TokenId>> sentences;
   std::size_t first = 0, line_end = 0, byte = 0;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     byte += tokenizer.TokenBytes(tokens[i]).size();
@@ -63,39 +63,33 @@ std::vector<Range> SentenceRanges(const Tokenizer& tokenizer, absl::Span<const T
     if (i + 1 == tokens.size() || (ended && length >= kMinSentenceTokens)) cut = i + 1;
     if (cut == 0 && length == kMaxSentenceTokens) cut = line_end > first ? line_end : i + 1;
     if (cut == 0) continue;
-    ranges.emplace_back(first, cut);
+    const absl::Span<const TokenId> sentence = tokens.subspan(first, cut - first);
+    sentences.emplace_back(sentence.begin(), sentence.end());
     first = cut;
   }
-  return ranges;
-}
-
-std::vector<TokenId> Part(absl::Span<const TokenId> text, const Range& range) {
-  return {text.begin() + static_cast<std::ptrdiff_t>(range.first),
-          text.begin() + static_cast<std::ptrdiff_t>(range.second)};
-}
-
-}  // namespace
-
-std::vector<std::vector<TokenId>> SplitSentences(const Tokenizer& tokenizer, absl::Span<const TokenId> text) {
-  std::vector<std::vector<TokenId>> sentences;
-  for (const Range& range : SentenceRanges(tokenizer, text)) sentences.push_back(Part(text, range));
   return sentences;
 }
 
 std::vector<std::vector<TokenId>> RegionSentences(const Archive& archive, const Tokenizer& tokenizer,
                                                   std::int64_t region) {
-  std::int64_t first = region, end = region + 1;
-  if (first > 0 && archive.AreNeighbours(first - 1, first)) --first;
-  if (end < archive.num_regions() && archive.AreNeighbours(end - 1, end)) ++end;
-  const std::vector<TokenId> text = archive.RegionTokens(first, end);
-  const std::size_t own_begin = archive.RegionTokens(first, region).size();
-  const std::size_t own_end = text.size() - archive.RegionTokens(region + 1, end).size();
-  std::vector<std::vector<TokenId>> sentences;
-  for (const Range& range : SentenceRanges(tokenizer, text)) {
-    const std::size_t begin = std::max(range.first, own_begin), until = std::min(range.second, own_end);
-    if (begin < until && 2 * (until - begin) >= range.second - range.first) sentences.push_back(Part(text, range));
+  const std::vector<TokenId> own = archive.RegionTokens(region, region + 1);
+  std::vector<TokenId> text;
+  if (region > 0 && archive.AreNeighbours(region - 1, region)) text = archive.RegionTokens(region - 1, region);
+  const std::size_t own_begin = text.size(), own_end = own_begin + own.size();
+  text.insert(text.end(), own.begin(), own.end());
+  if (region + 1 < archive.num_regions() && archive.AreNeighbours(region, region + 1)) {
+    const std::vector<TokenId> next = archive.RegionTokens(region + 1, region + 2);
+    text.insert(text.end(), next.begin(), next.end());
   }
-  if (sentences.empty()) sentences.push_back(Part(text, {own_begin, own_end}));
+  std::vector<std::vector<TokenId>> sentences;
+  std::size_t begin = 0;
+  for (std::vector<TokenId>& sentence : SplitSentences(tokenizer, text)) {
+    const std::size_t size = sentence.size();
+    const std::size_t from = std::max(begin, own_begin), until = std::min(begin + size, own_end);
+    if (from < until && 2 * (until - from) >= size) sentences.push_back(std::move(sentence));
+    begin += size;
+  }
+  if (sentences.empty()) sentences.push_back(own);
   return sentences;
 }
 

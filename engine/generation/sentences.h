@@ -20,7 +20,7 @@ inline constexpr std::size_t kMinSentenceTokens = 6, kMaxSentenceTokens = 48;
 // The sentences of a text, in order; together they are the whole text. A sentence ends with a full stop, a question or
 // exclamation mark, a colon or a semicolon, of any script, and what closes quotes and brackets after it, or with an
 // empty line.
-std::vector<std::vector<TokenId>> SplitSentences(const Tokenizer& tokenizer, absl::Span<const TokenId> text);
+std::vector<std::vector<TokenId>> SplitSentences(const Tokenizer& tokenizer, absl::Span<const TokenId> tokens);
 
 // Those sentences of which at least half is in the region, whole also where they begin or end in a neighbour. Never
 // none.

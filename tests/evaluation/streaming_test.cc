@@ -72,11 +72,7 @@ TEST(Stream, GoesOnAfterWhatAMemoryHasRead) {
   const auto whole = MeasureStream(TinyModel(), {.name = "whole", .options = options}, tokens);
   ASSERT_THAT(whole, IsOk());
   TOME_ASSERT_OK_AND_ASSIGN(Memory memory, Memory::Create(TinyModel(), options));
-  Task reading = Task::Read(&memory, {tokens.begin(), tokens.begin() + 192});
-  while (!reading.finished()) {
-    Task* const tasks[] = {&reading};
-    ASSERT_THAT(Step(tasks).front().status, IsOk());
-  }
+  ASSERT_THAT(RunTask(Task::Read(&memory, {tokens.begin(), tokens.begin() + 192})), IsOk());
   const testing::TempDir folder;
   ASSERT_THAT(WriteTextFile(folder.File("state"), memory.Serialize()), IsOk());
 
