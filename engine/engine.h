@@ -294,6 +294,8 @@ struct FoundRegion {
   double token_score = 0;     // BM25 over token ids and pairs of them
   // Of the question after the region's likeliest sentence, nats; 0 where not reranked.
   double log_likelihood = 0;
+  // The bytes of that sentence, which may begin or end in a neighbour; none where not reranked.
+  TokenSpan sentence;
 };
 
 // Regions side by side that an answer was generated over, in the order in which the model had them.

@@ -63,7 +63,8 @@ void AddSearchCommand(CLI::App& app, Action* action) {
   command->add_option("--limit", arguments->limit, "At most this many regions of text")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
-  command->add_flag("--text", arguments->whole_text, "Print the whole text of each region, not only its beginning");
+  command->add_flag("--text", arguments->whole_text,
+                    "Print the whole text of each region, not only of the sentence that was ranked");
   AddWaitOptions(command, &arguments->wait_for);
   command->footer(
       "Looks through everything that the session has read and prints the regions of text (64 tokens each, as a rule)\n"

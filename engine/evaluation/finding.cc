@@ -9,13 +9,13 @@
 #include <numeric>
 #include <optional>
 #include <random>
-#include <set>
 #include <utility>
 
 #include "engine/base/status.h"
 #include "engine/evaluation/reading.h"
 #include "engine/generation/answer_task.h"
 #include "engine/generation/prompt_form.h"
+#include "engine/generation/region_scores.h"
 #include "engine/memory/archive.h"
 #include "engine/memory/memory_state.h"
 #include "engine/memory/routing.h"
@@ -44,24 +44,11 @@ Effort EffortOf(std::string_view name) {
   return name == "thorough" ? Effort::kThorough : Effort::kBalanced;
 }
 
-// The scores of the routers that there are.
-std::map<std::string, std::vector<float>> ScoreRegions(const Memory& memory, const std::string& question) {
+// The scores of the routers that there are, by their names.
+std::map<std::string, std::vector<float>> ScoresByRouter(const Memory& memory, const std::string& question) {
   const Model& model = *memory.model();
-  const Archive& archive = memory.state()->archive();
-  const std::vector<TokenId> tokens = EncodeQuestion(*model.tokenizer(), question);
-  std::map<std::string, std::vector<float>> scores;
-  scores["stems"] = ScoreByStems(archive, question);
-  scores["tokens"] = ScoreByTokens(archive, absl::MakeConstSpan(tokens).subspan(1));
-  const LlamaModel& llama = LlamaModel::From(model);
-  const std::set<TokenId> distinct(tokens.begin() + 1, tokens.end());
-  const at::Tensor similarities =
-      llama.meanings().Similarities(llama.weights(), std::vector<TokenId>(distinct.begin(), distinct.end()));
-  scores["meaning"] = ScoreByMeaning(archive, similarities).scores;
   const ModelProfile& profile = model.profile();
-  if (profile.empty()) {
-    scores["routed"] = RoutingScores({}, scores["meaning"], scores["stems"]);
-    return scores;
-  }
+  const std::vector<TokenId> tokens = EncodeQuestion(*model.tokenizer(), question);
   const std::vector<at::Tensor> layers = ReadQuestionQueries(memory, tokens, profile.num_layers());
   std::vector<HeadQueries> queries;
   for (const RetrievalHead& head : profile.heads) {
@@ -69,9 +56,14 @@ std::map<std::string, std::vector<float>> ScoreRegions(const Memory& memory, con
     for (const int query_head : head.query_heads) own.push_back(layers[head.layer].select(0, query_head));
     queries.push_back(ProjectQueries(head, at::cat(own, 0)));
   }
-  scores["attention"] = ScoreByAttention(archive, profile, queries, TokenWeights(archive, tokens)).scores;
-  scores["routed"] = RoutingScores(scores["attention"], scores["meaning"], scores["stems"]);
-  return scores;
+  RegionScores scores = ScoreRegions(model, memory.state()->archive(), question, tokens, queries);
+  std::map<std::string, std::vector<float>> by_router;
+  by_router["stems"] = std::move(scores.stems);
+  by_router["tokens"] = std::move(scores.tokens);
+  by_router["meaning"] = std::move(scores.meaning.scores);
+  by_router["routed"] = std::move(scores.routing);
+  if (!profile.empty()) by_router["attention"] = std::move(scores.attention.scores);
+  return by_router;
 }
 
 class Evaluator {
@@ -125,7 +117,7 @@ absl::StatusOr<QuestionFigures> Evaluator::Run() && {
   std::map<std::string, std::vector<float>> scores;
   {
     const c10::InferenceMode inference;
-    scores = ScoreRegions(memory_, asked_.text);
+    scores = ScoresByRouter(memory_, asked_.text);
   }
   TOME_RETURN_IF_ERROR(AddRouters(scores));
   TOME_RETURN_IF_ERROR(AddBaselines());

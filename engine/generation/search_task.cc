@@ -9,7 +9,6 @@
 
 #include "engine/attention/causal_attention.h"
 #include "engine/base/status.h"
-#include "engine/generation/sentences.h"
 #include "engine/model/llama_model.h"
 
 namespace tome {
@@ -98,13 +97,6 @@ std::vector<TokenId> QuestionTokens(const Tokenizer& tokenizer, const std::strin
   return tokens;
 }
 
-std::vector<TokenId> Distinct(absl::Span<const TokenId> tokens) {
-  std::vector<TokenId> distinct(tokens.begin(), tokens.end());
-  std::sort(distinct.begin(), distinct.end());
-  distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
-  return distinct;
-}
-
 std::vector<double> Softmax(std::vector<double> scores, double temperature) {
   const double maximum = *std::max_element(scores.begin(), scores.end());
   double total = 0;
@@ -184,7 +176,7 @@ std::int64_t SearchTask::tokens_left_to_read() const {
   if (!question_read_) left += question;
   if (!routed_) return left + static_cast<std::int64_t>(PlanOf(options_.effort).at_least) * (kUsualSentence + question);
   for (std::size_t i = num_read_; i < sentences_.size(); ++i) {
-    left += static_cast<std::int64_t>(sentences_[i].text.size()) + question;
+    left += static_cast<std::int64_t>(sentences_[i].text.tokens.size()) + question;
   }
   return left;
 }
@@ -223,55 +215,45 @@ void SearchTask::ReadQuestion(StepResult* result) {
   result->tokens_read = tokens;
 }
 
-FoundRegion SearchTask::Describe(std::int64_t region) const {
+FoundRegion SearchTask::Describe(std::int64_t region, const RegionScores& scores) const {
   FoundRegion found{.region = region,
                     .span = fork_.state()->archive().RegionSpan(region, region + 1),
-                    .routing_score = routing_[region],
-                    .stem_score = stems_[region],
-                    .token_score = tokens_[region]};
-  if (!attention_.shares.empty()) found.attention_mass = attention_.shares[region];
+                    .routing_score = scores.routing[region],
+                    .stem_score = scores.stems[region],
+                    .token_score = scores.tokens[region]};
+  if (!scores.attention.shares.empty()) found.attention_mass = scores.attention.shares[region];
   return found;
 }
 
 void SearchTask::Route(StepResult* result) {
   result->phase = TaskPhase::kRouting;
   routed_ = true;
-  const Archive& archive = fork_.state()->archive();
-  const ModelProfile& profile = fork_.model()->profile();
-  if (!profile.empty()) {
-    attention_ = ScoreByAttention(archive, profile, queries_, TokenWeights(archive, question_tokens_));
-  }
-  const absl::Span<const TokenId> tokens = absl::MakeConstSpan(question_tokens_).subspan(1);
-  stems_ = ScoreByStems(archive, question_);
-  tokens_ = ScoreByTokens(archive, tokens);
-  const LlamaModel& model = LlamaModel::From(*fork_.model());
-  const at::Tensor similarities = model.meanings().Similarities(model.weights(), Distinct(tokens));
-  const MeaningScores meaning = ScoreByMeaning(archive, similarities);
-  routing_ = RoutingScores(attention_.scores, meaning.scores, stems_);
+  const RegionScores scores =
+      ScoreRegions(*fork_.model(), fork_.state()->archive(), question_, question_tokens_, queries_);
   const std::size_t reranked = PlanOf(options_.effort).at_most;
   const std::size_t count = reranked > 0 ? reranked : options_.max_regions;
   // Some by their sense for each one by its words: neither finds all that the other finds.
-  const std::vector<std::int64_t> by_words =
-      FuseByReciprocalRank({BestRegions(stems_, count), BestRegions(tokens_, count)}, std::min(count, kMostByWords));
+  const std::vector<std::int64_t> by_words = FuseByReciprocalRank(
+      {BestRegions(scores.stems, count), BestRegions(scores.tokens, count)}, std::min(count, kMostByWords));
   for (const std::int64_t region :
-       TakeInTurn(BestRegions(routing_, count, kAnyScore), kRoutedForWords, by_words, count)) {
-    found_.push_back(Describe(region));
+       TakeInTurn(BestRegions(scores.routing, count, kAnyScore), kRoutedForWords, by_words, count)) {
+    found_.push_back(Describe(region, scores));
   }
   if (reranked == 0 || found_.size() < 2) return Finish(result);
-  ChooseSentences(similarities, meaning.weights);
+  ChooseSentences(scores);
 }
 
-void SearchTask::ChooseSentences(const at::Tensor& similarities, absl::Span<const double> weights) {
+void SearchTask::ChooseSentences(const RegionScores& scores) {
   for (std::size_t i = 0; i < found_.size(); ++i) {
-    std::vector<std::vector<TokenId>> own =
+    std::vector<RegionSentence> own =
         RegionSentences(fork_.state()->archive(), *fork_.model()->tokenizer(), found_[i].region);
-    std::vector<std::pair<double, std::size_t>> scores;
+    std::vector<std::pair<double, std::size_t>> nearest;
     for (std::size_t k = 0; k < own.size(); ++k) {
-      scores.emplace_back(-ScoreTextByMeaning(similarities, weights, own[k]), k);
+      nearest.emplace_back(-ScoreTextByMeaning(scores.similarities, scores.meaning.weights, own[k].tokens), k);
     }
-    std::sort(scores.begin(), scores.end());
-    scores.resize(std::min(scores.size(), PlanOf(options_.effort).sentences));
-    for (const auto& [score, k] : scores) sentences_.push_back({.found = i, .text = std::move(own[k])});
+    std::sort(nearest.begin(), nearest.end());
+    nearest.resize(std::min(nearest.size(), PlanOf(options_.effort).sentences));
+    for (const auto& [score, k] : nearest) sentences_.push_back({.found = i, .text = std::move(own[k])});
     found_[i].log_likelihood = -std::numeric_limits<double>::infinity();
   }
 }
@@ -281,9 +263,9 @@ void SearchTask::Rerank(StepResult* result) {
   std::vector<std::vector<TokenId>> texts;
   std::size_t tokens = 0;
   for (std::size_t i = num_read_; i < sentences_.size(); ++i) {
-    const std::size_t size = sentences_[i].text.size() + question_tokens_.size();
+    const std::size_t size = sentences_[i].text.tokens.size() + question_tokens_.size();
     if (!texts.empty() && tokens + size > kRerankTokens) break;
-    texts.push_back(std::move(sentences_[i].text));
+    texts.push_back(std::move(sentences_[i].text.tokens));
     tokens += size;
   }
   for (const double likelihood : QuestionLikelihoods(weights(), texts, question_tokens_)) {
@@ -291,8 +273,11 @@ void SearchTask::Rerank(StepResult* result) {
       result->status = Internal("the model gives a likelihood that is no number; its weights are damaged");
       return;
     }
-    double& best = found_[sentences_[num_read_++].found].log_likelihood;
-    best = std::max(best, likelihood);
+    const Sentence& sentence = sentences_[num_read_++];
+    FoundRegion& found = found_[sentence.found];
+    if (likelihood <= found.log_likelihood) continue;
+    found.log_likelihood = likelihood;
+    found.sentence = sentence.text.span;
   }
   result->tokens_read = static_cast<std::int64_t>(tokens);
   if (IsSure()) {

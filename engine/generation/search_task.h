@@ -9,8 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "engine/generation/region_scores.h"
+#include "engine/generation/sentences.h"
 #include "engine/generation/task_impl.h"
-#include "engine/memory/routing.h"
 
 namespace tome {
 
@@ -33,9 +34,9 @@ class SearchTask final : public TaskImpl {
   // Whether the best of the regions ranked so far is so good that no more need be ranked.
   bool IsSure() const;
   void Finish(StepResult* result);
-  FoundRegion Describe(std::int64_t region) const;  // with the routers' scores
+  FoundRegion Describe(std::int64_t region, const RegionScores& scores) const;
   // Fills sentences_ with those of what was found that are nearest to the question by meaning.
-  void ChooseSentences(const at::Tensor& similarities, absl::Span<const double> weights);
+  void ChooseSentences(const RegionScores& scores);
 
   Memory fork_;
   RouteOptions options_;
@@ -44,13 +45,11 @@ class SearchTask final : public TaskImpl {
   std::optional<ReadTask> read_pending_;
   bool question_read_ = false, routed_ = false;
   std::vector<HeadQueries> queries_;
-  AttentionScores attention_;                    // of all regions, or empty
-  std::vector<float> stems_, tokens_, routing_;  // scores of all regions
   std::vector<FoundRegion> found_;
   // To rank regions by, and how many of them were read.
   struct Sentence {
     std::size_t found;  // whose it is
-    std::vector<TokenId> text;
+    RegionSentence text;
   };
   std::vector<Sentence> sentences_;
   std::size_t num_read_ = 0;

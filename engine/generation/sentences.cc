@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -70,26 +71,35 @@ std::vector<std::vector<TokenId>> SplitSentences(const Tokenizer& tokenizer, abs
   return sentences;
 }
 
-std::vector<std::vector<TokenId>> RegionSentences(const Archive& archive, const Tokenizer& tokenizer,
-                                                  std::int64_t region) {
-  const std::vector<TokenId> own = archive.RegionTokens(region, region + 1);
+std::vector<RegionSentence> RegionSentences(const Archive& archive, const Tokenizer& tokenizer, std::int64_t region) {
+  const bool before = region > 0 && archive.AreNeighbours(region - 1, region);
+  const bool after = region + 1 < archive.num_regions() && archive.AreNeighbours(region, region + 1);
   std::vector<TokenId> text;
-  if (region > 0 && archive.AreNeighbours(region - 1, region)) text = archive.RegionTokens(region - 1, region);
-  const std::size_t own_begin = text.size(), own_end = own_begin + own.size();
-  text.insert(text.end(), own.begin(), own.end());
-  if (region + 1 < archive.num_regions() && archive.AreNeighbours(region, region + 1)) {
-    const std::vector<TokenId> next = archive.RegionTokens(region + 1, region + 2);
-    text.insert(text.end(), next.begin(), next.end());
+  std::vector<std::uint32_t> lengths;
+  std::size_t own_begin = 0, own_end = 0;  // of the region, in the text
+  for (std::int64_t i = region - (before ? 1 : 0); i <= region + (after ? 1 : 0); ++i) {
+    if (i == region) own_begin = text.size();
+    const ArchivedRegion found = archive.region(i);
+    for (int k = found.first; k < found.end; ++k) {
+      text.push_back(found.block->token(k));
+      lengths.push_back(found.block->Length(k));
+    }
+    if (i == region) own_end = text.size();
   }
-  std::vector<std::vector<TokenId>> sentences;
+  std::vector<RegionSentence> sentences;
   std::size_t begin = 0;
+  TokenSpan span = archive.RegionSpan(region - (before ? 1 : 0), region + 1);
   for (std::vector<TokenId>& sentence : SplitSentences(tokenizer, text)) {
-    const std::size_t size = sentence.size();
-    const std::size_t from = std::max(begin, own_begin), until = std::min(begin + size, own_end);
-    if (from < until && 2 * (until - from) >= size) sentences.push_back(std::move(sentence));
-    begin += size;
+    const std::size_t end = begin + sentence.size();
+    span.num_bytes = std::accumulate(lengths.begin() + begin, lengths.begin() + end, std::uint32_t{0});
+    const std::size_t from = std::max(begin, own_begin), until = std::min(end, own_end);
+    if (from < until && 2 * (until - from) >= sentence.size()) sentences.push_back({std::move(sentence), span});
+    span.begin += span.num_bytes;
+    begin = end;
   }
-  if (sentences.empty()) sentences.push_back(own);
+  if (sentences.empty()) {
+    sentences.push_back({archive.RegionTokens(region, region + 1), archive.RegionSpan(region, region + 1)});
+  }
   return sentences;
 }
 

@@ -22,10 +22,14 @@ inline constexpr std::size_t kMinSentenceTokens = 6, kMaxSentenceTokens = 48;
 // empty line.
 std::vector<std::vector<TokenId>> SplitSentences(const Tokenizer& tokenizer, absl::Span<const TokenId> tokens);
 
+struct RegionSentence {
+  std::vector<TokenId> tokens;
+  TokenSpan span;  // its bytes
+};
+
 // Those sentences of which at least half is in the region, whole also where they begin or end in a neighbour. Never
 // none.
-std::vector<std::vector<TokenId>> RegionSentences(const Archive& archive, const Tokenizer& tokenizer,
-                                                  std::int64_t region);
+std::vector<RegionSentence> RegionSentences(const Archive& archive, const Tokenizer& tokenizer, std::int64_t region);
 
 }  // namespace tome
 

@@ -65,6 +65,8 @@ class ArchiveBlock {
     if (!wide_ids_) return reinterpret_cast<const std::uint16_t*>(bytes_.data() + ids_)[index];
     return reinterpret_cast<const TokenId*>(bytes_.data() + ids_)[index];
   }
+  // Bytes that a token stands for.
+  std::uint32_t Length(int index) const;
   // Where the bytes of tokens first .. end - 1 are.
   TokenSpan Span(int first, int end) const;
   // Stems of a region of this block.
@@ -76,7 +78,6 @@ class ArchiveBlock {
   ArchiveBlock() = default;
   void SetBytes(std::string bytes);
   void SetOffsets(const ArchiveLayout& layout, std::uint32_t num_stems, std::uint32_t num_long);
-  std::uint32_t Length(int index) const;
 
   std::shared_ptr<const void> owner_;  // of bytes_
   std::string_view bytes_;

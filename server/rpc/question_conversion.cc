@@ -159,6 +159,7 @@ void SetFound(const QuestionResult& result, v1::AskResult* proto) {
     *added.mutable_range() = ToProto(region.range);
     added.set_score(region.score);
     added.set_text(ReplaceInvalidUtf8(region.text));
+    if (region.sentence) *added.mutable_sentence() = ToProto(*region.sentence);
   }
 }
 
@@ -299,6 +300,7 @@ v1::SearchResponse ToProto(const SearchPage& page) {
     added.mutable_parts()->set_token_score(region.token_score);
     if (region.log_likelihood) added.mutable_parts()->set_log_likelihood(*region.log_likelihood);
     added.set_text(ReplaceInvalidUtf8(region.text));
+    if (region.sentence) *added.mutable_sentence() = ToProto(*region.sentence);
   }
   proto.set_next_page_token(page.next_page_token);
   proto.set_ingested_bytes(page.ingested_bytes);

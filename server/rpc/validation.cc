@@ -24,8 +24,8 @@ constexpr std::uint32_t kMaxCount = std::numeric_limits<std::int32_t>::max();
 
 void CheckSession(std::string_view name, const std::string& field, FieldViolations* violations) {
   if (ParseSessionName(name)) return;
-  violations->Add(
-      field, fmt::format("expected \"sessions/{{id}}\" with an id of [a-z][a-z0-9-]{{3,62}}, found {}", Quote(name)));
+  violations->Add(field,
+                  fmt::format("expected \"sessions/{{id}}\" with an id of {}, found {}", kSessionIdRule, Quote(name)));
 }
 
 void CheckMaxBytes(std::string_view text, std::size_t max_bytes, const std::string& field,
@@ -78,7 +78,7 @@ void CheckCustomForm(const v1::AskRequest& request, FieldViolations* violations)
 
 void CheckNewId(const std::string& id, FieldViolations* violations) {
   if (id.empty() || IsSessionId(id)) return;
-  violations->Add("session_id", fmt::format("expected [a-z][a-z0-9-]{{3,62}} or nothing, found {}", Quote(id)));
+  violations->Add("session_id", fmt::format("expected {}, or nothing; found {}", kSessionIdRule, Quote(id)));
 }
 
 void CheckTimeToLive(const v1::Session& session, FieldViolations* violations) {

@@ -13,7 +13,8 @@ inline constexpr std::size_t kMaxLabelKeyBytes = 63;
 inline constexpr std::size_t kMaxLabelValueBytes = 256;
 inline constexpr std::size_t kMaxDocumentNameBytes = 255;
 
-// [a-z][a-z0-9-]{3,62}.
+// [a-z][a-z0-9-]{3,62}, for people.
+inline constexpr std::string_view kSessionIdRule = "4 to 63 of a-z, 0-9 and -, beginning with a letter";
 bool IsSessionId(std::string_view id);
 // [a-z0-9._/-]{1,63}.
 bool IsLabelKey(std::string_view key);

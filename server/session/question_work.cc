@@ -173,7 +173,9 @@ RoutedRegion ToRoutedRegion(const FoundRegion& found, const Evidence& evidence,
                       .stem_score = found.stem_score,
                       .token_score = found.token_score};
   // A likelihood of a text is never 1, so that 0 says that it was not computed.
-  if (evidence.effort != Effort::kFast && found.log_likelihood != 0) region.log_likelihood = found.log_likelihood;
+  if (evidence.effort == Effort::kFast || found.log_likelihood == 0) return region;
+  region.log_likelihood = found.log_likelihood;
+  region.sentence = RangeOf(found.sentence, documents);
   return region;
 }
 

@@ -147,7 +147,7 @@ absl::StatusOr<StoredSession> SessionManagerImpl::NewSession(const CreateRequest
 }
 
 absl::Status SessionManagerImpl::CheckCreateLocked(const SessionId& id) const {
-  if (!IsSessionId(id)) return InvalidArgument("'{}' is not a session id: [a-z][a-z0-9-]{{3,62}}", id);
+  if (!IsSessionId(id)) return InvalidArgument("'{}' is not a session id: {}", id, kSessionIdRule);
   if (sessions_.contains(id) || creating_.contains(id)) {
     return MakeError(absl::StatusCode::kAlreadyExists, fmt::format("session {} exists", id),
                      {.reason = "SESSION_EXISTS", .metadata = {{"session", id}}});

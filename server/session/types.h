@@ -285,8 +285,10 @@ struct RoutedRegion {
   double attention_mass = 0;
   double stem_score = 0;
   double token_score = 0;
-  std::optional<double> log_likelihood;  // absent where not reranked
-  std::string text;                      // the range's bytes, when asked for
+  // Absent where not reranked.
+  std::optional<double> log_likelihood;
+  std::optional<ByteRange> sentence;
+  std::string text;  // the range's bytes, when asked for
 };
 
 struct QuestionResult {

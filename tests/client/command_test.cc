@@ -490,6 +490,7 @@ TEST_F(CommandTest, SearchesWithoutAnAnswer) {
   EXPECT_THAT(Run({"search", "s", "light", "--text"}).out,
               HasSubstr("[3] book:200-260  score 0.167\n    And God said"));
   EXPECT_EQ(server_.last_search().page_size(), 10);
+  EXPECT_THAT(Run({"search", "s", "light"}).out, HasSubstr("3  0.167  book:200-260  Let there be light.\n"));
   EXPECT_EQ(Run({"search", "none", "light"}).exit_code, 3);
 
   const Json json = Json::parse(Run({"search", "s", "light", "--output", "json"}).out);

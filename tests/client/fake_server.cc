@@ -37,6 +37,10 @@ void SetRegions(int limit, bool include_text, google::protobuf::RepeatedPtrField
     region.mutable_range()->set_end(100 * i + 60);
     region.set_score(0.5 / (i + 1));
     if (include_text) region.set_text(kTexts[i]);
+    if (i < 2) continue;
+    region.mutable_sentence()->set_document("book");
+    region.mutable_sentence()->set_begin(214);  // "Let there ..."
+    region.mutable_sentence()->set_end(234);
   }
 }
 

@@ -104,8 +104,14 @@ TEST(OneStandsOut, ByTenNatsFromTheMedian) {
   EXPECT_FALSE(OneStandsOut({-50, -39, -39, -39, -55})) << "when most are as good, none is";
 }
 
+struct LikeliestSentence {
+  double likelihood = 0;  // of the question
+  TokenSpan span;
+};
+
 // The slow twin of what a search does with its sentences, for one region.
-double BestLikelihood(const Memory& memory, const std::string& question, std::int64_t region, std::size_t sentences) {
+LikeliestSentence LikeliestOf(const Memory& memory, const std::string& question, std::int64_t region,
+                              std::size_t sentences) {
   const LlamaModel& model = LlamaModel::From(*memory.model());
   const Archive& archive = memory.state()->archive();
   const std::vector<TokenId> tokens = Encode("\n\n" + question);
@@ -113,15 +119,16 @@ double BestLikelihood(const Memory& memory, const std::string& question, std::in
   const at::Tensor similarities =
       model.meanings().Similarities(model.weights(), std::vector<TokenId>(distinct.begin(), distinct.end()));
   const std::vector<double> weights = ScoreByMeaning(archive, similarities).weights;
-  std::vector<std::pair<double, double>> scored;  // by meaning, of the question
-  for (const std::vector<TokenId>& sentence : RegionSentences(archive, *memory.model()->tokenizer(), region)) {
-    scored.emplace_back(ScoreTextByMeaning(similarities, weights, sentence),
-                        QuestionLikelihoods(model.weights(), {sentence}, tokens).front());
+  std::vector<std::pair<double, LikeliestSentence>> scored;  // by meaning
+  for (const RegionSentence& sentence : RegionSentences(archive, *memory.model()->tokenizer(), region)) {
+    const double likelihood = QuestionLikelihoods(model.weights(), {sentence.tokens}, tokens).front();
+    scored.push_back({ScoreTextByMeaning(similarities, weights, sentence.tokens), {likelihood, sentence.span}});
   }
   std::stable_sort(scored.begin(), scored.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
-  double best = -1e9;
-  for (std::size_t i = 0; i < std::min(sentences, scored.size()); ++i) best = std::max(best, scored[i].second);
-  return best;
+  scored.resize(std::min(sentences, scored.size()));
+  return std::max_element(scored.begin(), scored.end(),
+                          [](const auto& a, const auto& b) { return a.second.likelihood < b.second.likelihood; })
+      ->second;
 }
 
 TEST(Search, RanksRegionsByTheSentencesNearestToTheQuestion) {
@@ -133,7 +140,9 @@ TEST(Search, RanksRegionsByTheSentencesNearestToTheQuestion) {
     ASSERT_THAT(outcome.status, IsOk());
     ASSERT_EQ(outcome.evidence->found.size(), 8u);
     for (const FoundRegion& found : outcome.evidence->found) {
-      EXPECT_NEAR(found.log_likelihood, BestLikelihood(memory, question, found.region, sentences), 1e-3);
+      const LikeliestSentence likeliest = LikeliestOf(memory, question, found.region, sentences);
+      EXPECT_NEAR(found.log_likelihood, likeliest.likelihood, 1e-3);
+      EXPECT_EQ(found.sentence, likeliest.span);
     }
   }
 }

@@ -117,7 +117,10 @@ TEST(Sentences, OfARegionAreWholeAndEachIsOfARegion) {
   for (std::int64_t region = 0; region < archive.num_regions(); ++region) {
     const auto sentences = RegionSentences(archive, TinyTokenizer(), region);
     EXPECT_THAT(sentences, ::testing::Not(IsEmpty()));
-    for (const std::vector<TokenId>& sentence : sentences) found.push_back(Text(sentence));
+    for (const RegionSentence& sentence : sentences) {
+      found.push_back(Text(sentence.tokens));
+      EXPECT_EQ(text.substr(sentence.span.begin, sentence.span.num_bytes), found.back());
+    }
   }
   for (const std::string& sentence : expected) {
     const auto count = std::count(found.begin(), found.end(), sentence);

@@ -231,6 +231,7 @@ TEST(ConversionTest, SearchCarriesEverything) {
                          .stem_score = 1.5,
                          .token_score = 2.5,
                          .log_likelihood = -9,
+                         .sentence = ByteRange{"c", 4, 7},
                          .text = "x"};
   SearchPage page = {.regions = {region},
                      .next_page_token = "more",
@@ -252,6 +253,8 @@ TEST(ConversionTest, SearchCarriesEverything) {
   EXPECT_EQ(proto.regions(0).parts().token_score(), 2.5);
   EXPECT_EQ(proto.regions(0).parts().log_likelihood(), -9);
   EXPECT_EQ(proto.regions(0).text(), "x");
+  EXPECT_EQ(proto.regions(0).sentence().begin(), 4u);
+  EXPECT_EQ(proto.regions(0).sentence().end(), 7u);
   EXPECT_EQ(proto.next_page_token(), "more");
   EXPECT_EQ(proto.ingested_bytes(), 1u);
   EXPECT_EQ(proto.ingested_tokens(), 2u);
@@ -261,7 +264,9 @@ TEST(ConversionTest, SearchCarriesEverything) {
   EXPECT_EQ(proto.effort(), v1::EFFORT_THOROUGH);
   ExpectTimings(proto.timings());
   page.regions[0].log_likelihood.reset();
+  page.regions[0].sentence.reset();
   EXPECT_FALSE(ToProto(page).regions(0).parts().has_log_likelihood());
+  EXPECT_FALSE(ToProto(page).regions(0).has_sentence());
 }
 
 TEST(ConversionTest, UpdateMaskChoosesFields) {

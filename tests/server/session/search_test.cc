@@ -59,6 +59,7 @@ TEST_F(SearchPagesTest, RegionsTileTheDocumentsAndCarryTheirText) {
     parts[region.range.document][region.range.begin] = region.text;
     EXPECT_EQ(region.text.size(), region.range.end - region.range.begin);
     EXPECT_FALSE(region.log_likelihood.has_value());
+    EXPECT_FALSE(region.sentence.has_value());
     sum += region.score;
   }
   EXPECT_NEAR(sum, 1, 1e-9);
@@ -89,6 +90,14 @@ TEST_F(SearchPagesTest, FindsWhatAQuestionCites) {
   EXPECT_EQ(page.regions[0].range, answer.citations[0].range);
   EXPECT_EQ(page.regions[0].score, answer.citations[0].score);
   EXPECT_EQ(page.regions[0].log_likelihood, answer.citations[0].log_likelihood);
+  EXPECT_EQ(page.regions[0].sentence, answer.citations[0].sentence);
+  for (const RoutedRegion& region : page.regions) {
+    ASSERT_TRUE(region.sentence.has_value());
+    EXPECT_EQ(region.sentence->document, region.range.document);
+    EXPECT_LT(region.sentence->begin, region.range.end);
+    EXPECT_GT(region.sentence->end, region.range.begin);
+    EXPECT_LE(region.sentence->end, books_.at(region.range.document).size());
+  }
   EXPECT_GT(page.timings.reranking, absl::ZeroDuration());
   EXPECT_EQ(page.timings.generating, absl::ZeroDuration());
 }
