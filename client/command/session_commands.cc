@@ -152,6 +152,20 @@ std::string RenderDocuments(const v1::Session& session) {
   return table.Render();
 }
 
+// A session that nobody has used since the server started has read nothing yet, but need not read what is on disk.
+std::string ReadText(const v1::Session& session) {
+  const std::string text = fmt::format("{}, {} tokens", ReadShare(session.ingested_bytes(), session.durable_bytes()),
+                                       FormatCount(session.ingested_tokens()));
+  if (session.snapshots().empty()) return text;
+  const v1::Snapshot& newest =
+      *std::max_element(session.snapshots().begin(), session.snapshots().end(),
+                        [](const v1::Snapshot& a, const v1::Snapshot& b) { return a.number() < b.number(); });
+  if (newest.ingested_bytes() <= session.ingested_bytes()) return text;
+  return fmt::format("{}; on disk {}, {} tokens, which are loaded when the session is used", text,
+                     ReadShare(newest.ingested_bytes(), session.durable_bytes()),
+                     FormatCount(newest.ingested_tokens()));
+}
+
 std::string RenderSession(const v1::Session& session) {
   std::string labels;
   const std::map<std::string, std::string> sorted(session.labels().begin(), session.labels().end());
@@ -164,8 +178,7 @@ std::string RenderSession(const v1::Session& session) {
   if (!session.problem().empty()) fields.emplace_back("problem", session.problem());
   fields.emplace_back("stored", fmt::format("{} ({} bytes)", FormatBytes(session.durable_bytes()),
                                             FormatCount(session.durable_bytes())));
-  fields.emplace_back("read", fmt::format("{}, {} tokens", ReadShare(session.ingested_bytes(), session.durable_bytes()),
-                                          FormatCount(session.ingested_tokens())));
+  fields.emplace_back("read", ReadText(session));
   fields.emplace_back("state", fmt::format("{}, {} of at most {}", ResidencyName(session.residency()),
                                            FormatBytes(session.state_bytes()), FormatBytes(session.max_state_bytes())));
   fields.emplace_back("archive", fmt::format("{}, {} in memory", FormatBytes(session.archive_bytes()),

@@ -138,7 +138,8 @@ TEST_F(CommandTest, ListsShowsAndDeletesSessions) {
   const Outcome show = Run({"show", "sessions/one"});
   EXPECT_EQ(show.exit_code, 0);
   EXPECT_THAT(show.out, HasSubstr("book"));
-  EXPECT_THAT(show.out, HasSubstr("50%"));
+  EXPECT_THAT(show.out,
+              HasSubstr("50%, 250 tokens; on disk 75%, 375 tokens, which are loaded when the session is used\n"));
   EXPECT_THAT(show.out, HasSubstr("in memory"));
   EXPECT_THAT(show.out, HasSubstr("resident"));
   EXPECT_THAT(show.out, HasSubstr("SNAPSHOT"));

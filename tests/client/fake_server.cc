@@ -1,5 +1,7 @@
 #include "tests/client/fake_server.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <utility>
 
@@ -270,6 +272,8 @@ v1::Session FakeServer::Describe(const std::string& id) const {
   v1::Snapshot& snapshot = *session.add_snapshots();
   snapshot.set_number(2);
   snapshot.set_size_bytes(4000);
+  snapshot.set_ingested_bytes(std::min<std::uint64_t>(1500, progress.durable_bytes()));
+  snapshot.set_ingested_tokens(snapshot.ingested_bytes() / 4);
   session.set_durable_bytes(progress.durable_bytes());
   session.set_ingested_bytes(progress.ingested_bytes());
   session.set_ingested_tokens(progress.ingested_tokens());
