@@ -151,11 +151,14 @@ void Drain(const ServerConfig& config, const StopSignals& signals, Running& runn
 }
 
 // OpenMP's threads spin for milliseconds at each barrier, so two programs that compute on the same cores slow each
-// other down a hundredfold. Its library reads the setting before main, hence the program starts itself anew with it.
+// other down a hundredfold. Its library reads the setting before main, hence the program starts itself anew with it: by
+// its path, because ps and pkill call a process by the last part of it.
 void LetComputeThreadsSleep(char** argv) {
   if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
   setenv("GOMP_SPINCOUNT", "1000", /*overwrite=*/0);
-  execv("/proc/self/exe", argv);  // returns only when it cannot; then the program is just less considerate
+  std::error_code error;
+  const std::filesystem::path own = std::filesystem::read_symlink("/proc/self/exe", error);
+  execv(own.c_str(), argv);  // returns only when it cannot; then the program is just less considerate
 }
 
 int Run(int argc, char** argv) {

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <csignal>
+#include <fstream>
 
 namespace tome::testing {
 namespace {
@@ -74,6 +75,12 @@ bool ServerProcess::WaitForLog(const std::string& text) {
 }
 
 void ServerProcess::Signal(int number) const { kill(pid_, number); }
+
+std::string ServerProcess::Name() const {
+  std::string name;
+  std::getline(std::ifstream("/proc/" + std::to_string(pid_) + "/comm"), name);
+  return name;
+}
 
 int ServerProcess::Wait() {
   if (!running_) return result_;

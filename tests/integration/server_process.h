@@ -28,6 +28,8 @@ class ServerProcess {
   bool WaitForLog(const std::string& text);
 
   void Signal(int number) const;
+  // What ps and pkill call it.
+  std::string Name() const;
   // Waits for the end: the exit code, or minus the number of the signal that ended it.
   int Wait();
 

@@ -85,6 +85,11 @@ TEST_F(StartupTest, TlsFilesThatAreNone) {
   ExpectRefused({"--tls-cert=" + file, "--tls-key=" + file}, 1, file);
 }
 
+TEST_F(StartupTest, IsKnownByItsName) {
+  Start();
+  EXPECT_EQ(server_->Name(), "tome-server");
+}
+
 TEST_F(StartupTest, PortsAndFolderInUse) {
   Start();
   const auto refused = [&](const std::vector<std::string>& more, const std::string& text) {

@@ -18,16 +18,17 @@ using testing::IsOk;
 constexpr std::int64_t kK = 1024;
 
 TEST(StateSize, IsTheSameHoweverMuchWasRead) {
-  constexpr std::size_t kArchiveBytes = std::size_t{512} << 10;
+  const bool soak = std::getenv("TOME_SOAK") != nullptr;
+  // What finds the blocks on disk stays in memory, a third of a kilobyte for each segment: 2.7 MB for 4M tokens.
+  const std::size_t archive_bytes = std::size_t{512} << (soak ? 13 : 10);
   const testing::TempDir folder;
   const std::shared_ptr<const Model> model = testing::LoadTinyModelWithProfile(
-      8, {}, 2, {.archive_folder = folder.path().string(), .archive_resident_bytes = kArchiveBytes});
+      8, {}, 2, {.archive_folder = folder.path().string(), .archive_resident_bytes = archive_bytes});
   const MemoryOptions options = {
       .sink_tokens = 64, .window_tokens = 256, .regions = {.selected = 4, .ring_regions = 16, .pool_regions = 16}};
   Memory memory = *Memory::Create(model, options);
   const std::size_t most = Memory::MaxStateBytes(model->info().config, options, model->info().precision);
 
-  const bool soak = std::getenv("TOME_SOAK") != nullptr;
   std::vector<std::int64_t> lengths = {64 * kK, 256 * kK};
   if (soak) lengths.push_back(4096 * kK);
   std::mt19937 random(11);
@@ -40,7 +41,7 @@ TEST(StateSize, IsTheSameHoweverMuchWasRead) {
       Task* tasks[] = {&task};
       ASSERT_THAT(Step(tasks)[0].status, IsOk());
       ASSERT_LE(memory.state_bytes(), most);
-      ASSERT_LE(memory.archive_resident_bytes(), kArchiveBytes);
+      ASSERT_LE(memory.archive_resident_bytes(), archive_bytes);
     }
     if (state_bytes == 0) state_bytes = memory.state_bytes();
     EXPECT_EQ(memory.state_bytes(), state_bytes) << length;
