@@ -13,6 +13,9 @@ namespace {
 constexpr std::string_view kEllipsis = "\n...\n";
 // Regions that together are right with this probability are enough: others distract, and take time to read.
 constexpr double kEnough = 0.95;
+// And so is the best alone beside one that is so many times less probable, also where its own is a little short of
+// that.
+constexpr double kFaint = 1.0 / 20;
 
 using Regions = std::set<std::int64_t>;
 
@@ -35,7 +38,7 @@ Regions ChooseRegions(const Archive& archive, const std::vector<FoundRegion>& fo
   };
   double probability = 0;
   for (const FoundRegion& next : found) {
-    if (probability >= kEnough) break;
+    if (probability >= kEnough || next.score < kFaint * found.front().score) break;
     probability += next.score;
     const std::int64_t region = next.region;
     take(region);

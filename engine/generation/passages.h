@@ -13,8 +13,9 @@
 namespace tome {
 
 // The best region with its neighbours and the next best ones, in the order of the archive but for the best passage,
-// which comes last: as many as fit `budget_tokens`, and no more once the probabilities of those chosen add up to 95%.
-// When everything that was read fits, all of it is one passage for each document.
+// which comes last: as many as fit `budget_tokens`, and no more once the probabilities of those chosen add up to 95% or
+// the next one's is less than a 20th of the best one's. When everything that was read fits, all of it is one passage
+// for each document.
 std::vector<Passage> ChoosePassages(const Archive& archive, const std::vector<FoundRegion>& found, int budget_tokens);
 
 // The same regions, but first the passages of those whose keys and values `state` still holds, in the order of its

@@ -268,8 +268,12 @@ TEST(Attend, StoredPassagesComeFirstInTheOrderOfTheText) {
   const ReadBook book(BookText(40), OptionsWith(ring));
   const MemoryState& state = *book.memory.state();
   const std::int64_t last = state.archive().num_regions() - 1;
-  const std::vector<Passage> passages = ChooseStoredPassages(
-      state, {{.region = 9, .score = 0.5}, {.region = last - 2}, {.region = 20}, {.region = 0}}, 300);
+  const std::vector<Passage> passages = ChooseStoredPassages(state,
+                                                             {{.region = 9, .score = 0.5},
+                                                              {.region = last - 2, .score = 0.1},
+                                                              {.region = 20, .score = 0.1},
+                                                              {.region = 0, .score = 0.1}},
+                                                             300);
   ASSERT_EQ(passages.size(), 4u);
   EXPECT_TRUE(passages[0].stored);
   EXPECT_EQ(passages[0].first_region, last - 2);

@@ -244,7 +244,8 @@ TEST(Search, RefusesWhatCannotWork) {
 TEST(Passages, TakeTheBestWithItsNeighboursAndPutItLast) {
   const Memory memory = MemoryOf(BookText());
   const Archive& archive = memory.state()->archive();
-  const std::vector<FoundRegion> found = {{.region = 10, .score = 0.6}, {.region = 20, .score = 0.3}, {.region = 4}};
+  const std::vector<FoundRegion> found = {
+      {.region = 10, .score = 0.6}, {.region = 20, .score = 0.3}, {.region = 4, .score = 0.031}};
   const std::vector<Passage> passages = ChoosePassages(archive, found, 16 * 6);
   ASSERT_EQ(passages.size(), 3u);
   EXPECT_EQ(passages[0].first_region, 4);
@@ -257,6 +258,10 @@ TEST(Passages, TakeTheBestWithItsNeighboursAndPutItLast) {
   ASSERT_EQ(sure.size(), 1u) << "what is hardly asked for only distracts";
   EXPECT_EQ(sure[0].first_region, 9);
   EXPECT_EQ(sure[0].end_region, 12);
+  for (const auto& [score, passages] : std::map<double, std::size_t>{{0.029, 1}, {0.031, 2}}) {
+    const std::vector<FoundRegion> beside = {{.region = 10, .score = 0.6}, {.region = 20, .score = score}};
+    EXPECT_EQ(ChoosePassages(archive, beside, 16 * 6).size(), passages) << "a 20th of the best is the least";
+  }
   for (int budget : {16, 40, 100, 400}) {
     int tokens = 0;
     for (const Passage& passage : ChoosePassages(archive, found, budget)) tokens += passage.tokens;
