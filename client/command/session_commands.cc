@@ -157,9 +157,7 @@ std::string ReadText(const v1::Session& session) {
   const std::string text = fmt::format("{}, {} tokens", ReadShare(session.ingested_bytes(), session.durable_bytes()),
                                        FormatCount(session.ingested_tokens()));
   if (session.snapshots().empty()) return text;
-  const v1::Snapshot& newest =
-      *std::max_element(session.snapshots().begin(), session.snapshots().end(),
-                        [](const v1::Snapshot& a, const v1::Snapshot& b) { return a.number() < b.number(); });
+  const v1::Snapshot& newest = session.snapshots(0);
   if (newest.ingested_bytes() <= session.ingested_bytes()) return text;
   return fmt::format("{}; on disk {}, {} tokens, which are loaded when the session is used", text,
                      ReadShare(newest.ingested_bytes(), session.durable_bytes()),

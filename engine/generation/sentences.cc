@@ -72,12 +72,13 @@ std::vector<std::vector<TokenId>> SplitSentences(const Tokenizer& tokenizer, abs
 }
 
 std::vector<RegionSentence> RegionSentences(const Archive& archive, const Tokenizer& tokenizer, std::int64_t region) {
-  const bool before = region > 0 && archive.AreNeighbours(region - 1, region);
-  const bool after = region + 1 < archive.num_regions() && archive.AreNeighbours(region, region + 1);
+  std::int64_t first = region, last = region;
+  if (region > 0 && archive.AreNeighbours(region - 1, region)) --first;
+  if (region + 1 < archive.num_regions() && archive.AreNeighbours(region, region + 1)) ++last;
   std::vector<TokenId> text;
   std::vector<std::uint32_t> lengths;
   std::size_t own_begin = 0, own_end = 0;  // of the region, in the text
-  for (std::int64_t i = region - (before ? 1 : 0); i <= region + (after ? 1 : 0); ++i) {
+  for (std::int64_t i = first; i <= last; ++i) {
     if (i == region) own_begin = text.size();
     const ArchivedRegion found = archive.region(i);
     for (int k = found.first; k < found.end; ++k) {
@@ -88,7 +89,7 @@ std::vector<RegionSentence> RegionSentences(const Archive& archive, const Tokeni
   }
   std::vector<RegionSentence> sentences;
   std::size_t begin = 0;
-  TokenSpan span = archive.RegionSpan(region - (before ? 1 : 0), region + 1);
+  TokenSpan span = archive.RegionSpan(first, last + 1);
   for (std::vector<TokenId>& sentence : SplitSentences(tokenizer, text)) {
     const std::size_t end = begin + sentence.size();
     span.num_bytes = std::accumulate(lengths.begin() + begin, lengths.begin() + end, std::uint32_t{0});
