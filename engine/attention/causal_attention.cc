@@ -7,6 +7,9 @@
 #include <limits>
 #include <tuple>
 
+#include "engine/attention/block_attention.h"
+#include "engine/base/cpu_features.h"
+
 namespace tome {
 namespace {
 
@@ -38,8 +41,13 @@ std::tuple<at::Tensor, at::Tensor> FlashOnCpu(const at::Tensor& queries, const a
   return at::_scaled_dot_product_flash_attention_for_cpu(queries, keys, values, /*dropout_p=*/0.0, causal);
 }
 
-void CausalAttentionOnCpu(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
-                          const at::Tensor& out) {
+// libtorch multiplies bf16 with AMX tiles; without them it turns them into fp32 first.
+bool PrefersBlocks(const at::Tensor& queries) {
+  return queries.scalar_type() == at::kBFloat16 && BlockAttentionTakes(queries.size(2)) && !GetCpuFeatures().amx_bf16;
+}
+
+void FlashAttentionOnCpu(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                         const at::Tensor& out) {
   const std::int64_t heads = queries.size(0), tokens = queries.size(1), dim = queries.size(2);
   const std::int64_t kv_heads = keys.size(0), past_tokens = keys.size(1) - tokens, group = heads / kv_heads;
   const auto new_part = [&](const at::Tensor& all) { return all.narrow(1, past_tokens, tokens).unsqueeze(0); };
@@ -71,7 +79,10 @@ at::Tensor VisibleMask(std::int64_t past_tokens, std::int64_t tokens, at::Device
 
 void CausalAttention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
                      const at::Tensor& out) {
-  if (queries.is_cpu()) return CausalAttentionOnCpu(queries, keys, values, out);
+  if (queries.is_cpu()) {
+    return PrefersBlocks(queries) ? BlockAttention(queries, keys, values, out)
+                                  : FlashAttentionOnCpu(queries, keys, values, out);
+  }
   const std::int64_t heads = queries.size(0), tokens = queries.size(1), dim = queries.size(2);
   const at::Tensor attended = at::scaled_dot_product_attention(
       queries.unsqueeze(0), keys.unsqueeze(0), values.unsqueeze(0),

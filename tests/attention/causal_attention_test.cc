@@ -1,9 +1,12 @@
 #include "engine/attention/causal_attention.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include <tuple>
+
+#include "engine/attention/block_attention.h"
 
 namespace tome {
 namespace {
@@ -52,6 +55,29 @@ TEST(CausalAttention, RandomShapesAgreeWithTheReference) {
     const Inputs in = Random(shape, at::kFloat);
     const at::Tensor expected = ReferenceCausalAttention(in.queries, in.keys, in.values);
     EXPECT_TRUE(at::allclose(Fast(in), expected, 1e-4, 2e-5)) << "seed " << seed;
+    const Inputs narrow = Random(shape, at::kBFloat16);
+    const at::Tensor wide = ReferenceCausalAttention(narrow.queries, narrow.keys, narrow.values);
+    EXPECT_TRUE(at::allclose(Fast(narrow).to(at::kFloat), wide, 1e-2, 2e-2)) << "bf16, seed " << seed;
+  }
+}
+
+TEST(BlockAttention, EqualsTheReferenceAndDoesNotDependOnTheNumberOfThreads) {
+  at::manual_seed(5);
+  const int threads = at::get_num_threads();
+  for (const Shape& shape : {Shape{9, 3, 700, 512, 64}, Shape{6, 6, 0, 50, 16}, Shape{8, 1, 130, 1, 80}}) {
+    ASSERT_TRUE(BlockAttentionTakes(shape.dim));
+    const Inputs in = Random(shape, at::kBFloat16);
+    const auto attend = [&](int with) {
+      at::set_num_threads(with);
+      const at::Tensor out = at::empty({shape.tokens, shape.heads * shape.dim}, at::kBFloat16);
+      BlockAttention(in.queries, in.keys, in.values, out);
+      at::set_num_threads(threads);
+      return out;
+    };
+    const at::Tensor one = attend(1);
+    EXPECT_TRUE(at::equal(one, attend(3)));
+    const at::Tensor expected = ReferenceCausalAttention(in.queries, in.keys, in.values);
+    EXPECT_TRUE(at::allclose(one.to(at::kFloat), expected, 1e-2, 1e-2)) << "past " << shape.past;
   }
 }
 

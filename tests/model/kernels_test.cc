@@ -18,6 +18,7 @@ std::vector<const CpuKernels*> AvailableKernels() {
   const CpuFeatureSet& cpu = GetCpuFeatures();
   if (cpu.avx2 && cpu.fma && cpu.f16c) all.push_back(&cpu_avx2::kKernels);
   if (cpu.avx512f && cpu.avx512bw) all.push_back(&cpu_avx512::kKernels);
+  if (cpu.avx512_bf16) all.push_back(&cpu_avx512_bf16::kKernels);
   return all;
 }
 
@@ -218,6 +219,33 @@ TEST_P(KernelsTest, PlainProductsMatchAndDoNotDependOnTheBatch) {
   }
 }
 
+struct NaiveAttention {
+  std::vector<double> mean;
+  double log_sum = 0;
+};
+
+// One query over the first `num_keys` keys, in double precision; scores are multiplied by `scale`.
+template <typename T>
+NaiveAttention AttendNaively(const T* query, const std::vector<T>& keys, const std::vector<T>& values, int num_keys,
+                             int dim, double scale) {
+  NaiveAttention result{.mean = std::vector<double>(dim)};
+  std::vector<double> scores(num_keys);
+  for (int i = 0; i < num_keys * dim; ++i) {
+    scores[i / dim] += static_cast<double>(query[i % dim]) * static_cast<double>(keys[i]) * scale;
+  }
+  const double maximum = *std::max_element(scores.begin(), scores.end());
+  double total = 0;
+  for (int k = 0; k < num_keys; ++k) {
+    total += std::exp(scores[k] - maximum);
+    for (int i = 0; i < dim; ++i) {
+      result.mean[i] += std::exp(scores[k] - maximum) * static_cast<double>(values[k * dim + i]);
+    }
+  }
+  for (double& value : result.mean) value /= total;
+  result.log_sum = maximum + std::log(total);
+  return result;
+}
+
 TEST_P(KernelsTest, AttentionIsSoftmaxOverTheKeys) {
   for (const int dim : {8, 16, 64, 80}) {
     for (const int num_keys : {1, 5, 200}) {
@@ -230,19 +258,70 @@ TEST_P(KernelsTest, AttentionIsSoftmaxOverTheKeys) {
       kernels().attend_f32(queries.data(), num_queries, keys.data(), values.data(), num_keys, dim, scores.data(),
                            partials.data());
       for (int q = 0; q < num_queries; ++q) {
-        std::vector<double> expected(dim);
-        double total = 0;
-        for (int k = 0; k < num_keys; ++k) {
-          double score = 0;
-          for (int i = 0; i < dim; ++i) score += static_cast<double>(queries[q * dim + i]) * keys[k * dim + i];
-          total += std::exp(score);
-          for (int i = 0; i < dim; ++i) expected[i] += std::exp(score) * values[k * dim + i];
-        }
-        for (int i = 0; i < dim; ++i) EXPECT_NEAR(partials[q].values[i] / partials[q].sum, expected[i] / total, 2e-5);
-        EXPECT_NEAR(partials[q].maximum + std::log(partials[q].sum), std::log(total), 1e-4);
+        const NaiveAttention expected = AttendNaively(queries.data() + q * dim, keys, values, num_keys, dim, 1.0);
+        for (int i = 0; i < dim; ++i) EXPECT_NEAR(partials[q].values[i] / partials[q].sum, expected.mean[i], 2e-5);
+        EXPECT_NEAR(partials[q].maximum + std::log(partials[q].sum), expected.log_sum, 1e-4);
       }
     }
   }
+}
+
+// What attend_packed gives for queries of which the first sees `first_visible` of the keys.
+struct BlockInputs {
+  int num_queries, first_visible, dim;
+  std::vector<c10::BFloat16> queries, keys, values;
+
+  int num_keys() const { return first_visible + num_queries - 1; }
+  std::vector<c10::BFloat16> Attend(const CpuKernels& kernels, int out_stride) const {
+    std::vector<std::uint32_t> packed_keys(PackedPairs(num_keys(), dim)), packed_values(packed_keys.size());
+    kernels.pack_keys(keys.data(), num_keys(), dim, packed_keys.data());
+    kernels.pack_values(values.data(), num_keys(), dim, packed_values.data());
+    std::vector<float> scratch(BlockScratchFloats(dim), std::nanf(""));
+    std::vector<c10::BFloat16> out(num_queries * out_stride, c10::BFloat16(7.0f));
+    kernels.attend_packed(queries.data(), num_queries, packed_keys.data(), packed_values.data(), first_visible, dim,
+                          scratch.data(), out.data(), out_stride);
+    return out;
+  }
+};
+
+TEST_P(KernelsTest, EachQueryOfABlockSeesOneKeyMore) {
+  for (const int dim : {16, 64, 80, 128}) {
+    for (const int num_queries : {1, 5, 6, 31, kQueryBlock}) {
+      for (const int first_visible : {1, 2, 100, kKeyBlock, 300}) {
+        BlockInputs in{.num_queries = num_queries, .first_visible = first_visible, .dim = dim};
+        in.queries = RandomBf16(num_queries * dim);
+        for (c10::BFloat16& value : in.queries) value = static_cast<float>(value) * 4;
+        in.keys = RandomBf16(in.num_keys() * dim);
+        in.values = RandomBf16(in.num_keys() * dim);
+        const int stride = dim + 16;
+        const std::vector<c10::BFloat16> out = in.Attend(kernels(), stride);
+        for (int q = 0; q < num_queries; ++q) {
+          const NaiveAttention expected = AttendNaively(in.queries.data() + q * dim, in.keys, in.values,
+                                                        first_visible + q, dim, 1 / std::sqrt(double(dim)));
+          for (int i = 0; i < dim; ++i) {
+            ASSERT_NEAR(static_cast<float>(out[q * stride + i]), expected.mean[i], 6e-3)
+                << "dim " << dim << " query " << q << " of " << num_queries << " first sees " << first_visible;
+          }
+          for (int i = dim; i < stride; ++i) EXPECT_EQ(static_cast<float>(out[q * stride + i]), 7.0f);
+        }
+      }
+    }
+  }
+}
+
+TEST_P(KernelsTest, BlocksTakeTheHighestScoreHoweverLargeAndKeepNaN) {
+  const int dim = 16, num_keys = 200;
+  BlockInputs in{.num_queries = 1, .first_visible = num_keys, .dim = dim};
+  in.queries.assign(dim, c10::BFloat16(1000.0f));
+  in.keys.assign(num_keys * dim, c10::BFloat16(-1000.0f));
+  in.values.assign(num_keys * dim, c10::BFloat16(1.0f));
+  for (int i = 0; i < dim; ++i) {
+    in.keys[150 * dim + i] = 1000.0f;
+    in.values[150 * dim + i] = 3.0f;
+  }
+  for (const c10::BFloat16 value : in.Attend(kernels(), dim)) EXPECT_EQ(static_cast<float>(value), 3.0f);
+  in.keys[20 * dim] = std::nanf("");
+  for (const c10::BFloat16 value : in.Attend(kernels(), dim)) EXPECT_TRUE(std::isnan(static_cast<float>(value)));
 }
 
 TEST_P(KernelsTest, ScoreCodesGivesMaximumAndSum) {

@@ -1,6 +1,6 @@
 // The CPU kernels that libtorch does not have: fused elementwise rows, products of few rows with packed weights, and
-// attention of one query over a cache. One source, kernels.inc.h, is compiled for each instruction set; the best that
-// this CPU has is taken at run time.
+// attention of one query over a cache or of a block of them in bf16. One source, kernels.inc.h, is compiled for each
+// instruction set; the best that this CPU has is taken at run time.
 //
 // All are pure functions of their arguments: rows are summed in a fixed order that does not depend on how many rows are
 // in a batch or on the number of threads. bf16 values are raw bits. Pointers need no alignment.
@@ -34,6 +34,19 @@ struct AttentionPartial {
   float sum;      // of exp(score - maximum)
   float* values;  // [D], sum of exp(score - maximum) * value
 };
+
+// Queries that one call of attend_packed takes, and keys that it weighs at a time.
+inline constexpr int kQueryBlock = 48;
+inline constexpr int kKeyBlock = 128;
+
+// Of pack_keys' and pack_values' outputs, in pairs of bf16.
+inline constexpr std::int64_t PackedPairs(std::int64_t num_keys, std::int64_t dim) {
+  return (num_keys + kKeyBlock - 1) / kKeyBlock * kKeyBlock * dim / 2;
+}
+// Of attend_packed's scratch.
+inline constexpr std::int64_t BlockScratchFloats(std::int64_t dim) {
+  return kQueryBlock * (kKeyBlock + kKeyBlock / 2 + dim + dim / 2 + 3);
+}
 
 struct CpuKernels {
   const char* name;  // "AVX2"
@@ -72,6 +85,18 @@ struct CpuKernels {
   void (*attend_bf16)(const float* queries, int num_queries, const c10::BFloat16* keys, const c10::BFloat16* values,
                       std::int64_t num_keys, int dim, float* scores, AttentionPartial* out);
 
+  // Attention of many queries over the same keys: packed once, for as many calls as there are blocks of queries. The
+  // order of what is packed is the instruction set's own. dim is a multiple of 16.
+  //
+  // Keys or values [num_keys][dim] to PackedPairs(num_keys, dim) pairs.
+  void (*pack_keys)(const c10::BFloat16* keys, std::int64_t num_keys, int dim, std::uint32_t* out);
+  void (*pack_values)(const c10::BFloat16* values, std::int64_t num_keys, int dim, std::uint32_t* out);
+  // 1 to kQueryBlock rotated queries [num_queries][dim]; query i sees the first first_visible + i keys, at least one.
+  // Scores are divided by sqrt(dim). Row i of the result is at out + i * out_stride.
+  void (*attend_packed)(const c10::BFloat16* queries, int num_queries, const std::uint32_t* keys,
+                        const std::uint32_t* values, std::int64_t first_visible, int dim, float* scratch,
+                        c10::BFloat16* out, std::int64_t out_stride);
+
   // Scores queries [num_queries][dims] with the codes [num_tokens][dims] of a run of tokens: for each query the highest
   // score and the sum of exp(score - maximum). `scratch` has num_tokens * (dims + 1) floats.
   void (*score_codes)(const float* queries, int num_queries, const std::int8_t* codes, std::int64_t num_tokens,
@@ -88,6 +113,9 @@ namespace cpu_avx2 {
 extern const CpuKernels kKernels;
 }
 namespace cpu_avx512 {
+extern const CpuKernels kKernels;
+}
+namespace cpu_avx512_bf16 {
 extern const CpuKernels kKernels;
 }
 

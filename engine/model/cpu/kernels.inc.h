@@ -47,6 +47,10 @@ inline Vector Load(const c10::BFloat16* p) {
 }
 // Round to nearest, ties to even; NaN stays NaN.
 inline void Store(c10::BFloat16* p, Vector v) {
+#if defined(__AVX512BF16__)
+  const __m256bh half = _mm512_cvtneps_pbh((__m512)v);
+  std::memcpy(p, &half, sizeof half);
+#else
   BitVector bits;
   std::memcpy(&bits, &v, sizeof bits);
   const BitVector rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
@@ -55,6 +59,7 @@ inline void Store(c10::BFloat16* p, Vector v) {
   const BitVector chosen = is_nan ? nan : rounded;
   const HalfBits half = __builtin_convertvector(chosen, HalfBits);
   std::memcpy(p, &half, sizeof half);
+#endif
 }
 inline float ToFloat(float x) { return x; }
 inline float ToFloat(c10::BFloat16 x) {
@@ -86,18 +91,52 @@ inline float HalfToFloat(std::uint16_t bits) {
 #endif
 }
 
+// The halves, their halves and so on are added: in all instruction sets the same lanes in the same order as far as they
+// have them.
 inline float Sum(Vector v) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_ps((__m512)v);
+#else
   float lanes[kWidth];
   Store(lanes, v);
   for (int step = kWidth / 2; step > 0; step /= 2) {
     for (int i = 0; i < step; ++i) lanes[i] += lanes[i + step];
   }
   return lanes[0];
+#endif
 }
 
-// e^x to about 2 ulp: 2^n * e^r with |r| <= ln 2 / 2 and a polynomial of degree 6. Underflows to 0, clamped above at
-// e^88.
+inline float Maximum(Vector v) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_max_ps((__m512)v);
+#else
+  float highest = v[0];
+  for (int i = 1; i < kWidth; ++i) highest = highest > v[i] ? highest : v[i];
+  return highest;
+#endif
+}
+
+// e^r for |r| <= ln 2 / 2.
+inline Vector ExpOfRest(Vector r) {
+  Vector p = Splat(1.9875691500e-4f);
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  return p * r * r + r + 1.0f;
+}
+
+// e^x to about 2 ulp, as 2^n * e^r. Underflows to 0 below e^-104 or before, overflows or is clamped at e^88; NaN stays
+// NaN.
 inline Vector Exp(Vector x) {
+#if defined(__AVX512F__)
+  // Where one is NaN the second argument is taken.
+  x = (Vector)_mm512_max_ps(_mm512_set1_ps(-150.0f), (__m512)x);
+  const Vector whole = (Vector)_mm512_roundscale_ps((__m512)(x * 1.44269504f), _MM_FROUND_TO_NEAREST_INT);
+  const Vector r = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
+  return (Vector)_mm512_scalef_ps((__m512)ExpOfRest(r), (__m512)whole);
+#else
   const Vector low = Splat(-87.3f), high = Splat(88.0f);
   const IntVector underflow = x < low;
   x = x < low ? low : x;
@@ -106,18 +145,12 @@ inline Vector Exp(Vector x) {
   const Vector shifted = scaled + 12582912.0f;  // 1.5 * 2^23 rounds to an integer
   const Vector whole = shifted - 12582912.0f;
   const Vector r = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
-  Vector p = Splat(1.9875691500e-4f);
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
   const IntVector exponent = (__builtin_convertvector(whole, IntVector) + 127) << 23;
   Vector power;
   std::memcpy(&power, &exponent, sizeof power);
-  const Vector result = p * power;
+  const Vector result = ExpOfRest(r) * power;
   return underflow ? Vector{} : result;
+#endif
 }
 
 // Calls vector(i) for whole vectors and scalar(i) for the rest.
@@ -389,6 +422,8 @@ void Attend(const float* queries, int num_queries, const T* keys, const T* value
   }
 }
 
+#include "engine/model/cpu/block_attention.inc.h"
+
 // --- Routing ---
 
 // scores[token] = sum_r query[r] * columns[r][token] for tokens i .. i + kWidth * kVectors - 1.
@@ -442,6 +477,9 @@ extern const CpuKernels kKernels = {
     MultiplyPlainAny<float>,
     Attend<float>,
     Attend<c10::BFloat16>,
+    PackKeys,
+    PackValues,
+    AttendPacked,
     ScoreCodes,
 };
 
