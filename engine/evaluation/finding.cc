@@ -16,6 +16,7 @@
 #include "engine/generation/answer_task.h"
 #include "engine/generation/prompt_form.h"
 #include "engine/generation/region_scores.h"
+#include "engine/generation/search_task.h"
 #include "engine/memory/archive.h"
 #include "engine/memory/memory_state.h"
 #include "engine/memory/routing.h"

@@ -238,12 +238,6 @@ absl::StatusOr<TaskOutcome> RunTask(Task task) {
   return outcome;
 }
 
-std::vector<TokenId> EncodeQuestion(const Tokenizer& tokenizer, std::string_view question) {
-  std::vector<TokenId> tokens;
-  for (const TextToken& token : tokenizer.Encode("\n\n" + std::string(question))) tokens.push_back(token.id);
-  return tokens;
-}
-
 std::vector<at::Tensor> ReadQuestionQueries(const Memory& memory, const std::vector<TokenId>& question,
                                             std::int64_t num_layers) {
   const LlamaWeights& weights = LlamaModel::From(*memory.model()).weights();

@@ -69,9 +69,6 @@ struct TaskOutcome {
 };
 absl::StatusOr<TaskOutcome> RunTask(Task task);
 
-// A question as a search reads it: after an empty line.
-std::vector<TokenId> EncodeQuestion(const Tokenizer& tokenizer, std::string_view question);
-
 // The un-rotated queries [H, T, D] of the question's T tokens, read after what `memory` keeps, in each of the first
 // `num_layers` layers, fp32 on the CPU.
 std::vector<at::Tensor> ReadQuestionQueries(const Memory& memory, const std::vector<TokenId>& question,

@@ -91,12 +91,6 @@ class SeparateAttention final : public SequenceAttention {
   std::vector<std::int64_t> lengths_;
 };
 
-std::vector<TokenId> QuestionTokens(const Tokenizer& tokenizer, const std::string& question) {
-  std::vector<TokenId> tokens;
-  for (const TextToken& token : tokenizer.Encode("\n\n" + question)) tokens.push_back(token.id);
-  return tokens;
-}
-
 std::vector<double> Softmax(std::vector<double> scores, double temperature) {
   const double maximum = *std::max_element(scores.begin(), scores.end());
   double total = 0;
@@ -123,6 +117,12 @@ void SetScores(bool reranked, std::vector<FoundRegion>* regions) {
 }
 
 }  // namespace
+
+std::vector<TokenId> EncodeQuestion(const Tokenizer& tokenizer, std::string_view question) {
+  std::vector<TokenId> tokens;
+  for (const TextToken& token : tokenizer.Encode("\n\n" + std::string(question))) tokens.push_back(token.id);
+  return tokens;
+}
 
 std::vector<double> QuestionLikelihoods(const LlamaWeights& weights, absl::Span<const std::vector<TokenId>> texts,
                                         absl::Span<const TokenId> question) {
@@ -162,7 +162,7 @@ SearchTask::SearchTask(Memory fork, PendingText pending, std::string question, R
     : fork_(std::move(fork)),
       options_(options),
       question_(std::move(question)),
-      question_tokens_(QuestionTokens(*fork_.model()->tokenizer(), question_)) {
+      question_tokens_(EncodeQuestion(*fork_.model()->tokenizer(), question_)) {
   if (!pending.tokens.empty()) read_pending_.emplace(&fork_, std::move(pending.tokens), std::move(pending.spans));
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/generation/region_scores.h"
@@ -55,6 +56,9 @@ class SearchTask final : public TaskImpl {
   std::size_t num_read_ = 0;
   std::shared_ptr<Evidence> evidence_;
 };
+
+// A question as a search reads it: after an empty line.
+std::vector<TokenId> EncodeQuestion(const Tokenizer& tokenizer, std::string_view question);
 
 // The natural logarithm of each text's likelihood to be followed by `question`, summed over the question's tokens. Each
 // text is read on its own. Throws what torch throws.
