@@ -12,8 +12,8 @@ namespace tome {
 // Whether BlockAttention takes heads of this size.
 bool BlockAttentionTakes(std::int64_t head_dim);
 
-// `queries` [H, T, D] contiguous, `keys` and `values` [KV, P + T, D] with rows one behind the other, all bf16 and on the
-// CPU. Writes `out` [T, H D], contiguous. Does not depend on the number of threads.
+// `queries` [H, T, D] contiguous, `keys` and `values` [KV, P + T, D] with rows one behind the other, all bf16 and on
+// the CPU. Writes `out` [T, H D], contiguous. Does not depend on the number of threads.
 void BlockAttention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& out);
 
 }  // namespace tome

@@ -14,9 +14,7 @@ namespace tome {
 // `queries` [H, T, D] contiguous and `keys`, `values` [KV, P + T, D], all of one type (fp32 or bf16) and rotated; the
 // last dimension is contiguous. Writes `out` [T, H D].
 //
-// On the CPU fp32, and bf16 where there are AMX tiles, run on libtorch's kernel: the past is one unmasked call with the
-// queries of a KV head side by side, the new tokens are a second, causal one, and both are joined by their
-// log-sum-exps, so that no mask is built and nothing masked is computed. Other bf16 is BlockAttention's.
+// On the CPU fp32, and bf16 where there are AMX tiles, is FlashAttention's, other bf16 BlockAttention's.
 void CausalAttention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
                      const at::Tensor& out);
 

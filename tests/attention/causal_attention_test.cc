@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "engine/attention/block_attention.h"
+#include "engine/attention/flash_attention.h"
 
 namespace tome {
 namespace {
@@ -61,24 +62,33 @@ TEST(CausalAttention, RandomShapesAgreeWithTheReference) {
   }
 }
 
-TEST(BlockAttention, EqualsTheReferenceAndDoesNotDependOnTheNumberOfThreads) {
+// CausalAttention takes one of them, by the CPU.
+TEST(CausalAttention, BothKernelsForBf16EqualTheReference) {
   at::manual_seed(5);
-  const int threads = at::get_num_threads();
   for (const Shape& shape : {Shape{9, 3, 700, 512, 64}, Shape{6, 6, 0, 50, 16}, Shape{8, 1, 130, 1, 80}}) {
     ASSERT_TRUE(BlockAttentionTakes(shape.dim));
     const Inputs in = Random(shape, at::kBFloat16);
-    const auto attend = [&](int with) {
-      at::set_num_threads(with);
-      const at::Tensor out = at::empty({shape.tokens, shape.heads * shape.dim}, at::kBFloat16);
-      BlockAttention(in.queries, in.keys, in.values, out);
-      at::set_num_threads(threads);
-      return out;
-    };
-    const at::Tensor one = attend(1);
-    EXPECT_TRUE(at::equal(one, attend(3)));
     const at::Tensor expected = ReferenceCausalAttention(in.queries, in.keys, in.values);
-    EXPECT_TRUE(at::allclose(one.to(at::kFloat), expected, 1e-2, 1e-2)) << "past " << shape.past;
+    for (const auto& attend : {BlockAttention, FlashAttention}) {
+      const at::Tensor out = at::empty({shape.tokens, shape.heads * shape.dim}, at::kBFloat16);
+      attend(in.queries, in.keys, in.values, out);
+      EXPECT_TRUE(at::allclose(out.to(at::kFloat), expected, 1e-2, 1e-2)) << "past " << shape.past;
+    }
   }
+}
+
+TEST(BlockAttention, DoesNotDependOnTheNumberOfThreads) {
+  at::manual_seed(6);
+  const Inputs in = Random({9, 3, 200, 300, 64}, at::kBFloat16);
+  const int threads = at::get_num_threads();
+  const auto attend = [&](int with) {
+    at::set_num_threads(with);
+    const at::Tensor out = at::empty({300, 9 * 64}, at::kBFloat16);
+    BlockAttention(in.queries, in.keys, in.values, out);
+    at::set_num_threads(threads);
+    return out;
+  };
+  EXPECT_TRUE(at::equal(attend(1), attend(3)));
 }
 
 TEST(CausalAttention, NoQueryDependsOnALaterKey) {

@@ -2,7 +2,7 @@
 //
 // Sections: prefill (a dense prompt of N tokens), decode (tokens after a context of N), stream (a long document through
 // a memory, with the rate by position and the process's peak memory), routing (a question's search in a long archive,
-// in memory and in files), patterns (one layer's attention with each pattern).
+// in memory and in files), attention (one layer's dense attention with each kernel), patterns (with each pattern).
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "tests/benchmarks/attention_bench.h"
 #include "tests/benchmarks/pattern_bench.h"
 #include "tests/benchmarks/routing_bench.h"
 
@@ -194,7 +195,8 @@ int Main(int argc, char** argv) {
   app.add_option("--precision", settings.precision, "auto, fp32 or bf16")->capture_default_str();
   app.add_option("--threads", settings.threads, "Compute threads; 0 = all cores")->capture_default_str();
   app.add_option("--lengths", settings.lengths, "Prompt and context lengths")->delimiter(',');
-  app.add_option("--sections", settings.sections, "prefill, decode, stream, routing, patterns")->delimiter(',');
+  app.add_option("--sections", settings.sections, "prefill, decode, stream, routing, attention, patterns")
+      ->delimiter(',');
   app.add_option("--repeats", settings.repeats, "Runs of each measurement")->check(CLI::PositiveNumber);
   app.add_option("--decode-tokens", settings.decode_tokens, "Tokens generated in a run")->check(CLI::PositiveNumber);
   app.add_option("--stream-tokens", settings.stream_tokens, "Tokens of the document")->check(CLI::PositiveNumber);
@@ -223,6 +225,8 @@ int Main(int argc, char** argv) {
       output["stream"] = BenchStream(model, text, settings);
     } else if (section == "routing") {
       output["routing"] = ValueOrDie(BenchRouting(*model, text, settings.routing));
+    } else if (section == "attention") {
+      output["attention"] = BenchAttention({.repeats = settings.repeats});
     } else if (section == "patterns") {
       output["patterns"] = ValueOrDie(BenchPatterns(settings.patterns));
     } else if (section == "prefill") {
@@ -232,8 +236,8 @@ int Main(int argc, char** argv) {
     } else if (section == "decode") {
       for (const int length : settings.lengths) output["decode"].push_back(BenchDecode(model, text, length, settings));
     } else {
-      Die(absl::InvalidArgumentError("--sections: expected prefill, decode, stream, routing or patterns, found " +
-                                     section));
+      Die(absl::InvalidArgumentError(
+          "--sections: expected prefill, decode, stream, routing, attention or patterns, found " + section));
     }
   }
   std::cout << output.dump(2) << "\n";
