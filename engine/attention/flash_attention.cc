@@ -40,7 +40,7 @@ std::tuple<at::Tensor, at::Tensor> TorchFlash(const at::Tensor& queries, const a
 }  // namespace
 
 void FlashAttention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
-                         const at::Tensor& out) {
+                    const at::Tensor& out) {
   const std::int64_t heads = queries.size(0), tokens = queries.size(1), dim = queries.size(2);
   const std::int64_t kv_heads = keys.size(0), past_tokens = keys.size(1) - tokens, group = heads / kv_heads;
   const auto new_part = [&](const at::Tensor& all) { return all.narrow(1, past_tokens, tokens).unsqueeze(0); };

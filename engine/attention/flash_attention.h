@@ -10,8 +10,8 @@ namespace tome {
 
 // `queries` [H, T, D] contiguous, `keys` and `values` [KV, P + T, D], fp32 or bf16. Writes `out` [T, H D], contiguous.
 //
-// The past is one unmasked call with the queries of a KV head side by side, the new tokens are a second, causal one, and
-// both are joined by their log-sum-exps: no mask is built, and nothing masked is computed.
+// The past is one unmasked call with the queries of a KV head side by side, the new tokens are a second, causal one,
+// and both are joined by their log-sum-exps: no mask is built, and nothing masked is computed.
 void FlashAttention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& out);
 
 }  // namespace tome

@@ -217,7 +217,8 @@ absl::Status Evaluator::AddSearch(const std::string& way, const std::map<std::st
   TOME_ASSIGN_OR_RETURN(Task task, answered ? Task::Answer(memory_, {}, question, MakeGenerationOptions())
                                             : Task::Search(memory_, {}, asked_.text, question.route));
   TOME_ASSIGN_OR_RETURN(TaskOutcome outcome, RunTask(std::move(task)));
-  WayFigures figures{.seconds = std::chrono::duration<double>(steady_clock::now() - begin).count()};
+  WayFigures figures{.seconds = std::chrono::duration<double>(steady_clock::now() - begin).count(),
+                     .first_token_seconds = outcome.first_token_seconds};
   std::vector<std::int64_t> list;
   json candidates = json::array();
   for (const FoundRegion& found : outcome.evidence->found) {

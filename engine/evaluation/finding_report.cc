@@ -18,7 +18,7 @@ constexpr const char* kWayOrder[] = {"none",       "first",       "random", "att
 struct Totals {
   Recall recall;
   int questions = 0, in_text = 0, answered = 0, contains = 0, supported = 0;
-  double f1 = 0, rouge_l = 0, log_probability = 0, seconds = 0;
+  double f1 = 0, rouge_l = 0, log_probability = 0, seconds = 0, first_token_seconds = 0;
 
   void Add(const AskedQuestion& asked, const WayFigures& figures) {
     if (asked.HasEvidence()) recall.Add(figures.rank);
@@ -31,6 +31,7 @@ struct Totals {
     rouge_l += figures.rouge_l;
     log_probability += figures.log_probability;
     seconds += figures.seconds;
+    first_token_seconds += figures.first_token_seconds;
   }
   static double Share(double part, int all) { return all == 0 ? 0 : part / all; }
 };
@@ -65,9 +66,7 @@ Paired Compare(const std::vector<QuestionFigures>& questions, const std::string&
   return paired;
 }
 
-std::string SecondsCell(const Totals& totals) {
-  return totals.seconds == 0 ? "" : fmt::format("{:.2f}", totals.seconds / totals.questions);
-}
+std::string SecondsCell(double sum, int questions) { return sum == 0 ? "" : fmt::format("{:.2f}", sum / questions); }
 
 void AddRow(const std::string& group, const std::string& way, const Totals& sum, const Paired& paired,
             ReportTable* table) {
@@ -79,7 +78,8 @@ void AddRow(const std::string& group, const std::string& way, const Totals& sum,
                  located == 0 ? "-" : FormatShare(Totals::Share(sum.in_text, located)),
                  fmt::format("{}/{}", paired.wins, paired.losses), share(sum.f1), share(sum.rouge_l),
                  share(sum.contains), share(sum.supported),
-                 sum.answered == 0 ? "" : fmt::format("{:.2f}", sum.log_probability / sum.answered), SecondsCell(sum)});
+                 sum.answered == 0 ? "" : fmt::format("{:.2f}", sum.log_probability / sum.answered),
+                 SecondsCell(sum.first_token_seconds, sum.questions), SecondsCell(sum.seconds, sum.questions)});
 }
 
 // Whether the score of the region that a search puts first is the probability that it is right.
@@ -124,7 +124,8 @@ std::string FormatScores(const std::vector<QuestionFigures>& questions) {
 json ToJson(const Totals& totals) {
   json object = {{"recall", ToJson(totals.recall)},
                  {"in_text", Totals::Share(totals.in_text, totals.recall.count())},
-                 {"seconds", Totals::Share(totals.seconds, totals.questions)}};
+                 {"seconds", Totals::Share(totals.seconds, totals.questions)},
+                 {"first_token_seconds", Totals::Share(totals.first_token_seconds, totals.questions)}};
   if (totals.answered > 0) {
     object["answered"] = totals.answered;
     object["contains"] = Totals::Share(totals.contains, totals.answered);
@@ -149,7 +150,7 @@ std::string FormatFindings(const std::vector<QuestionFigures>& questions) {
   std::sort(groups.begin(), groups.end());
   if (groups.size() > 1) groups.push_back(kAll);
   ReportTable table({"questions", "n", "way", "R@1/4/8/16/32", "in text", "wins/losses to stems", "F1", "ROUGE-L",
-                     "contains", "supported", "log p", "seconds"});
+                     "contains", "supported", "log p", "first token", "seconds"});
   for (const std::string& group : groups) {
     std::vector<QuestionFigures> own;
     for (const QuestionFigures& question : questions) {
@@ -174,7 +175,11 @@ json FindingsToJson(const std::vector<QuestionFigures>& questions) {
   for (const QuestionFigures& question : questions) {
     json ways = json::object();
     for (const auto& [way, figures] : question.ways) {
-      json object = {{"rank", figures.rank}, {"in_text", figures.in_text}, {"text_tokens", figures.text_tokens}};
+      json object = {{"rank", figures.rank},
+                     {"in_text", figures.in_text},
+                     {"text_tokens", figures.text_tokens},
+                     {"seconds", figures.seconds},
+                     {"first_token_seconds", figures.first_token_seconds}};
       if (figures.answered) {
         object["answer"] = figures.answer;
         object["f1"] = figures.f1;

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -227,11 +228,16 @@ absl::StatusOr<Memory> ReadOrRestore(std::shared_ptr<const Model> model, const M
 }
 
 absl::StatusOr<TaskOutcome> RunTask(Task task) {
+  using std::chrono::steady_clock;
+  const steady_clock::time_point begin = steady_clock::now();
   TaskOutcome outcome;
   while (!task.finished()) {
     Task* const tasks[] = {&task};
     const StepResult result = Step(tasks).front();
     TOME_RETURN_IF_ERROR(result.status);
+    if (!result.tokens.empty() && outcome.first_token_seconds == 0) {
+      outcome.first_token_seconds = std::chrono::duration<double>(steady_clock::now() - begin).count();
+    }
     outcome.text += result.text;
     if (result.evidence != nullptr) outcome.evidence = result.evidence;
   }

@@ -62,10 +62,12 @@ absl::StatusOr<Memory> LoadMemory(std::shared_ptr<const Model> model, const std:
 absl::StatusOr<Memory> ReadOrRestore(std::shared_ptr<const Model> model, const MemoryOptions& options,
                                      const std::vector<std::string>& documents, const std::string& state_path);
 
-// Runs a task to its end. Gives its last evidence (null when there is none) and the text that it generated.
+// Runs a task to its end. Gives its last evidence (null when there is none), the text that it generated, and when the
+// first token of that came (0: none did).
 struct TaskOutcome {
   std::shared_ptr<const Evidence> evidence;
   std::string text;
+  double first_token_seconds = 0;
 };
 absl::StatusOr<TaskOutcome> RunTask(Task task);
 

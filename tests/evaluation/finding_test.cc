@@ -62,6 +62,9 @@ TEST(Finding, RanksWhereTheAnswerIsAndReadsItAgain) {
   EXPECT_GT(ways.at("fast").rank, 0);
   EXPECT_TRUE(ways.at("balanced").answered);
   EXPECT_FALSE(ways.at("fast").answered);
+  EXPECT_GT(ways.at("balanced").first_token_seconds, 0);
+  EXPECT_LE(ways.at("balanced").first_token_seconds, ways.at("balanced").seconds);
+  EXPECT_EQ(ways.at("fast").first_token_seconds, 0);
 
   const nlohmann::json report = FindingsToJson({*figures});
   EXPECT_EQ(report["sums"]["stems"]["animals"]["recall"]["1"], 1.0);
