@@ -23,7 +23,8 @@ void ShareOut(std::int64_t count, Make make) {
   });
 }
 
-struct PackedHeads {
+class PackedHeads {
+ public:
   PackedHeads(const at::Tensor& keys, const at::Tensor& values)
       : pairs_(PackedPairs(keys.size(1), keys.size(2))),
         all_(std::make_unique_for_overwrite<std::uint32_t[]>(2 * keys.size(0) * pairs_)) {

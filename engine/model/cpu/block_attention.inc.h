@@ -13,6 +13,8 @@ constexpr int kTileRows = 4, kTileVectors = 2;
 constexpr int kTileKeys = kTileVectors * kWidth;
 static_assert(kKeyBlock % kTileKeys == 0 && kQueryBlock % kTileRows == 0);
 
+inline std::int64_t RoundUp(std::int64_t count, std::int64_t unit) { return (count + unit - 1) / unit * unit; }
+
 // Two neighbouring bf16 values; the first is in the low half.
 using Pair = std::uint32_t;
 typedef Pair PairVector __attribute__((vector_size(kWidth * 4)));
@@ -52,7 +54,7 @@ inline void AddProducts(const Pair* a, std::int64_t a_stride, const Pair* b, std
 
 // out: for each kTileKeys keys [dim / 2][kTileKeys] pairs, each of two neighbouring dimensions of a key.
 void PackKeys(const c10::BFloat16* keys, std::int64_t num_keys, int dim, std::uint32_t* out) {
-  const std::int64_t padded = (num_keys + kKeyBlock - 1) / kKeyBlock * kKeyBlock;
+  const std::int64_t padded = RoundUp(num_keys, kKeyBlock);
   for (std::int64_t first = 0; first < padded; first += kTileKeys, out += dim / 2 * kTileKeys) {
     for (int k = 0; k < kTileKeys; ++k) {
       const c10::BFloat16* key = keys + (first + k) * dim;
@@ -65,7 +67,7 @@ void PackKeys(const c10::BFloat16* keys, std::int64_t num_keys, int dim, std::ui
 
 // out: for each two neighbouring keys [dim] pairs of their values.
 void PackValues(const c10::BFloat16* values, std::int64_t num_keys, int dim, std::uint32_t* out) {
-  const std::int64_t padded = (num_keys + kKeyBlock - 1) / kKeyBlock * kKeyBlock;
+  const std::int64_t padded = RoundUp(num_keys, kKeyBlock);
   for (std::int64_t key = 0; key < padded; key += 2, out += dim) {
     const c10::BFloat16* first = values + key * dim;
     const c10::BFloat16* second = first + dim;
@@ -171,7 +173,7 @@ void AttendPacked(const c10::BFloat16* queries, int num_queries, const std::uint
                   std::int64_t first_visible, int dim, float* scratch_floats, c10::BFloat16* out,
                   std::int64_t out_stride) {
   const BlockScratch scratch = DivideScratch(scratch_floats, dim);
-  const int rows = (num_queries + kTileRows - 1) / kTileRows * kTileRows;
+  const int rows = static_cast<int>(RoundUp(num_queries, kTileRows));
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
   std::memset(scratch.queries, 0, sizeof(Pair) * rows * (dim / 2));
   std::memcpy(scratch.queries, queries, sizeof(c10::BFloat16) * num_queries * dim);

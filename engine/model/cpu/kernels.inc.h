@@ -116,8 +116,9 @@ inline float Maximum(Vector v) {
 #endif
 }
 
-// e^r for |r| <= ln 2 / 2.
-inline Vector ExpOfRest(Vector r) {
+// e^(x - n ln 2), which must be between the roots of 1/2 and of 2.
+inline Vector ExpOfRest(Vector x, Vector n) {
+  const Vector r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
   Vector p = Splat(1.9875691500e-4f);
   p = p * r + 1.3981999507e-3f;
   p = p * r + 8.3334519073e-3f;
@@ -134,8 +135,7 @@ inline Vector Exp(Vector x) {
   // Where one is NaN the second argument is taken.
   x = (Vector)_mm512_max_ps(_mm512_set1_ps(-150.0f), (__m512)x);
   const Vector whole = (Vector)_mm512_roundscale_ps((__m512)(x * 1.44269504f), _MM_FROUND_TO_NEAREST_INT);
-  const Vector r = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
-  return (Vector)_mm512_scalef_ps((__m512)ExpOfRest(r), (__m512)whole);
+  return (Vector)_mm512_scalef_ps((__m512)ExpOfRest(x, whole), (__m512)whole);
 #else
   const Vector low = Splat(-87.3f), high = Splat(88.0f);
   const IntVector underflow = x < low;
@@ -144,11 +144,10 @@ inline Vector Exp(Vector x) {
   const Vector scaled = x * 1.44269504f;
   const Vector shifted = scaled + 12582912.0f;  // 1.5 * 2^23 rounds to an integer
   const Vector whole = shifted - 12582912.0f;
-  const Vector r = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
   const IntVector exponent = (__builtin_convertvector(whole, IntVector) + 127) << 23;
   Vector power;
   std::memcpy(&power, &exponent, sizeof power);
-  const Vector result = ExpOfRest(r) * power;
+  const Vector result = ExpOfRest(x, whole) * power;
   return underflow ? Vector{} : result;
 #endif
 }
