@@ -230,6 +230,7 @@ absl::Status Evaluator::AddSearch(const std::string& way, const std::map<std::st
   figures_.candidates[way] = {{"wanted", wanted_}, {"found", candidates}};
   figures.rank = RankInList(list, wanted_);
   if (!list.empty()) figures.score = outcome.evidence->found.front().score;
+  figures.regions_reranked = outcome.evidence->regions_reranked;
   const std::vector<Passage> passages =
       answered ? outcome.evidence->passages : ChoosePassages(archive_, outcome.evidence->found, options_.budget_tokens);
   SetText(passages, &figures);

@@ -52,9 +52,10 @@ struct WayFigures {
   int rank = 0;  // of the right region, from 1; 0: not found
   bool in_text = false;
   std::int64_t text_tokens = 0;
-  double score = 0;                // searches: that of the first region
-  double seconds = 0;              // searches: until the regions were found or, where answered, until the answer
-  double first_token_seconds = 0;  // searches that are answered
+  double score = 0;                   // searches: that of the first region
+  std::int64_t regions_reranked = 0;  // searches: that the model ranked
+  double seconds = 0;                 // searches: until the regions were found or, where answered, until the answer
+  double first_token_seconds = 0;     // searches that are answered
   bool answered = false;
   std::string answer;
   double f1 = 0, rouge_l = 0;

@@ -18,6 +18,7 @@ constexpr const char* kWayOrder[] = {"none",       "first",       "random", "att
 struct Totals {
   Recall recall;
   int questions = 0, in_text = 0, answered = 0, contains = 0, supported = 0;
+  std::int64_t regions_reranked = 0;
   double f1 = 0, rouge_l = 0, log_probability = 0, seconds = 0, first_token_seconds = 0;
 
   void Add(const AskedQuestion& asked, const WayFigures& figures) {
@@ -27,6 +28,7 @@ struct Totals {
     answered += figures.answered;
     contains += figures.contains;
     supported += figures.supported;
+    regions_reranked += figures.regions_reranked;
     f1 += figures.f1;
     rouge_l += figures.rouge_l;
     log_probability += figures.log_probability;
@@ -66,7 +68,10 @@ Paired Compare(const std::vector<QuestionFigures>& questions, const std::string&
   return paired;
 }
 
-std::string SecondsCell(double sum, int questions) { return sum == 0 ? "" : fmt::format("{:.2f}", sum / questions); }
+// The mean over questions; empty where nothing was counted.
+std::string MeanCell(double sum, int questions, int decimals = 2) {
+  return sum == 0 ? "" : fmt::format("{:.{}f}", sum / questions, decimals);
+}
 
 void AddRow(const std::string& group, const std::string& way, const Totals& sum, const Paired& paired,
             ReportTable* table) {
@@ -79,7 +84,8 @@ void AddRow(const std::string& group, const std::string& way, const Totals& sum,
                  fmt::format("{}/{}", paired.wins, paired.losses), share(sum.f1), share(sum.rouge_l),
                  share(sum.contains), share(sum.supported),
                  sum.answered == 0 ? "" : fmt::format("{:.2f}", sum.log_probability / sum.answered),
-                 SecondsCell(sum.first_token_seconds, sum.questions), SecondsCell(sum.seconds, sum.questions)});
+                 MeanCell(static_cast<double>(sum.regions_reranked), sum.questions, 0),
+                 MeanCell(sum.first_token_seconds, sum.questions), MeanCell(sum.seconds, sum.questions)});
 }
 
 // Whether the score of the region that a search puts first is the probability that it is right.
@@ -113,8 +119,7 @@ std::string FormatScores(const std::vector<QuestionFigures>& questions) {
   for (const auto& [way, check] : CheckScores(questions)) {
     lines += fmt::format(
         "{}: the first region's score is {} in the mean, and {} of the first are right; a right one has the higher "
-        "score "
-        "with {}\n",
+        "score with {}\n",
         way, FormatShare(check.MeanScore()), FormatShare(check.ShareRight()),
         FormatShare(AreaUnderCurve(check.right, check.wrong)));
   }
@@ -124,6 +129,7 @@ std::string FormatScores(const std::vector<QuestionFigures>& questions) {
 json ToJson(const Totals& totals) {
   json object = {{"recall", ToJson(totals.recall)},
                  {"in_text", Totals::Share(totals.in_text, totals.recall.count())},
+                 {"regions_reranked", Totals::Share(static_cast<double>(totals.regions_reranked), totals.questions)},
                  {"seconds", Totals::Share(totals.seconds, totals.questions)},
                  {"first_token_seconds", Totals::Share(totals.first_token_seconds, totals.questions)}};
   if (totals.answered > 0) {
@@ -150,7 +156,7 @@ std::string FormatFindings(const std::vector<QuestionFigures>& questions) {
   std::sort(groups.begin(), groups.end());
   if (groups.size() > 1) groups.push_back(kAll);
   ReportTable table({"questions", "n", "way", "R@1/4/8/16/32", "in text", "wins/losses to stems", "F1", "ROUGE-L",
-                     "contains", "supported", "log p", "first token", "seconds"});
+                     "contains", "supported", "log p", "ranked", "first token", "seconds"});
   for (const std::string& group : groups) {
     std::vector<QuestionFigures> own;
     for (const QuestionFigures& question : questions) {
@@ -178,6 +184,7 @@ json FindingsToJson(const std::vector<QuestionFigures>& questions) {
       json object = {{"rank", figures.rank},
                      {"in_text", figures.in_text},
                      {"text_tokens", figures.text_tokens},
+                     {"regions_reranked", figures.regions_reranked},
                      {"seconds", figures.seconds},
                      {"first_token_seconds", figures.first_token_seconds}};
       if (figures.answered) {

@@ -10,6 +10,7 @@
 #include "engine/attention/causal_attention.h"
 #include "engine/base/status.h"
 #include "engine/model/llama_model.h"
+#include "engine/model/token_losses.h"
 
 namespace tome {
 namespace {
@@ -134,20 +135,17 @@ std::vector<double> QuestionLikelihoods(const LlamaWeights& weights, absl::Span<
     all.insert(all.end(), text.begin(), text.end());
     all.insert(all.end(), question.begin(), question.end());
     lengths.push_back(static_cast<std::int64_t>(text.size() + question.size()));
-    // The row before a token predicts it; the first token of an empty text is not predicted.
+    // The row before a token predicts it.
     for (std::size_t i = 0; i < question.size(); ++i) rows.push_back(begin + static_cast<std::int64_t>(i) - 1);
   }
   SeparateAttention attention(weights, lengths);
   const at::Tensor hidden = Forward(weights, all, attention);
+  const at::Tensor predicting = hidden.index_select(0, at::tensor(rows, at::kLong).to(hidden.device()));
+  std::vector<TokenId> targets;
+  for (std::size_t i = 0; i < texts.size(); ++i) targets.insert(targets.end(), question.begin(), question.end());
+  const std::vector<double> losses = TokenLosses(weights, predicting, targets);
   std::vector<double> likelihoods(texts.size());
-  const auto question_size = static_cast<std::int64_t>(question.size());
-  const at::Tensor targets =
-      at::tensor(std::vector<std::int64_t>(question.begin(), question.end()), at::kLong).unsqueeze(1);
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    const at::Tensor own = hidden.narrow(0, rows[i * question.size()], question_size);
-    const at::Tensor log_probabilities = at::log_softmax(ComputeLogits(weights, own), -1);
-    likelihoods[i] = log_probabilities.gather(1, targets).to(at::kDouble).sum().item<double>();
-  }
+  for (std::size_t i = 0; i < losses.size(); ++i) likelihoods[i / question.size()] -= losses[i];
   return likelihoods;
 }
 

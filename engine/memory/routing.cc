@@ -78,10 +78,14 @@ std::vector<float> Bm25(const TermCounts& terms) {
 
 // --- Attention ---
 
-// Log of the sum of exponentials, as maximum and sum.
-struct ExpSum {
-  float maximum = -std::numeric_limits<float>::infinity();
-  float sum = 0;
+// Of each region and query the sum of the exponentials of its scores, as the largest score and what the sum is to its
+// exponential.
+struct RegionSums {
+  RegionSums(std::int64_t regions, std::int64_t queries)
+      : maxima(at::full({regions, queries}, -std::numeric_limits<float>::infinity())),
+        sums(at::zeros({regions, queries})) {}
+
+  at::Tensor maxima, sums;  // fp32 [regions, queries]
 };
 
 // How many of a block's first tokens are sinks.
@@ -91,31 +95,30 @@ int SinksOfBlock(const Archive& archive, std::int64_t index) {
   return std::max(sinks, 0);
 }
 
-// [regions, queries] of one head.
-std::vector<ExpSum> RegionExpSums(const Archive& archive, const ModelProfile& profile, std::size_t head,
-                                  const HeadQueries& queries) {
+RegionSums SumRegions(const Archive& archive, const ModelProfile& profile, std::size_t head,
+                      const HeadQueries& queries) {
   const CpuKernels& kernels = GetCpuKernels();
   const int dims = profile.heads[head].code_dims(), count = queries.num_queries;
   const int region_tokens = archive.layout().region_tokens;
-  std::vector<ExpSum> sums(static_cast<std::size_t>(archive.num_regions()) * count);
+  RegionSums result(archive.num_regions(), count);
+  float* const maxima = result.maxima.mutable_data_ptr<float>();
+  float* const sums = result.sums.mutable_data_ptr<float>();
   ForEachBlock(archive, [&](std::int64_t index) {
     const ArchiveBlock& block = archive.block(index);
     std::vector<std::int8_t> codes(static_cast<std::size_t>(block.num_tokens()) * dims);
     UnpackCodes(profile, head, block.codes(), block.num_tokens(), codes.data());
     std::vector<float> scratch(static_cast<std::size_t>(region_tokens) * (dims + 1));
-    std::vector<float> maxima(count), totals(count);
     const int sinks = SinksOfBlock(archive, index);
     for (int region = 0; region < block.num_regions(); ++region) {
       const int end = std::min((region + 1) * region_tokens, block.num_tokens());
       const int first = std::max(region * region_tokens, sinks), tokens = end - first;
       if (tokens <= 0) continue;
+      const std::int64_t row = (archive.first_region(index) + region) * count;
       kernels.score_codes(queries.values.data(), count, codes.data() + static_cast<std::ptrdiff_t>(first) * dims,
-                          tokens, dims, scratch.data(), maxima.data(), totals.data());
-      ExpSum* out = sums.data() + static_cast<std::size_t>(archive.first_region(index) + region) * count;
-      for (int query = 0; query < count; ++query) out[query] = {maxima[query], totals[query]};
+                          tokens, dims, scratch.data(), maxima + row, sums + row);
     }
   });
-  return sums;
+  return result;
 }
 
 // A head's queries: of the question, then of the background.
@@ -141,49 +144,29 @@ std::vector<double> QueryWeights(int num_question, int num_all, absl::Span<const
   return weights;
 }
 
-// Adds up shares and scores of one query's attention over all regions.
-class ScoreSums {
- public:
-  explicit ScoreSums(std::int64_t regions) : shares_(regions), scores_(regions) {}
+// The mean over queries of their attention's shares, and over heads of the weighted roots of the shares.
+struct MeanAttention {
+  explicit MeanAttention(std::int64_t regions) : shares(at::zeros({regions})), scores(at::zeros({regions})) {}
 
-  void Add(std::size_t region, double share, bool of_question, double weight) {
-    if (of_question) shares_[region] += share;
-    scores_[region] += weight * std::sqrt(share);
+  // Of one head: `of_regions` [regions, queries], the question's queries first.
+  void Add(const at::Tensor& of_regions, int num_question, const std::vector<double>& weights) {
+    shares.add_(of_regions.narrow(1, 0, num_question).sum(1));
+    scores.add_(at::mv(of_regions.sqrt(), at::tensor(weights, at::kFloat)));
+    num_queries += num_question;
+    ++num_heads;
   }
-  AttentionScores Mean(int num_queries, std::size_t num_heads) const {
-    AttentionScores mean{.shares = std::vector<float>(shares_.size()), .scores = std::vector<float>(scores_.size())};
-    for (std::size_t i = 0; i < shares_.size() && num_queries > 0; ++i) {
-      mean.shares[i] = static_cast<float>(shares_[i] / num_queries);
-      mean.scores[i] = static_cast<float>(scores_[i] / static_cast<double>(num_heads));
-    }
-    return mean;
+  AttentionScores Get() const {
+    const at::Tensor of_queries = shares / std::max(num_queries, 1), of_heads = scores / std::max(num_heads, 1);
+    const auto vector = [](const at::Tensor& values) {
+      const float* data = values.const_data_ptr<float>();
+      return std::vector<float>(data, data + values.numel());
+    };
+    return {.shares = vector(of_queries), .scores = vector(of_heads)};
   }
 
- private:
-  std::vector<double> shares_, scores_;
+  at::Tensor shares, scores;  // fp32 [regions], summed
+  int num_queries = 0, num_heads = 0;
 };
-
-// Adds what the queries of one head, `num_question` of them the question's, attend to.
-void AddShares(const std::vector<ExpSum>& sums, int num_question, const std::vector<double>& weights,
-               std::size_t regions, ScoreSums* result) {
-  const std::size_t queries = weights.size();
-  std::vector<double> maxima(queries, -std::numeric_limits<double>::infinity()), totals(queries);
-  for (std::size_t i = 0; i < sums.size(); ++i) {
-    maxima[i % queries] = std::max(maxima[i % queries], static_cast<double>(sums[i].maximum));
-  }
-  const auto mass = [&](std::size_t region, std::size_t query) {
-    const ExpSum& sum = sums[region * queries + query];
-    return sum.sum * std::exp(sum.maximum - maxima[query]);
-  };
-  for (std::size_t region = 0; region < regions; ++region) {
-    for (std::size_t query = 0; query < queries; ++query) totals[query] += mass(region, query);
-  }
-  for (std::size_t region = 0; region < regions; ++region) {
-    for (std::size_t query = 0; query < queries; ++query) {
-      result->Add(region, mass(region, query) / totals[query], static_cast<int>(query) < num_question, weights[query]);
-    }
-  }
-}
 
 }  // namespace
 
@@ -215,22 +198,22 @@ std::vector<float> TokenWeights(const Archive& archive, absl::Span<const TokenId
 
 AttentionScores ScoreByAttention(const Archive& archive, const ModelProfile& profile,
                                  absl::Span<const HeadQueries> queries, absl::Span<const float> weights) {
-  ScoreSums sums(archive.num_regions());
-  if (archive.num_tokens() <= kAttentionSinks) return sums.Mean(0, 1);
-  int num_queries = 0;
+  const c10::InferenceMode inference;
+  MeanAttention mean(archive.num_regions());
+  if (archive.num_tokens() <= kAttentionSinks) return mean.Get();
   for (std::size_t head = 0; head < profile.heads.size(); ++head) {
     const int own = queries[head].num_queries;
     const HeadQueries all = WithBackground(profile.heads[head], queries[head]);
-    AddShares(RegionExpSums(archive, profile, head, all), own, QueryWeights(own, all.num_queries, weights),
-              static_cast<std::size_t>(archive.num_regions()), &sums);
-    num_queries += own;
+    const RegionSums regions = SumRegions(archive, profile, head, all);
+    const at::Tensor mass = at::exp(regions.maxima - regions.maxima.amax(0)).mul_(regions.sums);
+    mean.Add(mass.div_(mass.sum(0)), own, QueryWeights(own, all.num_queries, weights));
   }
-  return sums.Mean(num_queries, profile.heads.size());
+  return mean.Get();
 }
 
 AttentionScores ReferenceScoreByAttention(const Archive& archive, const ModelProfile& profile,
                                           absl::Span<const HeadQueries> queries, absl::Span<const float> weights) {
-  ScoreSums sums(archive.num_regions());
+  std::vector<double> mean_shares(static_cast<std::size_t>(archive.num_regions())), mean_scores(mean_shares.size());
   int num_queries = 0;
   for (std::size_t head = 0; head < profile.heads.size(); ++head) {
     const int dims = profile.heads[head].code_dims(), own = queries[head].num_queries;
@@ -256,11 +239,14 @@ AttentionScores ReferenceScoreByAttention(const Archive& archive, const ModelPro
       std::vector<double> shares(static_cast<std::size_t>(archive.num_regions()));
       for (const auto& [region, score] : scores) shares[region] += std::exp(score - maximum) / total;
       for (std::size_t region = 0; region < shares.size(); ++region) {
-        sums.Add(region, shares[region], query < own, query_weights[query]);
+        if (query < own) mean_shares[region] += shares[region];
+        mean_scores[region] += query_weights[query] * std::sqrt(shares[region]);
       }
     }
   }
-  return sums.Mean(num_queries, profile.heads.size());
+  for (double& share : mean_shares) share /= std::max(num_queries, 1);
+  for (double& score : mean_scores) score /= static_cast<double>(std::max<std::size_t>(profile.heads.size(), 1));
+  return {.shares = {mean_shares.begin(), mean_shares.end()}, .scores = {mean_scores.begin(), mean_scores.end()}};
 }
 
 std::vector<float> ScoreByStems(const Archive& archive, std::string_view question) {
