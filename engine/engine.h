@@ -167,6 +167,13 @@ std::int64_t MaxAttendedTokens(const MemoryOptions& options);
 // what is allowed.
 absl::Status ValidateMemoryOptions(const MemoryOptions& options, const LlamaConfig& config);
 
+// `options` with the region memory cut to a budget of bytes: ring and pool shrink in their proportion until
+// Memory::MaxStateBytes is at most `max_state_bytes`; nothing grows. `options` are valid for the model.
+// INVALID_ARGUMENT has the figures when that would leave fewer regions than a query region chooses, or when sink and
+// window alone are larger.
+absl::StatusOr<MemoryOptions> FitStateBytes(const MemoryOptions& options, const LlamaConfig& config,
+                                            Precision precision, std::size_t max_state_bytes);
+
 // A part of one document that was read without a break.
 struct ReadRange {
   std::uint32_t document = 0;

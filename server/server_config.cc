@@ -100,6 +100,13 @@ void BindSessions(CLI::App& app, ServerConfig& config) {
         return std::string(ParseRegionMemoryOptions(settings).status().message());
       })
       ->group("Sessions");
+  app.add_option(
+         "--session-state-bytes", config.session_state_bytes,
+         "attention state of one session, to which its region memory is cut (\"128MiB\"); 0: as much as the other "
+         "options say; a default")
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 50))
+      ->group("Sessions");
   app.add_option("--commit-bytes", config.commit_bytes, "of appended text that are committed to disk at once, at most")
       ->transform(CLI::AsSizeValue(false))
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 30))
@@ -302,6 +309,7 @@ SessionManagerOptions ServerConfig::ToSessionManagerOptions() const {
                                      .segment_tokens = segment_tokens,
                                      .region_tokens = region_tokens,
                                      .regions = *ParseRegionMemoryOptions(region_memory)},
+          .default_state_bytes = static_cast<std::size_t>(session_state_bytes),
           .max_sessions = max_sessions,
           .max_state_bytes = static_cast<std::size_t>(max_resident_bytes),
           .max_commit_bytes = static_cast<std::size_t>(commit_bytes),

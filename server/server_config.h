@@ -44,6 +44,7 @@ struct ServerConfig {
   int segment_tokens = MemoryOptions{}.segment_tokens;
   int region_tokens = MemoryOptions{}.region_tokens;
   std::string region_memory = FormatRegionMemoryOptions(MemoryOptions{}.regions);
+  std::int64_t session_state_bytes = 0;
 
   std::int64_t max_sessions = SessionManagerOptions{}.max_sessions;
   std::int64_t max_resident_bytes = static_cast<std::int64_t>(SessionManagerOptions{}.max_state_bytes);

@@ -1,5 +1,7 @@
 #include "client/command/error_text.h"
 
+#include <string_view>
+
 #include "client/command/exit_code.h"
 #include "client/command/format.h"
 #include "client/errors.h"
@@ -46,7 +48,9 @@ std::string DescribeError(const absl::Status& status, const std::string& server)
     text = message;
   }
   for (const auto& violation : details.field_violations) {
-    if (message.find(violation.description) != std::string::npos) continue;
+    std::string_view told = violation.description;
+    if (told.ends_with("...")) told.remove_suffix(3);  // a long one was cut
+    if (message.find(told) != std::string::npos) continue;
     text += fmt::format("; {}: {}", violation.field, violation.description);
   }
   text += Advice(status, details);

@@ -13,6 +13,10 @@ std::vector<CLI::Option*> AddMemoryOptions(CLI::App* command, MemoryArguments* a
       command->add_option("--region-memory", arguments->region_memory,
                           "What is attended beyond the window while reading: off, or settings like "
                           "selected=16,pool=64 on top of the server's default"),
+      command
+          ->add_option("--state-bytes", arguments->max_state_bytes,
+                       "Budget of the state, like 128MiB, to which the region memory is cut (0: the server's default)")
+          ->transform(CLI::AsSizeValue(false)),
       command->add_option("--attention", arguments->attention,
                           "How heads attend while text is read: dense, sliding(1024), scca-fixed(w=512), "
                           "scca-flow(w=512,m=4), sda4, longmixed(w=512), or a list like dense:3,sda2:6"),
@@ -29,6 +33,7 @@ v1::MemoryOptions ToProto(const MemoryArguments& arguments) {
   options.set_segment_tokens(arguments.segment_tokens);
   options.set_region_tokens(arguments.region_tokens);
   options.set_region_memory(arguments.region_memory);
+  options.set_max_state_bytes(arguments.max_state_bytes);
   options.set_attention(arguments.attention);
   options.set_position_encoding(arguments.position_encoding);
   return options;

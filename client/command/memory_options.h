@@ -17,11 +17,12 @@ struct MemoryArguments {
   std::uint32_t segment_tokens = 0;
   std::uint32_t region_tokens = 0;
   std::string region_memory;
+  std::uint64_t max_state_bytes = 0;
   std::string attention;
   std::string position_encoding;
 };
 
-// --window, --sink, --segment, --region, --region-memory, --attention, --rope.
+// --window, --sink, --segment, --region, --region-memory, --state-bytes, --attention, --rope.
 std::vector<CLI::Option*> AddMemoryOptions(CLI::App* command, MemoryArguments* arguments);
 v1::MemoryOptions ToProto(const MemoryArguments& arguments);
 

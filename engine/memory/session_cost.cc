@@ -1,7 +1,9 @@
 // What a memory costs, from its options alone.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/base/status.h"
 #include "engine/engine.h"
 #include "engine/memory/archive.h"
 #include "engine/memory/retention.h"
@@ -49,6 +51,15 @@ std::size_t PositionTableBytes(const LlamaConfig& config, const MemoryOptions& o
   return encoded.ok() ? encoded->context_length * encoded->head_dim * sizeof(float) : 0;
 }
 
+// With `count` of the regions that the options ask for, ring and pool in their proportion.
+MemoryOptions WithRegions(const MemoryOptions& options, std::int64_t count) {
+  MemoryOptions fewer = options;
+  const std::int64_t pool = options.regions.pool_regions, all = options.regions.ring_regions + pool;
+  fewer.regions.pool_regions = static_cast<int>(count * pool / all);
+  fewer.regions.ring_regions = static_cast<int>(count) - fewer.regions.pool_regions;
+  return fewer;
+}
+
 double ArchiveBytesPerToken(const ArchiveLayout& layout, const MemoryOptions& options) {
   const double segment = options.segment_tokens;
   const double regions = (options.segment_tokens + layout.region_tokens - 1) / layout.region_tokens;
@@ -61,6 +72,35 @@ double ArchiveBytesPerToken(const ArchiveLayout& layout, const MemoryOptions& op
 std::size_t Memory::MaxStateBytes(const LlamaConfig& config, const MemoryOptions& options, Precision precision) {
   return ExactBytes(config, options, precision) + RegionMemoryBytes(config, options, precision) +
          PositionTableBytes(config, options);
+}
+
+absl::StatusOr<MemoryOptions> FitStateBytes(const MemoryOptions& options, const LlamaConfig& config,
+                                            Precision precision, std::size_t max_state_bytes) {
+  const auto needed = [&](const MemoryOptions& some) { return Memory::MaxStateBytes(config, some, precision); };
+  if (needed(options) <= max_state_bytes) return options;
+  const RegionMemoryOptions& regions = options.regions;
+  const std::size_t exact = ExactBytes(config, options, precision) + PositionTableBytes(config, options);
+  if (regions.selected == 0) {
+    return InvalidArgument(
+        "a state of at most {} bytes cannot hold a sink of {} and a window of {} tokens, which take {}: allow as much, "
+        "or take a shorter window",
+        max_state_bytes, options.sink_tokens, options.window_tokens, exact);
+  }
+  const std::int64_t all = std::int64_t{regions.ring_regions} + regions.pool_regions;
+  const std::int64_t least = std::min<std::int64_t>(regions.selected, all);
+  if (const std::size_t bytes = needed(WithRegions(options, least)); bytes > max_state_bytes) {
+    return InvalidArgument(
+        "a state of at most {} bytes cannot hold a sink of {} and a window of {} tokens, which take {}, and the {} "
+        "regions that are chosen at once, with which it takes {}: allow as much, or take a shorter window, fewer "
+        "regions (selected) or no region memory (off)",
+        max_state_bytes, options.sink_tokens, options.window_tokens, exact, least, bytes);
+  }
+  std::int64_t fits = least, too_many = all;
+  while (too_many - fits > 1) {
+    const std::int64_t middle = fits + (too_many - fits) / 2;
+    (needed(WithRegions(options, middle)) <= max_state_bytes ? fits : too_many) = middle;
+  }
+  return WithRegions(options, fits);
 }
 
 SessionCost ComputeSessionCost(const Model& model, const MemoryOptions& options) {

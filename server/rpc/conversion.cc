@@ -103,13 +103,15 @@ void SetDuration(absl::Duration duration, google::protobuf::Duration* proto) {
   proto->set_nanos(static_cast<int>(nanoseconds % kNanosPerSecond));
 }
 
-MemoryOptions FromProto(const v1::MemoryOptions& options) {
-  return {.sink_tokens = static_cast<int>(options.sink_tokens()),
-          .window_tokens = static_cast<int>(options.window_tokens()),
-          .segment_tokens = static_cast<int>(options.segment_tokens()),
-          .region_tokens = static_cast<int>(options.region_tokens()),
-          .attention = options.attention(),
-          .position_encoding = options.position_encoding()};
+AskedMemory FromProto(const v1::MemoryOptions& options) {
+  return {.options = {.sink_tokens = static_cast<int>(options.sink_tokens()),
+                      .window_tokens = static_cast<int>(options.window_tokens()),
+                      .segment_tokens = static_cast<int>(options.segment_tokens()),
+                      .region_tokens = static_cast<int>(options.region_tokens()),
+                      .attention = options.attention(),
+                      .position_encoding = options.position_encoding()},
+          .region_memory = options.region_memory(),
+          .max_state_bytes = options.max_state_bytes()};
 }
 
 CreateRequest FromProto(const v1::CreateSessionRequest& request) {
@@ -118,8 +120,7 @@ CreateRequest FromProto(const v1::CreateSessionRequest& request) {
           .request_id = request.request_id(),
           .display_name = session.display_name(),
           .labels = Labels(session.labels()),
-          .options = FromProto(session.options()),
-          .region_memory = session.options().region_memory(),
+          .memory = FromProto(session.options()),
           .time_to_live = TimeToLive(session),
           .pinned = session.pinned()};
 }

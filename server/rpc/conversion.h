@@ -14,8 +14,7 @@
 namespace tome::server {
 
 CreateRequest FromProto(const v1::CreateSessionRequest& request);
-// Without the region memory's settings, which ResolveMemoryOptions reads.
-MemoryOptions FromProto(const v1::MemoryOptions& options);
+AskedMemory FromProto(const v1::MemoryOptions& options);
 UpdateRequest FromProto(const v1::UpdateSessionRequest& request);
 ForkRequest FromProto(const v1::ForkSessionRequest& request);
 WriteRequest FromProto(v1::AppendRequest&& request);  // takes `data` over

@@ -13,9 +13,8 @@ absl::StatusOr<v1::Model> Describe(const SessionManager& sessions, const v1::Get
                                    const std::string& server_version) {
   const Model& model = *sessions.model();
   const SessionManagerOptions& server = sessions.options();
-  TOME_ASSIGN_OR_RETURN(const MemoryOptions options, ResolveMemoryOptions(FromProto(request.session_options()),
-                                                                          request.session_options().region_memory(),
-                                                                          server, model, /*field=*/"session_options"));
+  TOME_ASSIGN_OR_RETURN(const MemoryOptions options, ResolveMemoryOptions(FromProto(request.session_options()), server,
+                                                                          model, /*field=*/"session_options"));
   v1::Model described = ToProto(model.info(), model.profile(), server.default_memory_options, server_version);
   *described.mutable_session_cost() =
       ToProto(ComputeSessionCost(model, options), options, MaxResidentBytes(model, options), server.max_state_bytes);

@@ -26,7 +26,7 @@ absl::Status WithSession(const absl::Status& status, const SessionId& id) {
   return WithDetails(status, *details);
 }
 
-absl::Status ValidateOptions(const SessionManagerOptions& options, const Model& model) {
+absl::Status CheckLimits(const SessionManagerOptions& options) {
   if (options.max_sessions < 1 || options.max_documents < 1 || options.max_append_queue_bytes < 1 ||
       options.max_commit_bytes < 1 || options.max_running_questions < 1 || options.max_waiting_questions < 0 ||
       options.num_io_threads < 1) {
@@ -35,14 +35,18 @@ absl::Status ValidateOptions(const SessionManagerOptions& options, const Model& 
   if (!(options.reading_share >= 0 && options.reading_share <= 1)) {
     return InvalidArgument("reading_share must be within 0 and 1, not {}", options.reading_share);
   }
-  TOME_RETURN_IF_ERROR(Annotate(ValidateMemoryOptions(options.default_memory_options, model.info().config),
-                                "the default memory options"));
-  const std::size_t needed = MaxResidentBytes(model, options.default_memory_options);
-  if (needed > options.max_state_bytes) {
-    return InvalidArgument("max_state_bytes is {}, but one session with the default options can need {}",
-                           options.max_state_bytes, needed);
-  }
   return absl::OkStatus();
+}
+
+// Checks the default memory options, and cuts them to their budget.
+absl::Status PrepareDefaults(const Model& model, SessionManagerOptions* options) {
+  MemoryOptions& defaults = options->default_memory_options;
+  TOME_RETURN_IF_ERROR(Annotate(ValidateMemoryOptions(defaults, model.info().config), "the default memory options"));
+  TOME_ASSIGN_OR_RETURN(defaults, WithinBudget(defaults, model, options->default_state_bytes));
+  const std::size_t needed = MaxResidentBytes(model, defaults);
+  if (needed <= options->max_state_bytes) return absl::OkStatus();
+  return InvalidArgument("max_state_bytes is {}, but one session with the default options can need {}",
+                         options->max_state_bytes, needed);
 }
 
 class DocumentWriterImpl final : public DocumentWriter {
@@ -128,9 +132,9 @@ absl::StatusOr<std::shared_ptr<Session>> SessionManagerImpl::FindUnlessDraining(
 
 absl::StatusOr<StoredSession> SessionManagerImpl::NewSession(const CreateRequest& request) const {
   const ModelInfo& model = context_->model->info();
-  TOME_ASSIGN_OR_RETURN(const MemoryOptions options, ResolveMemoryOptions(request.options, request.region_memory,
-                                                                          context_->options, *context_->model,
-                                                                          /*field=*/"session.options"));
+  TOME_ASSIGN_OR_RETURN(
+      const MemoryOptions options,
+      ResolveMemoryOptions(request.memory, context_->options, *context_->model, /*field=*/"session.options"));
   const absl::Time now = context_->StoredNow();
   return StoredSession{.id = request.session_id.empty() ? RandomId() : request.session_id,
                        .request_id = request.request_id,
@@ -376,7 +380,8 @@ void SessionManagerImpl::Shutdown(absl::Duration snapshot_time) {
 absl::StatusOr<std::unique_ptr<SessionManager>> SessionManager::Open(SessionManagerOptions options,
                                                                      std::shared_ptr<const Model> model,
                                                                      Observer& observer, const Clock& clock) {
-  TOME_RETURN_IF_ERROR(ValidateOptions(options, *model));
+  TOME_RETURN_IF_ERROR(CheckLimits(options));
+  TOME_RETURN_IF_ERROR(PrepareDefaults(*model, &options));
   TOME_ASSIGN_OR_RETURN(std::unique_ptr<DataFolder> folder, DataFolder::Open(options.data_folder, *options.files));
   if (model->spill_folder() != nullptr) {
     TOME_RETURN_IF_ERROR(Annotate(model->spill_folder()->Prepare(), "the archive folder"));

@@ -44,6 +44,9 @@ struct SessionManagerOptions {
   std::string data_folder;
 
   MemoryOptions default_memory_options;  // of sessions that name none
+  // The budget of their state, and of those that name none but other options; 0: none. Open cuts the default options to
+  // it.
+  std::size_t default_state_bytes = 0;
 
   std::int64_t max_sessions = 10'000;
   std::int64_t max_documents = 10'000;  // of one session

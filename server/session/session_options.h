@@ -14,12 +14,15 @@ namespace tome::server {
 // The most memory that a session with these options needs: its state, and the part of its archive that is not in files.
 std::size_t MaxResidentBytes(const Model& model, const MemoryOptions& options);
 
-// `asked` with the server's defaults for fields at 0, and `region_memory`, settings on top of its default, in place of
-// asked.regions. INVALID_ARGUMENT/MEMORY_OPTIONS {field} when the model cannot attend to so much, or one such session
-// would need more than all may have.
-absl::StatusOr<MemoryOptions> ResolveMemoryOptions(const MemoryOptions& asked, const std::string& region_memory,
-                                                   const SessionManagerOptions& server, const Model& model,
-                                                   const std::string& field);
+// `asked` with the server's defaults for what it leaves open, within its budget. INVALID_ARGUMENT/MEMORY_OPTIONS
+// {field} when the model cannot attend to so much, the budget is too small, or one such session would need more than
+// all may have.
+absl::StatusOr<MemoryOptions> ResolveMemoryOptions(const AskedMemory& asked, const SessionManagerOptions& server,
+                                                   const Model& model, const std::string& field);
+
+// FitStateBytes, where 0 is no budget.
+absl::StatusOr<MemoryOptions> WithinBudget(const MemoryOptions& options, const Model& model,
+                                           std::size_t max_state_bytes);
 
 }  // namespace tome::server
 

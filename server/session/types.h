@@ -111,15 +111,20 @@ struct SessionProgress {
   bool deleted = false;
 };
 
+// What is asked of a session's memory. Fields at 0 and empty ones take the server's defaults.
+struct AskedMemory {
+  MemoryOptions options = {
+      .sink_tokens = 0, .window_tokens = 0, .segment_tokens = 0, .region_tokens = 0, .attention = ""};
+  std::string region_memory;          // in place of options.regions: settings on top of the server's default
+  std::uint64_t max_state_bytes = 0;  // the region memory is cut to it
+};
+
 struct CreateRequest {
   SessionId session_id;    // empty: one is made
   std::string request_id;  // empty: none
   std::string display_name;
   std::map<std::string, std::string> labels;
-  // Fields at 0 and empty ones take the server's defaults.
-  MemoryOptions options = {
-      .sink_tokens = 0, .window_tokens = 0, .segment_tokens = 0, .region_tokens = 0, .attention = ""};
-  std::string region_memory;    // in place of options.regions: settings on top of the server's default
+  AskedMemory memory;
   absl::Duration time_to_live;  // 0: none
   bool pinned = false;
 };

@@ -108,8 +108,9 @@ TEST_F(CommandTest, ExitsWith2WhenCalledWrongly) {
 }
 
 TEST_F(CommandTest, CreatesASession) {
-  const Outcome outcome = Run({"create", "--id", "bible", "--name", "King James", "--label", "a=1", "--label", "b=x=y",
-                               "--window", "4096", "--region", "32", "--region-memory", "pool=4"});
+  const Outcome outcome =
+      Run({"create", "--id", "bible", "--name", "King James", "--label", "a=1", "--label", "b=x=y", "--window", "4096",
+           "--region", "32", "--region-memory", "pool=4", "--state-bytes", "128MiB"});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_EQ(outcome.out, "sessions/bible\n");
   const v1::CreateSessionRequest request = server_.last_create();
@@ -118,6 +119,7 @@ TEST_F(CommandTest, CreatesASession) {
   EXPECT_EQ(request.session().options().window_tokens(), 4096);
   EXPECT_EQ(request.session().options().region_tokens(), 32);
   EXPECT_EQ(request.session().options().region_memory(), "pool=4");
+  EXPECT_EQ(request.session().options().max_state_bytes(), 128u << 20);
   const Outcome again = Run({"create", "--id", "bible"});
   EXPECT_EQ(again.exit_code, 5);
   EXPECT_THAT(again.err, HasSubstr("exists"));

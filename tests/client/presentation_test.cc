@@ -15,6 +15,8 @@
 #include "client/command/session_cost.h"
 #include "client/command/table.h"
 #include "client/errors.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
 #include "tests/client/fake_server.h"
 
 namespace tome::command {
@@ -367,6 +369,22 @@ TEST(ErrorTextTest, SaysWhatHappenedAndWhatToDo) {
   EXPECT_THAT(describe(grpc::StatusCode::NOT_FOUND, "SESSION_NOT_FOUND", {}), HasSubstr("tome list"));
   EXPECT_EQ(DescribeError(absl::InternalError("two\nlines \x1b[2J"), server), "two\\nlines \\x1b[2J");
   EXPECT_EQ(DescribeError(absl::InternalError(""), server), "INTERNAL");
+}
+
+TEST(ErrorTextTest, SaysOfAFieldWhatTheMessageDoesNot) {
+  google::rpc::Status status;
+  status.set_code(grpc::StatusCode::INVALID_ARGUMENT);
+  google::rpc::BadRequest request;
+  for (const char* description : {"a budget of 3 bytes is...", "too many"}) {
+    google::rpc::BadRequest::FieldViolation* violation = request.add_field_violations();
+    violation->set_field("options");
+    violation->set_description(description);
+  }
+  status.add_details()->PackFrom(request);
+  const grpc::Status error(grpc::StatusCode::INVALID_ARGUMENT, "a budget of 3 bytes is too small",
+                           status.SerializeAsString());
+  EXPECT_EQ(DescribeError(client::FromGrpc(error), "localhost:7440"),
+            "a budget of 3 bytes is too small; options: too many");
 }
 
 TEST(ExitCodeTest, TellsTheKindsOfErrorsApart) {

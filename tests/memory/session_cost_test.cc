@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <random>
 
@@ -14,6 +15,7 @@ namespace tome {
 namespace {
 
 using testing::IsOk;
+using testing::StatusIs;
 
 const std::shared_ptr<const Model>& TinyModel() {
   static const std::shared_ptr<const Model> model = testing::LoadTinyModelWithProfile();
@@ -57,6 +59,46 @@ TEST(SessionCost, IsNeverExceededAndFinallyReached) {
       EXPECT_LE(memory.tokens_kept(), cost.attended_tokens);
     }
     EXPECT_EQ(memory.state_bytes(), cost.max_state_bytes);
+  }
+}
+
+std::int64_t RegionsOf(const MemoryOptions& options) {
+  return options.regions.selected == 0 ? 0 : options.regions.ring_regions + options.regions.pool_regions;
+}
+
+// As many regions as fit, found one by one.
+TEST(SessionCost, BudgetsCutTheRegionMemoryToWhatFits) {
+  const LlamaConfig& config = TinyModel()->info().config;
+  for (const char* regions : {"off", "selected=4,ring=20", "selected=4,ring=12,pool=9,precision=int8",
+                              "selected=3,ring=1,pool=30,retention=surprise", "selected=9,ring=5"}) {
+    SCOPED_TRACE(regions);
+    const MemoryOptions options = OptionsWith(regions);
+    const auto bytes = [&](const MemoryOptions& some) { return Memory::MaxStateBytes(config, some, Precision::kFp32); };
+    const std::size_t most = bytes(options);
+    for (std::size_t budget = most / 8; budget <= most + 1000; budget += 997) {
+      const auto fitted = FitStateBytes(options, config, Precision::kFp32, budget);
+      std::int64_t fits = -1;
+      for (std::int64_t count = 0; count <= RegionsOf(options); ++count) {
+        MemoryOptions some = options;
+        some.regions.ring_regions = static_cast<int>(count);
+        some.regions.pool_regions = 0;
+        if (count == 0) some.regions.selected = 0;
+        const bool enough = count >= std::min<std::int64_t>(options.regions.selected, RegionsOf(options));
+        if (enough && bytes(some) <= budget) fits = count;
+      }
+      if (fits < 0) {
+        EXPECT_THAT(fitted.status(), StatusIs(absl::StatusCode::kInvalidArgument,
+                                              ::testing::HasSubstr("at most " + std::to_string(budget) + " bytes")));
+        continue;
+      }
+      ASSERT_THAT(fitted.status(), IsOk()) << budget;
+      EXPECT_EQ(RegionsOf(*fitted), fits) << budget;
+      EXPECT_LE(bytes(*fitted), budget);
+      EXPECT_THAT(ValidateMemoryOptions(*fitted, config), IsOk());
+      EXPECT_LE(fitted->regions.pool_regions, options.regions.pool_regions);
+      EXPECT_LE(fitted->regions.ring_regions, options.regions.ring_regions);
+    }
+    EXPECT_EQ(FitStateBytes(options, config, Precision::kFp32, most)->regions, options.regions);
   }
 }
 

@@ -218,6 +218,30 @@ TEST_F(UnaryTest, SessionCostIsThatOfTheOptionsAskedFor) {
   }
 }
 
+TEST_F(UnaryTest, SessionCostKeepsToABudget) {
+  Open();
+  v1::GetModelRequest request;
+  v1::MemoryOptions& options = *request.mutable_session_options();
+  options.set_region_memory("selected=2,ring=40");
+  const auto ask = [&](v1::Model* model) {
+    grpc::ClientContext context;
+    return model_stub_->GetModel(&context, request, model);
+  };
+  v1::Model model;
+  ASSERT_TRUE(ask(&model).ok());
+  const std::uint64_t whole = model.session_cost().max_state_bytes(), exact = model.session_cost().exact_bytes();
+  options.set_max_state_bytes((whole + exact) / 2);
+  ASSERT_TRUE(ask(&model).ok());
+  EXPECT_LE(model.session_cost().max_state_bytes(), options.max_state_bytes());
+  EXPECT_GT(model.session_cost().max_state_bytes(), exact);
+  EXPECT_THAT(model.session_cost().options().region_memory(), HasSubstr("selected=2,"));
+  options.set_max_state_bytes(exact);
+  const grpc::Status status = ask(&model);
+  EXPECT_EQ(status.error_code(), grpc::INVALID_ARGUMENT);
+  EXPECT_EQ(ReasonOf(status), "MEMORY_OPTIONS");
+  EXPECT_THAT(status.error_message(), HasSubstr(std::to_string(exact)));
+}
+
 TEST_F(UnaryTest, PortInUseIsAnError) {
   const auto second = server::RpcServer::Start({.listen = fmt::format("127.0.0.1:{}", rpc_->port())}, recorder_);
   EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);

@@ -96,7 +96,7 @@ TEST_F(ArchiveResidencyTest, SessionsThatCannotBeReservedForAreRefused) {
   OpenSpilling();
   MemoryOptions larger = kTinyMemoryOptions;
   larger.window_tokens *= 2;
-  EXPECT_THAT(Create({.session_id = "larger", .options = larger}), HasReason("MEMORY_OPTIONS"));
+  EXPECT_THAT(Create({.session_id = "larger", .memory = {.options = larger}}), HasReason("MEMORY_OPTIONS"));
 }
 
 TEST_F(ArchiveResidencyTest, FolderThatFailsIsToldAndCostsMemoryOnly) {

@@ -39,9 +39,11 @@ class SessionManagerTest : public tome::testing::ManagerFixture {
 
 TEST_F(SessionManagerTest, CreatesSessionsWithDefaultsFilledIn) {
   Open();
-  const SessionInfo info =
-      Create({.session_id = "my-session", .display_name = "Mine", .labels = {{"a", "b"}}, .options = {0, 128, 0}})
-          .value();
+  const SessionInfo info = Create({.session_id = "my-session",
+                                   .display_name = "Mine",
+                                   .labels = {{"a", "b"}},
+                                   .memory = {.options = {0, 128, 0}}})
+                               .value();
   EXPECT_EQ(info.id, "my-session");
   EXPECT_EQ(info.display_name, "Mine");
   EXPECT_EQ(info.labels, (std::map<std::string, std::string>{{"a", "b"}}));
@@ -62,11 +64,28 @@ TEST_F(SessionManagerTest, CreatesSessionsWithDefaultsFilledIn) {
 
 TEST_F(SessionManagerTest, RefusesMemoryOptionsThatDoNotFitModelOrServer) {
   Open();
-  EXPECT_THAT(Create({.options = {8, 1 << 20, 32}}), HasReason("MEMORY_OPTIONS"));
+  EXPECT_THAT(Create({.memory = {.options = {8, 1 << 20, 32}}}), HasReason("MEMORY_OPTIONS"));
   options_.max_state_bytes = manager_->Get(CreateSession("some")).value().max_state_bytes;
   Open();
-  EXPECT_THAT(Create({.options = {8, 65, 32}}), HasReason("MEMORY_OPTIONS"));
-  EXPECT_THAT(Create({.options = {8, 64, 32}}), IsOk());
+  EXPECT_THAT(Create({.memory = {.options = {8, 65, 32}}}), HasReason("MEMORY_OPTIONS"));
+  EXPECT_THAT(Create({.memory = {.options = {8, 64, 32}}}), IsOk());
+}
+
+TEST_F(SessionManagerTest, BudgetsCutTheRegionMemory) {
+  options_.default_memory_options.regions = *ParseRegionMemoryOptions("selected=2,ring=40,query-region=32");
+  Open();
+  const std::size_t whole = Create({}).value().max_state_bytes;
+  options_.default_state_bytes = whole * 3 / 4;
+  Open();
+  EXPECT_LE(manager_->options().default_memory_options.regions.ring_regions, 39);
+  const SessionInfo usual = Create({}).value(), asked = Create({.memory = {.max_state_bytes = whole * 2 / 3}}).value();
+  EXPECT_LE(usual.max_state_bytes, whole * 3 / 4);
+  EXPECT_LE(asked.max_state_bytes, whole * 2 / 3);
+  EXPECT_GT(asked.options.regions.ring_regions, 2);
+  EXPECT_LT(asked.options.regions.ring_regions, usual.options.regions.ring_regions);
+  const SessionInfo longer = Create({.memory = {.options = {0, 80, 0}}}).value();
+  EXPECT_LE(longer.max_state_bytes, whole * 3 / 4) << "the server's budget is for other options as well";
+  EXPECT_THAT(Create({.memory = {.max_state_bytes = 1000}}), HasReason("MEMORY_OPTIONS"));
 }
 
 TEST_F(SessionManagerTest, RepeatedRequestIdGivesTheSameSessionAlsoAfterARestart) {
@@ -416,6 +435,9 @@ TEST_F(SessionManagerTest, OptionsThatMakeNoSenseAreRefused) {
   options_ = good;
   options_.max_state_bytes = 1000;
   EXPECT_THAT(open(), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("max_state_bytes")));
+  options_ = good;
+  options_.default_state_bytes = 1000;
+  EXPECT_THAT(open(), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("at most 1000 bytes")));
   options_ = good;
   options_.default_memory_options.window_tokens = 1 << 20;
   EXPECT_THAT(open(), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("default memory options")));
