@@ -19,8 +19,9 @@ struct RegionScores {
   AttentionScores attention;  // empty without a profile
   std::vector<float> stems, tokens;
   MeaningScores meaning;
-  std::vector<float> routing;  // of attention, meaning and stems together
-  at::Tensor similarities;     // that `meaning` was made of; of the question's distinct tokens, in order of their ids
+  // Of attention, meaning and stems together: of the best 4,096 regions by their sentences, of others minus infinity.
+  std::vector<float> routing;
+  at::Tensor similarities;  // that `meaning` was made of; of the question's distinct tokens, in order of their ids
 };
 
 // `question_tokens`: of the question after an empty line, as it was read for `queries`, which has an entry for each

@@ -24,9 +24,8 @@ constexpr std::size_t kMostByWords = 32;     // of those
 // Chosen on questions of three kinds over one book and eight articles; see docs/results/finding.md.
 constexpr float kAnyScore = -std::numeric_limits<float>::infinity();
 constexpr double kSureNats = 10.0;  // see OneStandsOut
-// See SetScores. Scores are too sure of themselves by the temperatures.
-constexpr double kWeightOfLikelihood = 0.6, kTemperatureOfLikelihood = 2.0, kTemperatureBesideLikelihood = 4.0;
-constexpr double kTemperatureOfRouting = 2.5;
+// See SetScores. Likelihoods and routing scores are too sure of themselves by the temperature.
+constexpr double kWeightOfLikelihood = 0.5, kTemperature = 3.0;
 
 // How many regions the model ranks: `at_least`, and then more until it is sure, or `at_most` are ranked; by so many
 // sentences of each.
@@ -92,10 +91,10 @@ class SeparateAttention final : public SequenceAttention {
   std::vector<std::int64_t> lengths_;
 };
 
-std::vector<double> Softmax(std::vector<double> scores, double temperature) {
+std::vector<double> Softmax(std::vector<double> scores) {
   const double maximum = *std::max_element(scores.begin(), scores.end());
   double total = 0;
-  for (double& score : scores) total += score = std::exp((score - maximum) / temperature);
+  for (double& score : scores) total += score = std::exp((score - maximum) / kTemperature);
   for (double& score : scores) score /= total;
   return scores;
 }
@@ -110,8 +109,8 @@ void SetScores(bool reranked, std::vector<FoundRegion>* regions) {
     likelihoods.push_back(region.log_likelihood);
   }
   const double weight = reranked ? kWeightOfLikelihood : 0;
-  routing = Softmax(std::move(routing), reranked ? kTemperatureBesideLikelihood : kTemperatureOfRouting);
-  likelihoods = Softmax(std::move(likelihoods), kTemperatureOfLikelihood);
+  routing = Softmax(std::move(routing));
+  likelihoods = Softmax(std::move(likelihoods));
   for (std::size_t i = 0; i < regions->size(); ++i) {
     (*regions)[i].score = weight * likelihoods[i] + (1 - weight) * routing[i];
   }

@@ -19,6 +19,7 @@ namespace {
 
 constexpr double kBm25K1 = 0.9, kBm25B = 0.4;
 constexpr double kMeaningK1 = 0.3;
+constexpr double kUsualSentence = 20;  // tokens; one of as many counts as a whole region does
 // Of a BM25 score beside scores in standard deviations: with attention, and without. Chosen on questions of three kinds
 // over one book and eight articles; see docs/results/finding.md.
 constexpr float kStemWeight = 0.1f, kStemWeightAlone = 1.0f;
@@ -306,7 +307,9 @@ namespace {
 
 double MeaningWeight(double found, double regions) { return std::log(1.0 + (regions - found + 0.5) / (found + 0.5)); }
 
-double MeaningScore(double weight, double sum) { return weight * sum * (kMeaningK1 + 1.0) / (sum + kMeaningK1); }
+double MeaningScore(double weight, double sum, double k1 = kMeaningK1) {
+  return weight * sum * (kMeaningK1 + 1.0) / (sum + k1);
+}
 
 // The summed similarity of each region's tokens with some of the question's: [regions, batch].
 std::vector<float> RegionSimilarities(const Archive& archive, const at::Tensor& similarities) {
@@ -347,19 +350,45 @@ MeaningScores ScoreByMeaning(const Archive& archive, const at::Tensor& similarit
   return {.scores = {scores.begin(), scores.end()}, .weights = std::move(weights)};
 }
 
+namespace {
+
+// Of one token of the question to those of a text: all that have to do with it, and the nearest one.
+struct Likeness {
+  double sum = 0, nearest = 0;
+};
+Likeness LikenessOf(const at::Tensor& similarities, std::size_t question_token, absl::Span<const TokenId> text) {
+  const auto stride = static_cast<std::size_t>(similarities.size(1));
+  const float* column = similarities.const_data_ptr<float>() + question_token;
+  Likeness likeness;
+  for (const TokenId token : text) {
+    const double similarity = column[static_cast<std::size_t>(token) * stride];
+    if (similarity >= kLeastSimilarity) likeness.sum += similarity;
+    likeness.nearest = std::max(likeness.nearest, similarity);
+  }
+  return likeness;
+}
+
+}  // namespace
+
 double ScoreTextByMeaning(const at::Tensor& similarities, absl::Span<const double> weights,
                           absl::Span<const TokenId> text) {
-  const float* table = similarities.const_data_ptr<float>();
   double score = 0;
   for (std::size_t k = 0; k < weights.size(); ++k) {
-    double sum = 0;
-    for (const TokenId token : text) {
-      const float similarity = table[static_cast<std::size_t>(token) * weights.size() + k];
-      if (similarity >= kLeastSimilarity) sum += similarity;
-    }
-    score += MeaningScore(weights[k], sum);
+    score += MeaningScore(weights[k], LikenessOf(similarities, k, text).sum);
   }
   return score;
+}
+
+SentenceMeaning ScoreSentenceByMeaning(const at::Tensor& similarities, absl::Span<const double> weights,
+                                       absl::Span<const TokenId> sentence) {
+  const double k1 = kMeaningK1 * static_cast<double>(sentence.size()) / kUsualSentence;
+  SentenceMeaning meaning;
+  for (std::size_t k = 0; k < weights.size(); ++k) {
+    const Likeness likeness = LikenessOf(similarities, k, sentence);
+    meaning.by_all += MeaningScore(weights[k], likeness.sum, k1);
+    meaning.by_nearest += MeaningScore(weights[k], likeness.nearest, k1);
+  }
+  return meaning;
 }
 
 std::vector<float> ReferenceScoreByMeaning(const Archive& archive, const at::Tensor& similarities) {
@@ -397,9 +426,11 @@ std::vector<float> AddStandardised(absl::Span<const std::vector<float>> lists) {
   return total;
 }
 
-std::vector<float> RoutingScores(const std::vector<float>& attention, const std::vector<float>& meaning,
+std::vector<float> RoutingScores(const std::vector<float>& attention, absl::Span<const std::vector<float>> meanings,
                                  const std::vector<float>& stems) {
-  std::vector<float> scores = AddStandardised({attention, meaning});
+  std::vector<std::vector<float>> lists(meanings.begin(), meanings.end());
+  lists.push_back(attention);
+  std::vector<float> scores = AddStandardised(lists);
   const float stem_weight = attention.empty() ? kStemWeightAlone : kStemWeight;
   for (std::size_t i = 0; i < scores.size(); ++i) scores[i] += stem_weight * stems[i];
   return scores;

@@ -53,6 +53,13 @@ MeaningScores ScoreByMeaning(const Archive& archive, const at::Tensor& similarit
 // The same of a text, of which no token is outside the vocabulary.
 double ScoreTextByMeaning(const at::Tensor& similarities, absl::Span<const double> weights,
                           absl::Span<const TokenId> text);
+// What a sentence says of the question: by all its tokens, and by the nearest to each token of the question, however
+// far. The longer it is the less each token counts, as in BM25: a region tells several things, and a sentence one.
+struct SentenceMeaning {
+  double by_all = 0, by_nearest = 0;
+};
+SentenceMeaning ScoreSentenceByMeaning(const at::Tensor& similarities, absl::Span<const double> weights,
+                                       absl::Span<const TokenId> sentence);
 
 // How much each token of a question says: the squared logarithm of how rare it is in the archive. The sum is 1.
 // Not of an empty question.
@@ -66,9 +73,9 @@ std::vector<float> ReferenceScoreByMeaning(const Archive& archive, const at::Ten
 // The sum of scores that were brought to a mean of 0 and a standard deviation of 1. Lists of no use count nothing.
 std::vector<float> AddStandardised(absl::Span<const std::vector<float>> lists);
 
-// What the routers make of each region together: attention and meaning standardised, and a little of the stems; more of
-// them where `attention` is empty because the model has no profile.
-std::vector<float> RoutingScores(const std::vector<float>& attention, const std::vector<float>& meaning,
+// What the routers make of each region together: attention and meanings standardised, and a little of the stems; more
+// of them where `attention` is empty because the model has no profile.
+std::vector<float> RoutingScores(const std::vector<float>& attention, absl::Span<const std::vector<float>> meanings,
                                  const std::vector<float>& stems);
 
 // The best `count` regions with a score above `floor`, best first; the earlier of equals.

@@ -11,6 +11,7 @@
 
 #include "engine/generation/answer_task.h"
 #include "engine/generation/prompt_form.h"
+#include "engine/generation/region_scores.h"
 #include "engine/generation/search_task.h"
 #include "engine/generation/sentences.h"
 #include "engine/model/llama_model.h"
@@ -129,6 +130,40 @@ LikeliestSentence LikeliestOf(const Memory& memory, const std::string& question,
   return std::max_element(scored.begin(), scored.end(),
                           [](const auto& a, const auto& b) { return a.second.likelihood < b.second.likelihood; })
       ->second;
+}
+
+// To a mean of 0 and a standard deviation of 1.
+std::vector<double> Standardised(const std::vector<double>& values) {
+  double mean = 0, variance = 0;
+  for (const double value : values) mean += value / static_cast<double>(values.size());
+  for (const double value : values) variance += (value - mean) * (value - mean) / static_cast<double>(values.size());
+  std::vector<double> result;
+  for (const double value : values) result.push_back((value - mean) / std::sqrt(variance));
+  return result;
+}
+
+TEST(RegionScores, RouteToTheRegionsWithTheBestSentences) {
+  const std::shared_ptr<const Model> plain = testing::LoadTinyModel();
+  const Memory memory = MemoryOf(BookText(), plain);
+  const Archive& archive = memory.state()->archive();
+  const std::string question = "Which ship sailed to harbour 130?";
+  const RegionScores scores = ScoreRegions(*plain, archive, question, Encode("\n\n" + question), {});
+  ASSERT_EQ(static_cast<std::int64_t>(scores.routing.size()), archive.num_regions());
+  std::vector<double> by_all, by_nearest;
+  for (std::int64_t region = 0; region < archive.num_regions(); ++region) {
+    SentenceMeaning best;
+    for (const RegionSentence& sentence : RegionSentences(archive, *plain->tokenizer(), region)) {
+      const SentenceMeaning own = ScoreSentenceByMeaning(scores.similarities, scores.meaning.weights, sentence.tokens);
+      best.by_all = std::max(best.by_all, own.by_all);
+      best.by_nearest = std::max(best.by_nearest, own.by_nearest);
+    }
+    by_all.push_back(best.by_all);
+    by_nearest.push_back(best.by_nearest);
+  }
+  const std::vector<double> first = Standardised(by_all), second = Standardised(by_nearest);
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    EXPECT_NEAR(scores.routing[i], first[i] + second[i] + scores.stems[i], 1e-3);
+  }
 }
 
 TEST(Search, RanksRegionsByTheSentencesNearestToTheQuestion) {

@@ -136,6 +136,35 @@ TEST(Routing, MeaningEqualsItsDefinition) {
   }
 }
 
+TEST(Routing, SentencesAreScoredByAllAndByTheNearestOfTheirTokens) {
+  at::manual_seed(6);
+  const std::int64_t vocabulary = 50;
+  for (const int length : {1, 7, 20, 64}) {
+    const at::Tensor similarities = at::rand({vocabulary, 3}) * 0.6 - 0.2;
+    const std::vector<double> weights = {0.5, 2.0, 7.0};
+    std::vector<TokenId> sentence;
+    for (int i = 0; i < length; ++i) sentence.push_back((i * 7 + length) % vocabulary);
+    double by_all = 0, by_nearest = 0;
+    for (int k = 0; k < 3; ++k) {
+      double sum = 0, nearest = 0;
+      for (const TokenId token : sentence) {
+        const auto similarity = similarities[token][k].item<float>();
+        if (similarity >= 0.15f) sum += similarity;
+        if (similarity > nearest) nearest = similarity;
+      }
+      const double k1 = 0.3 * length / 20;
+      by_all += weights[k] * sum * 1.3 / (sum + k1);
+      by_nearest += weights[k] * nearest * 1.3 / (nearest + k1);
+    }
+    const SentenceMeaning found = ScoreSentenceByMeaning(similarities, weights, sentence);
+    EXPECT_NEAR(found.by_all, by_all, 1e-6 * (1 + by_all));
+    EXPECT_NEAR(found.by_nearest, by_nearest, 1e-6 * (1 + by_nearest));
+    if (length == 20) {
+      EXPECT_NEAR(found.by_all, ScoreTextByMeaning(similarities, weights, sentence), 1e-6);
+    }
+  }
+}
+
 TEST(Routing, StandardisedScoresCountAlikeWhateverTheirScale) {
   const std::vector<float> first = {1, 2, 3, 4}, second = {4000, 3000, 2000, 1000}, flat = {7, 7, 7, 7};
   for (const float sum : AddStandardised({first, second, flat})) EXPECT_NEAR(sum, 0, 1e-5);
