@@ -326,8 +326,9 @@ TEST_F(RereadTest, BudgetIsKeptAndChecked) {
     EXPECT_THAT(refused, HasReason("ANSWER_BUDGET"));
     EXPECT_EQ(Metadata(refused, "field"), "budget_tokens");
   }
-  // Within its range, but not together with the question and the answer.
+  // Within its range, but not together with the question and so long an answer.
   request.budget_tokens = 1024;
+  request.generation.max_tokens = 1000;
   EXPECT_THAT(Ask(request).results[0], HasReason("QUESTION_TOO_LONG"));
 }
 
