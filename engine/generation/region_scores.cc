@@ -13,13 +13,12 @@ namespace tome {
 namespace {
 
 constexpr float kNotRead = -std::numeric_limits<float>::infinity();
-// Regions that are read for their sentences: so many by all routers together, as many as a search may list, and some by
-// words alone.
-constexpr std::size_t kReadByRouting = 4096, kReadByWords = 256;
+// Regions that are read for their sentences by words alone, beside the best kMaxRoutedRegions.
+constexpr std::size_t kReadByWords = 256;
 
 std::vector<std::int64_t> RegionsToRead(const RegionScores& scores) {
   std::set<std::int64_t> regions;
-  for (const std::int64_t region : BestRegions(scores.routing, kReadByRouting, kNotRead)) regions.insert(region);
+  for (const std::int64_t region : BestRegions(scores.routing, kMaxRoutedRegions, kNotRead)) regions.insert(region);
   for (const std::vector<float>* words : {&scores.stems, &scores.tokens}) {
     for (const std::int64_t region : BestRegions(*words, kReadByWords)) regions.insert(region);
   }

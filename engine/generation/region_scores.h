@@ -14,12 +14,16 @@
 
 namespace tome {
 
+// The most regions that are ranked by all routers together, and so the most that a search can list.
+constexpr int kMaxRoutedRegions = 4096;
+
 // Of all regions, [num_regions] each; see routing.h.
 struct RegionScores {
   AttentionScores attention;  // empty without a profile
   std::vector<float> stems, tokens;
   MeaningScores meaning;
-  // Of attention, meaning and stems together: of the best 4,096 regions by their sentences, of others minus infinity.
+  // Of attention, meaning and stems together: of the best kMaxRoutedRegions by their sentences, and some by words; of
+  // others minus infinity.
   std::vector<float> routing;
   at::Tensor similarities;  // that `meaning` was made of; of the question's distinct tokens, in order of their ids
 };

@@ -6,6 +6,7 @@
 
 #include "engine/base/status.h"
 #include "engine/generation/answer_task.h"
+#include "engine/generation/region_scores.h"
 #include "engine/generation/task_impl.h"
 #include "engine/memory/routing_codec.h"
 #include "engine/model/forward.h"
@@ -255,8 +256,8 @@ namespace {
 absl::Status CheckQuestion(const Memory& fork, const PendingText& pending, const std::string& question,
                            const RouteOptions& options) {
   if (question.empty()) return InvalidArgument("the question is empty");
-  if (options.max_regions < 1 || options.max_regions > 4096) {
-    return InvalidArgument("max_regions: expected 1 to 4096, found {}", options.max_regions);
+  if (options.max_regions < 1 || options.max_regions > kMaxRoutedRegions) {
+    return InvalidArgument("max_regions: expected 1 to {}, found {}", kMaxRoutedRegions, options.max_regions);
   }
   if (!pending.spans.empty() && pending.spans.size() != pending.tokens.size()) {
     return InvalidArgument("{} pending tokens with {} spans", pending.tokens.size(), pending.spans.size());
