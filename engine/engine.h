@@ -167,6 +167,10 @@ std::int64_t MaxAttendedTokens(const MemoryOptions& options);
 // what is allowed.
 absl::Status ValidateMemoryOptions(const MemoryOptions& options, const LlamaConfig& config);
 
+// What suits a model that computes in `precision`: MemoryOptions{} in bf16. In fp32 sink and window take twice as much,
+// so the region memory is in int8, with as few regions less as leave the state as large as it is in bf16.
+MemoryOptions DefaultMemoryOptions(const LlamaConfig& config, Precision precision);
+
 // `options` with the region memory cut to a budget of bytes: ring and pool shrink in their proportion until
 // Memory::MaxStateBytes is at most `max_state_bytes`; nothing grows. `options` are valid for the model.
 // INVALID_ARGUMENT has the figures when that would leave fewer regions than a query region chooses, or when sink and

@@ -78,7 +78,7 @@ absl::Status WritePortFile(const std::string& path, const Running& running) {
 
 absl::StatusOr<std::shared_ptr<const Model>> LoadModel(ServerConfig* config) {
   TOME_ASSIGN_OR_RETURN(auto model, Model::Load(config->ToModelOptions()));
-  FitRegionMemory(model->info().config, config);
+  FitRegionMemory(model->info().config, model->info().precision, config);
   TOME_RETURN_IF_ERROR(
       ValidateMemoryOptions(config->ToSessionManagerOptions().default_memory_options, model->info().config));
   return model;

@@ -337,9 +337,10 @@ LogLevel ServerConfig::ToLogLevel() const {
 
 LogFormat ServerConfig::ToLogFormat() const { return log_format == "json" ? LogFormat::kJson : LogFormat::kText; }
 
-void FitRegionMemory(const LlamaConfig& model, ServerConfig* config) {
+void FitRegionMemory(const LlamaConfig& model, Precision computed, ServerConfig* config) {
   if (config->region_memory != ServerConfig{}.region_memory) return;
   MemoryOptions options = config->ToSessionManagerOptions().default_memory_options;
+  options.regions = DefaultMemoryOptions(model, computed).regions;
   while (options.regions.selected > 0 && !ValidateMemoryOptions(options, model).ok()) --options.regions.selected;
   if (ValidateMemoryOptions(options, model).ok()) config->region_memory = FormatRegionMemoryOptions(options.regions);
 }

@@ -84,9 +84,10 @@ using Environment = std::function<std::optional<std::string>(const std::string& 
 absl::StatusOr<ServerConfig> ParseServerConfig(const std::vector<std::string>& arguments,
                                                const Environment& environment);
 
-// Chooses fewer regions where the default region memory asks for more tokens than `model` can attend to beside the
-// window; none where there is room for none. Settings that are not the default stay as they are.
-void FitRegionMemory(const LlamaConfig& model, ServerConfig* config);
+// Makes the default region memory that of DefaultMemoryOptions, with fewer regions chosen where it asks for more tokens
+// than `model` can attend to beside the window; none where there is room for none. Settings that are not the default
+// stay as they are.
+void FitRegionMemory(const LlamaConfig& model, Precision computed, ServerConfig* config);
 
 }  // namespace tome::server
 

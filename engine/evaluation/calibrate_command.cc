@@ -29,9 +29,9 @@ std::string CommandLine(int argc, char** argv) {
 }
 
 absl::Status RunCalibrate(CalibrateArguments arguments) {
-  arguments.calibration.memory = arguments.common.memory;
   TOME_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(arguments.text_path));
   TOME_ASSIGN_OR_RETURN(const auto model, arguments.common.LoadModel());
+  arguments.calibration.memory = arguments.common.memory;
   TOME_ASSIGN_OR_RETURN(const CalibrationResult result,
                         Calibrate(model, text, arguments.calibration, arguments.made_by));
   ModelProfile profile = result.profile;

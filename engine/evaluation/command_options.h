@@ -28,12 +28,14 @@ inline void AddModelOptions(CLI::App* command, ModelOptions* model) {
 struct CommonOptions {
   ModelOptions model;
   MemoryOptions memory;
+  bool regions_given = false;
   std::string json_path;
   std::string state_path;
 
   void Add(CLI::App* command) {
     AddModelOptions(command, &model);
     command->add_option("--window", memory.window_tokens, "Tokens of the exact window")->capture_default_str();
+    command->add_option("--region", memory.region_tokens, "Tokens of a region")->capture_default_str();
     command
         ->add_option_function<std::string>(
             "--region-memory",
@@ -41,9 +43,16 @@ struct CommonOptions {
               const absl::StatusOr<RegionMemoryOptions> regions = ParseRegionMemoryOptions(settings);
               if (!regions.ok()) throw CLI::ValidationError("--region-memory", std::string(regions.status().message()));
               memory.regions = *regions;
+              regions_given = true;
             },
-            "Settings of the region memory; off: none")
+            "Settings of the region memory; off: none; as the service has it unless given")
         ->default_str(FormatRegionMemoryOptions(memory.regions));
+    command
+        ->add_option_function<std::string>(
+            "--precision", [this](const std::string& name) { model.precision = *ParsePrecision(name); },
+            "What the model computes in: auto (the fastest on these cores), fp32, bf16")
+        ->default_str("auto")
+        ->check(CLI::IsMember({"auto", "fp32", "bf16"}));
     command->add_option("--json", json_path, "Write all figures to this file");
   }
   void AddProfileAndState(CLI::App* command) {
@@ -51,7 +60,13 @@ struct CommonOptions {
     command->add_option("--state", state_path,
                         "Keep what was read in this file, and start from it when it is there already");
   }
-  absl::StatusOr<std::shared_ptr<const Model>> LoadModel() const { return Model::Load(model); }
+  // Sets `memory` to what suits the model where nothing else was asked for.
+  absl::StatusOr<std::shared_ptr<const Model>> LoadModel() {
+    TOME_ASSIGN_OR_RETURN(auto loaded, Model::Load(model));
+    const ModelInfo& info = loaded->info();
+    if (!regions_given) memory.regions = DefaultMemoryOptions(info.config, info.precision).regions;
+    return loaded;
+  }
   absl::Status WriteJson(const nlohmann::json& figures) const {
     return json_path.empty() ? absl::OkStatus() : WriteTextFile(json_path, figures.dump(1) + "\n");
   }

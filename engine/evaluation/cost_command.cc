@@ -16,7 +16,7 @@ struct CostArguments {
   std::int64_t tokens = 16384, until = 4 << 20;
 };
 
-absl::Status RunCost(const CostArguments& arguments) {
+absl::Status RunCost(CostArguments arguments) {
   TOME_ASSIGN_OR_RETURN(const auto model, arguments.common.LoadModel());
   TOME_ASSIGN_OR_RETURN(const std::string text, ReadTextFiles(arguments.text_paths));
   TOME_ASSIGN_OR_RETURN(

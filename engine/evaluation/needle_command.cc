@@ -23,7 +23,7 @@ double Depth(const PlacedNeedle& placed, const std::string& text) {
   return static_cast<double>(placed.bytes.begin) / static_cast<double>(text.size());
 }
 
-absl::Status RunNeedle(const NeedleArguments& arguments) {
+absl::Status RunNeedle(NeedleArguments arguments) {
   TOME_RETURN_IF_ERROR(ValidateFindingOptions(arguments.finding));
   TOME_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(arguments.text_path));
   TOME_ASSIGN_OR_RETURN(const auto model, arguments.common.LoadModel());

@@ -156,7 +156,7 @@ absl::Status SelectQuestions(const QaArguments& arguments, const Model& model, L
   return absl::OkStatus();
 }
 
-absl::Status RunQa(const QaArguments& arguments) {
+absl::Status RunQa(QaArguments arguments) {
   TOME_RETURN_IF_ERROR(ValidateFindingOptions(arguments.finding));
   TOME_ASSIGN_OR_RETURN(const auto model, arguments.common.LoadModel());
   TOME_ASSIGN_OR_RETURN(Library library, MakeLibrary(arguments, *model->tokenizer()));

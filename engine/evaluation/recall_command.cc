@@ -20,8 +20,8 @@ struct RecallArguments {
 };
 
 absl::Status RunRecall(RecallArguments arguments) {
-  arguments.recall.memory = arguments.common.memory;
   TOME_ASSIGN_OR_RETURN(const auto model, arguments.common.LoadModel());
+  arguments.recall.memory = arguments.common.memory;
   TOME_ASSIGN_OR_RETURN(const std::vector<TokenId> tokens,
                         ReadTokenFiles(*model->tokenizer(), arguments.text_paths, arguments.tokens));
   const std::int64_t layers = model->info().config.num_layers;

@@ -69,12 +69,12 @@ nlohmann::json ToJson(const StreamResult& result, std::int64_t from, std::int64_
           {"segments", segments}};
 }
 
-absl::Status RunStream(const StreamArguments& arguments) {
+absl::Status RunStream(StreamArguments arguments) {
+  TOME_ASSIGN_OR_RETURN(const auto model, arguments.common.LoadModel());
   std::vector<NamedMemory> memories;
   for (const std::string& text : arguments.memories) {
     TOME_ASSIGN_OR_RETURN(memories.emplace_back(), ParseNamedMemory(text, arguments.common.memory));
   }
-  TOME_ASSIGN_OR_RETURN(const auto model, arguments.common.LoadModel());
   if (!arguments.after_path.empty()) {
     TOME_ASSIGN_OR_RETURN(memories.emplace_back(), LoadNamedMemory(model, arguments.after_path));
   }

@@ -113,7 +113,7 @@ nlohmann::json SettingsJson(const TaskArguments& arguments, const TaskGrid& grid
           {"max_answer_tokens", arguments.answer.max_answer_tokens}};
 }
 
-absl::Status RunTasks(const TaskArguments& arguments) {
+absl::Status RunTasks(TaskArguments arguments) {
   if (arguments.target.empty() && arguments.common.model.path.empty()) {
     return InvalidArgument("give --model to measure the engine, or --target to measure a server");
   }

@@ -103,6 +103,15 @@ absl::StatusOr<MemoryOptions> FitStateBytes(const MemoryOptions& options, const 
   return WithRegions(options, fits);
 }
 
+MemoryOptions DefaultMemoryOptions(const LlamaConfig& config, Precision precision) {
+  const MemoryOptions usual;
+  if (precision == Precision::kBf16) return usual;
+  MemoryOptions smaller = usual;
+  smaller.regions.precision = RegionPrecision::kInt8;
+  return FitStateBytes(smaller, config, precision, Memory::MaxStateBytes(config, usual, Precision::kBf16))
+      .value_or(smaller);
+}
+
 SessionCost ComputeSessionCost(const Model& model, const MemoryOptions& options) {
   const ModelInfo& info = model.info();
   return {.exact_bytes = ExactBytes(info.config, options, info.precision),

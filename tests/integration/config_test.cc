@@ -31,26 +31,32 @@ Environment Variables(std::map<std::string, std::string> variables) {
 }
 
 TEST(ConfigTest, TheDefaultRegionMemoryFitsTheModel) {
-  LlamaConfig model{.num_heads = 4, .context_length = 8192, .rope_theta = 10000};
+  LlamaConfig model{
+      .num_layers = 2, .num_heads = 4, .num_kv_heads = 4, .head_dim = 8, .context_length = 8192, .rope_theta = 10000};
   ServerConfig config;
   const std::string usual = config.region_memory;
-  FitRegionMemory(model, &config);
+  FitRegionMemory(model, Precision::kBf16, &config);
   EXPECT_EQ(config.region_memory, usual);
   model.context_length = 4096;
-  FitRegionMemory(model, &config);
+  FitRegionMemory(model, Precision::kBf16, &config);
   EXPECT_THAT(config.region_memory, HasSubstr("selected=11,"));
   EXPECT_THAT(ValidateMemoryOptions(config.ToSessionManagerOptions().default_memory_options, model), IsOk());
   config = ServerConfig();
   model.context_length = 2700;
-  FitRegionMemory(model, &config);
+  FitRegionMemory(model, Precision::kBf16, &config);
   EXPECT_EQ(config.region_memory, "off");
   config = ServerConfig();
   model.context_length = 2048;
-  FitRegionMemory(model, &config);
+  FitRegionMemory(model, Precision::kBf16, &config);
   EXPECT_EQ(config.region_memory, usual) << "the window is too long as well: that is told";
   config.region_memory = "selected=20";
-  FitRegionMemory(model, &config);
+  FitRegionMemory(model, Precision::kBf16, &config);
   EXPECT_EQ(config.region_memory, "selected=20");
+  config = ServerConfig();
+  model.context_length = 8192;
+  FitRegionMemory(model, Precision::kFp32, &config);
+  EXPECT_EQ(config.region_memory, FormatRegionMemoryOptions(DefaultMemoryOptions(model, Precision::kFp32).regions));
+  EXPECT_THAT(config.region_memory, HasSubstr("precision=int8"));
 }
 
 TEST(ConfigTest, FlagBeforeVariableBeforeFileBeforeDefault) {

@@ -102,6 +102,25 @@ TEST(SessionCost, BudgetsCutTheRegionMemoryToWhatFits) {
   }
 }
 
+TEST(SessionCost, DefaultStateIsAsLargeInEitherPrecision) {
+  const LlamaConfig smollm2{.num_layers = 30, .num_heads = 9, .num_kv_heads = 3, .head_dim = 64};
+  for (const LlamaConfig& config : {TinyModel()->info().config, smollm2}) {
+    const MemoryOptions narrow = DefaultMemoryOptions(config, Precision::kBf16);
+    EXPECT_EQ(narrow.regions, RegionMemoryOptions());
+    const std::size_t bytes = Memory::MaxStateBytes(config, narrow, Precision::kBf16);
+    MemoryOptions wide = DefaultMemoryOptions(config, Precision::kFp32);
+    EXPECT_EQ(wide.regions.selected, narrow.regions.selected);
+    EXPECT_EQ(wide.regions.precision, RegionPrecision::kInt8);
+    EXPECT_LE(Memory::MaxStateBytes(config, wide, Precision::kFp32), bytes);
+    ++wide.regions.ring_regions;
+    EXPECT_GT(Memory::MaxStateBytes(config, wide, Precision::kFp32), bytes);
+  }
+  // A 128th of all keys and values of a million tokens in bf16, with 40 bytes of archive a token.
+  EXPECT_LE(Memory::MaxStateBytes(smollm2, DefaultMemoryOptions(smollm2, Precision::kFp32), Precision::kFp32) +
+                40 * (std::size_t{1} << 20),
+            (std::size_t{1} << 20) * 2 * 2 * 30 * 3 * 64 / 128);
+}
+
 TEST(SessionCost, DenseCacheIsTwoBytesForEachNumber) {
   const LlamaConfig& config = TinyModel()->info().config;
   EXPECT_EQ(ComputeSessionCost(*TinyModel(), OptionsWith("off")).dense_bytes_per_token,
