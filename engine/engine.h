@@ -168,7 +168,7 @@ std::int64_t MaxAttendedTokens(const MemoryOptions& options);
 absl::Status ValidateMemoryOptions(const MemoryOptions& options, const LlamaConfig& config);
 
 // What suits a model that computes in `precision`: MemoryOptions{} in bf16. In fp32 sink and window take twice as much,
-// so the region memory is in int8, with as few regions less as leave the state as large as it is in bf16.
+// so the region memory is in int8, with no more regions than leave the state no larger than it is in bf16.
 MemoryOptions DefaultMemoryOptions(const LlamaConfig& config, Precision precision);
 
 // `options` with the region memory cut to a budget of bytes: ring and pool shrink in their proportion until
@@ -292,10 +292,20 @@ struct RouteOptions {
   int max_regions = 32;  // in the result
 };
 
+// Regions side by side. Their text need not end where they do.
+struct RegionRun {
+  std::int64_t first = 0, end = 0;  // numbers in the archive
+  // Tokens of the region before and of the one after that belong to the text too; negative: so many of the run's own
+  // first or last ones that do not. Less than a region.
+  int before = 0, after = 0;
+
+  friend bool operator==(const RegionRun&, const RegionRun&) = default;
+};
+
 // A region that a question was routed to.
 struct FoundRegion {
   std::int64_t region = 0;  // number in the archive
-  TokenSpan span;           // its bytes
+  TokenSpan span;           // its bytes, from one end of a sentence to another
   // The probability that the question was asked of this region rather than of another one found: of all routers
   // together and, with reranking, of the question's likelihood after a sentence of the region.
   double score = 0;
@@ -305,14 +315,14 @@ struct FoundRegion {
   double token_score = 0;     // BM25 over token ids and pairs of them
   // Of the question after the region's likeliest sentence, nats; 0 where not reranked.
   double log_likelihood = 0;
-  // The bytes of that sentence, which may begin or end in a neighbour; none where not reranked.
+  // The bytes of that sentence; none where not reranked.
   TokenSpan sentence;
 };
 
 // Regions side by side that an answer was generated over, in the order in which the model had them.
 struct Passage {
   TokenSpan span;
-  std::int64_t first_region = 0, end_region = 0;
+  RegionRun regions;
   int tokens = 0;
   double score = 0;     // the sum of its regions' scores
   bool stored = false;  // kAttend: its stored keys and values were attended to; else its text was read again

@@ -11,7 +11,7 @@
 #include "engine/evaluation/needles.h"
 #include "engine/evaluation/progress.h"
 #include "engine/evaluation/reading.h"
-#include "engine/generation/search_task.h"
+#include "engine/generation/question_likelihood.h"
 #include "engine/memory/archive.h"
 #include "engine/memory/memory_state.h"
 #include "engine/memory/routing.h"

@@ -15,8 +15,8 @@
 #include "engine/evaluation/reading.h"
 #include "engine/generation/answer_task.h"
 #include "engine/generation/prompt_form.h"
+#include "engine/generation/question_likelihood.h"
 #include "engine/generation/region_scores.h"
-#include "engine/generation/search_task.h"
 #include "engine/memory/archive.h"
 #include "engine/memory/memory_state.h"
 #include "engine/memory/routing.h"
@@ -74,7 +74,7 @@ class Evaluator {
         archive_(memory.state()->archive()),
         asked_(asked),
         options_(options),
-        wanted_(RegionsWith(archive_, asked.document, asked.evidence)) {
+        wanted_(RegionsWithInText(archive_, tokenizer(), asked.document, asked.evidence)) {
     figures_.asked = asked;
   }
 
@@ -94,6 +94,7 @@ class Evaluator {
   void SetText(const std::vector<Passage>& passages, WayFigures* way) const;
   absl::Status SetAnswer(std::optional<std::string> answer, const std::vector<Passage>& passages,
                          WayFigures* way) const;
+  const Tokenizer& tokenizer() const { return *memory_.model()->tokenizer(); }
   bool IsAnswered(const std::string& way) const {
     return std::find(options_.answered.begin(), options_.answered.end(), way) != options_.answered.end();
   }
@@ -180,7 +181,7 @@ void Evaluator::SetText(const std::vector<Passage>& passages, WayFigures* way) c
 absl::Status Evaluator::SetAnswer(std::optional<std::string> answer, const std::vector<Passage>& passages,
                                   WayFigures* way) const {
   const Model& model = *memory_.model();
-  const std::string text = JoinPassages(archive_, *model.tokenizer(), passages);
+  const std::string text = JoinPassages(archive_, tokenizer(), passages);
   TOME_ASSIGN_OR_RETURN(FilledPrompt prompt, FillPrompt(model, MakeQuestion(), text));
   TOME_ASSIGN_OR_RETURN(way->log_probability, LogProbability(prompt, asked_.references.front()));
   if (!answer.has_value()) {
@@ -200,7 +201,7 @@ absl::Status Evaluator::AddList(const std::string& way, const std::vector<std::i
   WayFigures figures{.rank = rank};
   std::vector<FoundRegion> found;
   for (const std::int64_t region : list) found.push_back({.region = region});
-  const std::vector<Passage> passages = ChoosePassages(archive_, found, budget_tokens);
+  const std::vector<Passage> passages = ChoosePassages(archive_, tokenizer(), found, budget_tokens);
   SetText(passages, &figures);
   figures_.candidates[way] = {{"wanted", wanted_}, {"regions", list}};
   if (IsAnswered(way)) TOME_RETURN_IF_ERROR(SetAnswer(std::nullopt, passages, &figures));
@@ -232,7 +233,8 @@ absl::Status Evaluator::AddSearch(const std::string& way, const std::map<std::st
   if (!list.empty()) figures.score = outcome.evidence->found.front().score;
   figures.regions_reranked = outcome.evidence->regions_reranked;
   const std::vector<Passage> passages =
-      answered ? outcome.evidence->passages : ChoosePassages(archive_, outcome.evidence->found, options_.budget_tokens);
+      answered ? outcome.evidence->passages
+               : ChoosePassages(archive_, tokenizer(), outcome.evidence->found, options_.budget_tokens);
   SetText(passages, &figures);
   if (answered) TOME_RETURN_IF_ERROR(SetAnswer(std::move(outcome.text), passages, &figures));
   figures_.ways[way] = std::move(figures);

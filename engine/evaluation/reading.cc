@@ -6,11 +6,13 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <utility>
 
 #include "engine/base/status.h"
 #include "engine/evaluation/progress.h"
+#include "engine/generation/sentences.h"
 #include "engine/memory/archive.h"
 #include "engine/memory/memory_state.h"
 #include "engine/memory/sequence_cache.h"
@@ -266,6 +268,20 @@ std::vector<std::int64_t> RegionsWith(const Archive& archive, std::uint32_t docu
     }
   }
   return regions;
+}
+
+std::vector<std::int64_t> RegionsWithInText(const Archive& archive, const Tokenizer& tokenizer, std::uint32_t document,
+                                            ByteRange range) {
+  std::set<std::int64_t> regions;
+  for (const std::int64_t region : RegionsWith(archive, document, range)) {
+    for (const std::int64_t near : {region - 1, region, region + 1}) {  // whose texts may reach into it
+      if (near < 0 || near >= archive.num_regions()) continue;
+      const TokenSpan text = archive.RunSpan(InSentences(archive, tokenizer, near));
+      if (text.document != document || text.begin >= range.end || text.begin + text.num_bytes <= range.begin) continue;
+      regions.insert(near);
+    }
+  }
+  return {regions.begin(), regions.end()};
 }
 
 bool PassagesCover(const std::vector<Passage>& passages, std::uint32_t document, ByteRange range) {

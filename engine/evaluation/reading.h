@@ -78,6 +78,9 @@ std::vector<at::Tensor> ReadQuestionQueries(const Memory& memory, const std::vec
 
 // The regions of an archive that have bytes of `range` in them.
 std::vector<std::int64_t> RegionsWith(const Archive& archive, std::uint32_t document, ByteRange range);
+// Those that have some in their text, which is what a search gives: see InSentences.
+std::vector<std::int64_t> RegionsWithInText(const Archive& archive, const Tokenizer& tokenizer, std::uint32_t document,
+                                            ByteRange range);
 // Whether one of the passages has all bytes of `range`.
 bool PassagesCover(const std::vector<Passage>& passages, std::uint32_t document, ByteRange range);
 

@@ -42,13 +42,14 @@ StepResult AnswerTask::TakeLogits(absl::Span<const float> logits) {
 std::vector<TokenRange> AnswerTask::ChooseText() {
   Evidence& evidence = *search_.evidence();
   const MemoryState& state = *search_.fork().state();
+  const Tokenizer& tokenizer = *search_.fork().model()->tokenizer();
   std::vector<TokenRange> attended;
   evidence.mode = question_.mode;
   if (question_.mode == AnswerMode::kAttend) {
-    evidence.passages = ChooseStoredPassages(state, evidence.found, question_.budget_tokens);
+    evidence.passages = ChooseStoredPassages(state, tokenizer, evidence.found, question_.budget_tokens);
     attended = AttendedTokens(state, evidence.passages);
   } else {
-    evidence.passages = ChoosePassages(state.archive(), evidence.found, question_.budget_tokens);
+    evidence.passages = ChoosePassages(state.archive(), tokenizer, evidence.found, question_.budget_tokens);
   }
   for (const Passage& passage : evidence.passages) evidence.text_tokens += passage.stored ? 0 : passage.tokens;
   for (const TokenRange& range : attended) evidence.stored_tokens += range.tokens();

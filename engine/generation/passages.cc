@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
+#include <utility>
 
+#include "absl/strings/ascii.h"
 #include "engine/base/utf8.h"
+#include "engine/generation/sentences.h"
 
 namespace tome {
 namespace {
@@ -17,37 +19,61 @@ constexpr double kEnough = 0.95;
 // that.
 constexpr double kFaint = 1.0 / 20;
 
-using Regions = std::set<std::int64_t>;
+// The regions to read, each with where its text ends.
+using Regions = std::map<std::int64_t, RegionRun>;
 
-int NumTokens(const Archive& archive, std::int64_t region) {
-  const ArchivedRegion found = archive.region(region);
-  return found.end - found.first;
-}
+RegionRun Whole(std::int64_t region) { return {.first = region, .end = region + 1}; }
 
-Regions ChooseRegions(const Archive& archive, const std::vector<FoundRegion>& found, int budget_tokens) {
-  Regions chosen;
-  if (archive.num_tokens() <= budget_tokens) {
-    for (std::int64_t region = 0; region < archive.num_regions(); ++region) chosen.insert(region);
-    return chosen;
+class RegionChoice {
+ public:
+  RegionChoice(const Archive& archive, const Tokenizer& tokenizer, int budget_tokens)
+      : archive_(archive), tokenizer_(tokenizer), left_(budget_tokens) {}
+
+  // Whether there is room for the region, or it is chosen already.
+  bool Take(std::int64_t region) {
+    if (chosen_.contains(region)) return true;
+    const RegionRun run = InSentences(archive_, tokenizer_, region);
+    if (archive_.NumTokens(run) > left_) return TakeAlone(region);
+    left_ -= archive_.NumTokens(run);
+    chosen_[region] = run;
+    return true;
   }
-  int left = budget_tokens;
-  const auto take = [&](std::int64_t region) {
-    if (chosen.contains(region) || NumTokens(archive, region) > left) return;
-    left -= NumTokens(archive, region);
-    chosen.insert(region);
-  };
+  Regions TakeChosen() && { return std::move(chosen_); }
+
+ private:
+  // The best region, where the budget has room for no more than it.
+  bool TakeAlone(std::int64_t region) {
+    if (!chosen_.empty() || archive_.NumTokens(Whole(region)) > left_) return false;
+    left_ = 0;
+    chosen_[region] = Whole(region);
+    return true;
+  }
+
+  const Archive& archive_;
+  const Tokenizer& tokenizer_;
+  int left_;
+  Regions chosen_;
+};
+
+Regions ChooseRegions(const Archive& archive, const Tokenizer& tokenizer, const std::vector<FoundRegion>& found,
+                      int budget_tokens) {
+  if (archive.num_tokens() <= budget_tokens) {
+    Regions all;
+    for (std::int64_t region = 0; region < archive.num_regions(); ++region) all[region] = Whole(region);
+    return all;
+  }
+  RegionChoice choice(archive, tokenizer, budget_tokens);
   double probability = 0;
   for (const FoundRegion& next : found) {
     if (probability >= kEnough || next.score < kFaint * found.front().score) break;
     probability += next.score;
     const std::int64_t region = next.region;
-    take(region);
-    if (!chosen.contains(region)) break;
+    if (!choice.Take(region)) break;
     if (&next != &found.front()) continue;
-    if (region + 1 < archive.num_regions() && archive.AreNeighbours(region, region + 1)) take(region + 1);
-    if (region > 0 && archive.AreNeighbours(region - 1, region)) take(region - 1);
+    if (region + 1 < archive.num_regions() && archive.AreNeighbours(region, region + 1)) choice.Take(region + 1);
+    if (region > 0 && archive.AreNeighbours(region - 1, region)) choice.Take(region - 1);
   }
-  return chosen;
+  return std::move(choice).TakeChosen();
 }
 
 // Runs of neighbouring regions in the order of the archive; where documents meet, several.
@@ -56,16 +82,19 @@ std::vector<Passage> MakePassages(const Archive& archive, const Regions& regions
   std::map<std::int64_t, double> scores;
   for (const FoundRegion& region : found) scores[region.region] = region.score;
   std::vector<Passage> passages;
-  for (const std::int64_t region : regions) {
+  for (const auto& [region, run] : regions) {
     const bool follows =
-        !passages.empty() && passages.back().end_region == region && archive.AreNeighbours(region - 1, region);
-    if (!follows) passages.push_back({.first_region = region});
+        !passages.empty() && passages.back().regions.end == region && archive.AreNeighbours(region - 1, region);
+    if (!follows) passages.push_back({.regions = run});
     Passage& passage = passages.back();
-    passage.end_region = region + 1;
-    passage.tokens += NumTokens(archive, region);
+    passage.regions.end = run.end;
+    passage.regions.after = run.after;
     if (const auto score = scores.find(region); score != scores.end()) passage.score += score->second;
   }
-  for (Passage& passage : passages) passage.span = archive.RegionSpan(passage.first_region, passage.end_region);
+  for (Passage& passage : passages) {
+    passage.span = archive.RunSpan(passage.regions);
+    passage.tokens = archive.NumTokens(passage.regions);
+  }
   return passages;
 }
 
@@ -73,7 +102,7 @@ void PutBestLast(const std::vector<FoundRegion>& found, std::vector<Passage>* pa
   if (found.empty()) return;
   const std::int64_t region = found.front().region;
   const auto best = std::find_if(passages->begin(), passages->end(), [region](const Passage& passage) {
-    return passage.first_region <= region && region < passage.end_region;
+    return passage.regions.first <= region && region < passage.regions.end;
   });
   if (best != passages->end()) std::rotate(best, best + 1, passages->end());
 }
@@ -83,38 +112,38 @@ bool IsWhole(const Archive& archive, const Regions& regions) {
   return static_cast<std::int64_t>(regions.size()) == archive.num_regions();
 }
 
-// Where the tokens of ascending regions stand in all that was read.
-std::vector<TokenRange> TokensOf(const Archive& archive, const Regions& regions) {
+// Where the tokens of ascending, disjoint runs stand in all that was read.
+std::vector<TokenRange> TokensOf(const Archive& archive, const std::vector<RegionRun>& runs) {
   std::vector<TokenRange> ranges;
   std::int64_t block = 0, block_begin = 0;
-  for (const std::int64_t region : regions) {
-    while (archive.first_region(block) + archive.block(block).num_regions() <= region) {
+  for (const RegionRun& run : runs) {
+    while (archive.first_region(block) + archive.block(block).num_regions() <= run.first) {
       block_begin += archive.block(block++).num_tokens();
     }
-    const ArchivedRegion found = archive.region(region);
-    ranges.push_back({block_begin + found.first, block_begin + found.end});
+    const std::int64_t first = block_begin + archive.region(run.first).first - run.before;
+    ranges.push_back({first, first + archive.NumTokens(run)});
   }
   return ranges;
 }
 
 }  // namespace
 
-std::vector<Passage> ChoosePassages(const Archive& archive, const std::vector<FoundRegion>& found, int budget_tokens) {
-  const Regions chosen = ChooseRegions(archive, found, budget_tokens);
+std::vector<Passage> ChoosePassages(const Archive& archive, const Tokenizer& tokenizer,
+                                    const std::vector<FoundRegion>& found, int budget_tokens) {
+  const Regions chosen = ChooseRegions(archive, tokenizer, found, budget_tokens);
   std::vector<Passage> passages = MakePassages(archive, chosen, found);
   if (!IsWhole(archive, chosen)) PutBestLast(found, &passages);
   return passages;
 }
 
-std::vector<Passage> ChooseStoredPassages(const MemoryState& state, const std::vector<FoundRegion>& found,
-                                          int budget_tokens) {
+std::vector<Passage> ChooseStoredPassages(const MemoryState& state, const Tokenizer& tokenizer,
+                                          const std::vector<FoundRegion>& found, int budget_tokens) {
   const Archive& archive = state.archive();
-  const Regions chosen = ChooseRegions(archive, found, budget_tokens);
-  const std::vector<TokenRange> tokens = TokensOf(archive, chosen);
   const StoredTokens stored(state);
   Regions held, gone;
-  std::size_t i = 0;
-  for (const std::int64_t region : chosen) (stored.Hold(tokens[i++]) ? held : gone).insert(region);
+  for (const auto& [region, run] : ChooseRegions(archive, tokenizer, found, budget_tokens)) {
+    (stored.Hold(TokensOf(archive, {run}).front()) ? held : gone)[region] = run;
+  }
   std::vector<Passage> passages = MakePassages(archive, held, found);
   for (Passage& passage : passages) passage.stored = true;
   std::vector<Passage> reread = MakePassages(archive, gone, found);
@@ -124,15 +153,13 @@ std::vector<Passage> ChooseStoredPassages(const MemoryState& state, const std::v
 }
 
 std::vector<TokenRange> AttendedTokens(const MemoryState& state, const std::vector<Passage>& passages) {
-  Regions regions;
+  std::vector<RegionRun> runs;
   for (const Passage& passage : passages) {
-    for (std::int64_t region = passage.first_region; passage.stored && region < passage.end_region; ++region) {
-      regions.insert(region);
-    }
+    if (passage.stored) runs.push_back(passage.regions);
   }
   std::vector<TokenRange> attended;
   if (state.sink_tokens() > 0) attended.push_back({0, state.sink_tokens()});
-  for (TokenRange range : TokensOf(state.archive(), regions)) {
+  for (TokenRange range : TokensOf(state.archive(), runs)) {
     if (!attended.empty()) range.first = std::max(range.first, attended.back().end);
     if (range.first < range.end) attended.push_back(range);
   }
@@ -141,10 +168,8 @@ std::vector<TokenRange> AttendedTokens(const MemoryState& state, const std::vect
 
 std::string PassageText(const Archive& archive, const Tokenizer& tokenizer, const Passage& passage) {
   std::string bytes;
-  for (const TokenId token : archive.RegionTokens(passage.first_region, passage.end_region)) {
-    bytes += tokenizer.TokenBytes(token);
-  }
-  // A region may begin or end within a character.
+  for (const TextToken& token : archive.RunTokens(passage.regions)) bytes += tokenizer.TokenBytes(token.id);
+  // A token may begin or end within a character.
   std::size_t begin = 0;
   while (begin < bytes.size() && begin < 3 && (static_cast<unsigned char>(bytes[begin]) & 0xC0) == 0x80) ++begin;
   Utf8Replacer replacer;
@@ -158,7 +183,9 @@ std::string JoinPassages(const Archive& archive, const Tokenizer& tokenizer, con
   for (const Passage& passage : passages) {
     if (passage.stored) continue;
     if (!text.empty()) text += kEllipsis;
-    text += PassageText(archive, tokenizer, passage);
+    std::string part = PassageText(archive, tokenizer, passage);
+    absl::StripAsciiWhitespace(&part);
+    text += part;
   }
   return text;
 }

@@ -66,8 +66,9 @@ std::vector<float> RouteBySentences(const Archive& archive, const Tokenizer& tok
 RegionScores ScoreRegions(const Model& model, const Archive& archive, std::string_view question,
                           absl::Span<const TokenId> question_tokens, absl::Span<const HeadQueries> queries) {
   RegionScores scores;
+  scores.token_weights = TokenWeights(archive, question_tokens);
   if (!model.profile().empty()) {
-    scores.attention = ScoreByAttention(archive, model.profile(), queries, TokenWeights(archive, question_tokens));
+    scores.attention = ScoreByAttention(archive, model.profile(), queries, scores.token_weights);
   }
   const absl::Span<const TokenId> own = question_tokens.subspan(1);  // without the empty line
   scores.stems = ScoreByStems(archive, question);

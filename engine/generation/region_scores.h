@@ -25,6 +25,7 @@ struct RegionScores {
   // Of attention, meaning and stems together: of the best kMaxRoutedRegions by their sentences, and some by words; of
   // others minus infinity.
   std::vector<float> routing;
+  std::vector<float> token_weights;  // see TokenWeights; of the question's tokens
   at::Tensor similarities;  // that `meaning` was made of; of the question's distinct tokens, in order of their ids
 };
 

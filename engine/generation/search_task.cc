@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <utility>
 
-#include "engine/attention/causal_attention.h"
 #include "engine/base/status.h"
+#include "engine/generation/question_likelihood.h"
 #include "engine/model/llama_model.h"
-#include "engine/model/token_losses.h"
 
 namespace tome {
 namespace {
@@ -23,9 +23,8 @@ constexpr std::size_t kMostByWords = 32;     // of those
 
 // Chosen on questions of three kinds over one book and eight articles; see docs/results/finding.md.
 constexpr float kAnyScore = -std::numeric_limits<float>::infinity();
-constexpr double kSureNats = 10.0;  // see OneStandsOut
-// See SetScores. Likelihoods and routing scores are too sure of themselves by the temperature.
-constexpr double kWeightOfLikelihood = 0.5, kTemperature = 3.0;
+// See SetScores. Gains and routing scores are too sure of themselves by the temperature.
+constexpr double kWeightOfLikelihood = 0.5, kTemperature = 4.0;
 
 // How many regions the model ranks: `at_least`, and then more until it is sure, or `at_most` are ranked; by so many
 // sentences of each.
@@ -70,27 +69,6 @@ class QueryCapture final : public SequenceAttention {
   std::vector<HeadQueries> queries_;
 };
 
-// Several sequences side by side, each of which sees only itself.
-class SeparateAttention final : public SequenceAttention {
- public:
-  SeparateAttention(const LlamaWeights& weights, std::vector<std::int64_t> lengths)
-      : weights_(weights), lengths_(std::move(lengths)) {}
-
-  void Attend(std::int64_t, const at::Tensor& qkv, const at::Tensor& out) override {
-    std::int64_t first = 0;
-    for (const std::int64_t length : lengths_) {
-      const auto [queries, keys, values] =
-          QueryKeyValue::Split(qkv.narrow(0, first, length), weights_.config).Rotated(weights_.rope);
-      CausalAttention(queries, keys, values, out.narrow(0, first, length));
-      first += length;
-    }
-  }
-
- private:
-  const LlamaWeights& weights_;
-  std::vector<std::int64_t> lengths_;
-};
-
 std::vector<double> Softmax(std::vector<double> scores) {
   const double maximum = *std::max_element(scores.begin(), scores.end());
   double total = 0;
@@ -99,61 +77,23 @@ std::vector<double> Softmax(std::vector<double> scores) {
   return scores;
 }
 
-// The probability of each region among these: a mixture of two opinions, that of the question's likelihood and that of
-// the routers, because either is sure of some wrong regions. Before the model has ranked them, that of the routers.
-void SetScores(bool reranked, std::vector<FoundRegion>* regions) {
+// The probability of each region among these: a mixture of two opinions, that of what the question's likelihood gains
+// by each and that of the routers, because either is sure of some wrong regions. No gains, that of the routers alone:
+// the model has not ranked them.
+void SetScores(const std::vector<double>& gains, std::vector<FoundRegion>* regions) {
   if (regions->empty()) return;
-  std::vector<double> routing, likelihoods;
-  for (const FoundRegion& region : *regions) {
-    routing.push_back(region.routing_score);
-    likelihoods.push_back(region.log_likelihood);
-  }
-  const double weight = reranked ? kWeightOfLikelihood : 0;
+  std::vector<double> routing;
+  for (const FoundRegion& region : *regions) routing.push_back(region.routing_score);
   routing = Softmax(std::move(routing));
-  likelihoods = Softmax(std::move(likelihoods));
+  for (std::size_t i = 0; i < regions->size(); ++i) (*regions)[i].score = routing[i];
+  if (gains.empty()) return;
+  const std::vector<double> likely = Softmax(gains);
   for (std::size_t i = 0; i < regions->size(); ++i) {
-    (*regions)[i].score = weight * likelihoods[i] + (1 - weight) * routing[i];
+    (*regions)[i].score = kWeightOfLikelihood * likely[i] + (1 - kWeightOfLikelihood) * routing[i];
   }
 }
 
 }  // namespace
-
-std::vector<TokenId> EncodeQuestion(const Tokenizer& tokenizer, std::string_view question) {
-  std::vector<TokenId> tokens;
-  for (const TextToken& token : tokenizer.Encode("\n\n" + std::string(question))) tokens.push_back(token.id);
-  return tokens;
-}
-
-std::vector<double> QuestionLikelihoods(const LlamaWeights& weights, absl::Span<const std::vector<TokenId>> texts,
-                                        absl::Span<const TokenId> question) {
-  const c10::InferenceMode inference;
-  std::vector<TokenId> all;
-  std::vector<std::int64_t> lengths, rows;
-  for (const std::vector<TokenId>& text : texts) {
-    const auto begin = static_cast<std::int64_t>(all.size() + text.size());
-    all.insert(all.end(), text.begin(), text.end());
-    all.insert(all.end(), question.begin(), question.end());
-    lengths.push_back(static_cast<std::int64_t>(text.size() + question.size()));
-    // The row before a token predicts it.
-    for (std::size_t i = 0; i < question.size(); ++i) rows.push_back(begin + static_cast<std::int64_t>(i) - 1);
-  }
-  SeparateAttention attention(weights, lengths);
-  const at::Tensor hidden = Forward(weights, all, attention);
-  const at::Tensor predicting = hidden.index_select(0, at::tensor(rows, at::kLong).to(hidden.device()));
-  std::vector<TokenId> targets;
-  for (std::size_t i = 0; i < texts.size(); ++i) targets.insert(targets.end(), question.begin(), question.end());
-  const std::vector<double> losses = TokenLosses(weights, predicting, targets);
-  std::vector<double> likelihoods(texts.size());
-  for (std::size_t i = 0; i < losses.size(); ++i) likelihoods[i / question.size()] -= losses[i];
-  return likelihoods;
-}
-
-bool OneStandsOut(std::vector<double> likelihoods) {
-  if (likelihoods.empty()) return false;
-  const auto median = likelihoods.begin() + static_cast<std::ptrdiff_t>(likelihoods.size() / 2);
-  std::nth_element(likelihoods.begin(), median, likelihoods.end());
-  return *std::max_element(median, likelihoods.end()) - *median >= kSureNats;
-}
 
 SearchTask::SearchTask(Memory fork, PendingText pending, std::string question, RouteOptions options)
     : fork_(std::move(fork)),
@@ -213,8 +153,9 @@ void SearchTask::ReadQuestion(StepResult* result) {
 }
 
 FoundRegion SearchTask::Describe(std::int64_t region, const RegionScores& scores) const {
+  const Archive& archive = fork_.state()->archive();
   FoundRegion found{.region = region,
-                    .span = fork_.state()->archive().RegionSpan(region, region + 1),
+                    .span = archive.RunSpan(InSentences(archive, *fork_.model()->tokenizer(), region)),
                     .routing_score = scores.routing[region],
                     .stem_score = scores.stems[region],
                     .token_score = scores.tokens[region]};
@@ -237,6 +178,7 @@ void SearchTask::Route(StepResult* result) {
     found_.push_back(Describe(region, scores));
   }
   if (reranked == 0 || found_.size() < 2) return Finish(result);
+  token_weights_ = scores.token_weights;
   ChooseSentences(scores);
 }
 
@@ -253,6 +195,7 @@ void SearchTask::ChooseSentences(const RegionScores& scores) {
     for (const auto& [score, k] : nearest) sentences_.push_back({.found = i, .text = std::move(own[k])});
     found_[i].log_likelihood = -std::numeric_limits<double>::infinity();
   }
+  log_probabilities_.resize(found_.size());
 }
 
 void SearchTask::Rerank(StepResult* result) {
@@ -265,7 +208,8 @@ void SearchTask::Rerank(StepResult* result) {
     texts.push_back(std::move(sentences_[i].text.tokens));
     tokens += size;
   }
-  for (const double likelihood : QuestionLikelihoods(weights(), texts, question_tokens_)) {
+  for (std::vector<double>& log_probabilities : QuestionLogProbabilities(weights(), texts, question_tokens_)) {
+    const double likelihood = std::accumulate(log_probabilities.begin(), log_probabilities.end(), 0.0);
     if (!std::isfinite(likelihood)) {
       result->status = Internal("the model gives a likelihood that is no number; its weights are damaged");
       return;
@@ -275,10 +219,12 @@ void SearchTask::Rerank(StepResult* result) {
     if (likelihood <= found.log_likelihood) continue;
     found.log_likelihood = likelihood;
     found.sentence = sentence.text.span;
+    log_probabilities_[sentence.found] = std::move(log_probabilities);
   }
   result->tokens_read = static_cast<std::int64_t>(tokens);
   if (IsSure()) {
     found_.resize(sentences_[num_read_ - 1].found + 1);
+    log_probabilities_.resize(found_.size());
     sentences_.resize(num_read_);
   }
   if (num_read_ == sentences_.size()) Finish(result);
@@ -298,7 +244,7 @@ void SearchTask::Finish(StepResult* result) {
   evidence_->regions_scanned = fork_.num_regions();
   evidence_->regions_reranked = num_read_ > 0 ? static_cast<std::int64_t>(found_.size()) : 0;
   std::vector<FoundRegion>& found = evidence_->found = std::move(found_);
-  SetScores(num_read_ > 0, &found);
+  SetScores(GainsOverMedian(log_probabilities_, token_weights_), &found);
   std::stable_sort(found.begin(), found.end(),
                    [](const FoundRegion& a, const FoundRegion& b) { return a.score > b.score; });
   found.resize(std::min(found.size(), static_cast<std::size_t>(options_.max_regions)));

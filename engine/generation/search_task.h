@@ -54,19 +54,11 @@ class SearchTask final : public TaskImpl {
   };
   std::vector<Sentence> sentences_;
   std::size_t num_read_ = 0;
+  // Of the question's tokens: how much each says, and after the likeliest sentence of each of found_.
+  std::vector<float> token_weights_;
+  std::vector<std::vector<double>> log_probabilities_;
   std::shared_ptr<Evidence> evidence_;
 };
-
-// A question as a search reads it: after an empty line.
-std::vector<TokenId> EncodeQuestion(const Tokenizer& tokenizer, std::string_view question);
-
-// The natural logarithm of each text's likelihood to be followed by `question`, summed over the question's tokens. Each
-// text is read on its own. Throws what torch throws.
-std::vector<double> QuestionLikelihoods(const LlamaWeights& weights, absl::Span<const std::vector<TokenId>> texts,
-                                        absl::Span<const TokenId> question);
-
-// Whether a question is so much likelier after one sentence than after the median one that it is told there.
-bool OneStandsOut(std::vector<double> likelihoods);
 
 }  // namespace tome
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <numeric>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -47,6 +46,35 @@ bool EndsSentence(std::string_view before, std::string_view after) {
   return DropSuffix(kFullMarks, &before) || (apart && DropSuffix(kMarks, &before));
 }
 
+// How well a text may be cut between `before` and `after`.
+int RankOfCut(std::string_view before, std::string_view after) {
+  if (EndsSentence(before, after)) return 3;
+  if (before.ends_with('\n')) return 2;
+  return !before.empty() && !after.empty() && (IsSpace(before.back()) || IsSpace(after.front())) ? 1 : 0;
+}
+
+// How many tokens after the end of a region its text ends; negative: before. 0 at the end of a document.
+int EndOfText(const Archive& archive, const Tokenizer& tokenizer, std::int64_t region) {
+  if (region < 0 || region + 1 >= archive.num_regions() || !archive.AreNeighbours(region, region + 1)) return 0;
+  const std::vector<TokenId> tokens = archive.RegionTokens(region, region + 2);
+  const int own = archive.region(region).end - archive.region(region).first;
+  const int reach = (std::min(own, static_cast<int>(tokens.size()) - own) - 1) / 2;
+  std::string text;
+  std::vector<std::size_t> ends;  // of each token, in the text
+  for (const TokenId token : tokens) ends.push_back((text += tokenizer.TokenBytes(token)).size());
+  int best = 0, best_rank = -1;
+  for (int distance = 0; distance <= reach && best_rank < 3; ++distance) {
+    for (const int cut : {own + distance, own - distance}) {
+      const std::string_view all = text;
+      const int rank = RankOfCut(all.substr(0, ends[cut - 1]), all.substr(ends[cut - 1]));
+      if (rank <= best_rank) continue;
+      best_rank = rank;
+      best = cut - own;
+    }
+  }
+  return best;
+}
+
 }  // namespace
 
 std::vector<std::vector<TokenId>> SplitSentences(const Tokenizer& tokenizer, absl::Span<const TokenId> tokens) {
@@ -71,35 +99,27 @@ std::vector<std::vector<TokenId>> SplitSentences(const Tokenizer& tokenizer, abs
   return sentences;
 }
 
+RegionRun InSentences(const Archive& archive, const Tokenizer& tokenizer, std::int64_t region) {
+  return {.first = region,
+          .end = region + 1,
+          .before = -EndOfText(archive, tokenizer, region - 1),
+          .after = EndOfText(archive, tokenizer, region)};
+}
+
 std::vector<RegionSentence> RegionSentences(const Archive& archive, const Tokenizer& tokenizer, std::int64_t region) {
-  std::int64_t first = region, last = region;
-  if (region > 0 && archive.AreNeighbours(region - 1, region)) --first;
-  if (region + 1 < archive.num_regions() && archive.AreNeighbours(region, region + 1)) ++last;
-  std::vector<TokenId> text;
-  std::vector<std::uint32_t> lengths;
-  std::size_t own_begin = 0, own_end = 0;  // of the region, in the text
-  for (std::int64_t i = first; i <= last; ++i) {
-    if (i == region) own_begin = text.size();
-    const ArchivedRegion found = archive.region(i);
-    for (int k = found.first; k < found.end; ++k) {
-      text.push_back(found.block->token(k));
-      lengths.push_back(found.block->Length(k));
-    }
-    if (i == region) own_end = text.size();
-  }
+  const RegionRun run = InSentences(archive, tokenizer, region);
+  const std::vector<TextToken> text = archive.RunTokens(run);
+  std::vector<TokenId> tokens;
+  for (const TextToken& token : text) tokens.push_back(token.id);
+  TokenSpan span = archive.RunSpan(run);
   std::vector<RegionSentence> sentences;
-  std::size_t begin = 0;
-  TokenSpan span = archive.RegionSpan(first, last + 1);
-  for (std::vector<TokenId>& sentence : SplitSentences(tokenizer, text)) {
-    const std::size_t end = begin + sentence.size();
-    span.num_bytes = std::accumulate(lengths.begin() + begin, lengths.begin() + end, std::uint32_t{0});
-    const std::size_t from = std::max(begin, own_begin), until = std::min(end, own_end);
-    if (from < until && 2 * (until - from) >= sentence.size()) sentences.push_back({std::move(sentence), span});
+  auto next = text.begin();
+  for (std::vector<TokenId>& sentence : SplitSentences(tokenizer, tokens)) {
+    const auto end = next + static_cast<std::ptrdiff_t>(sentence.size());
+    span.num_bytes = 0;
+    for (; next != end; ++next) span.num_bytes += next->num_bytes;
+    sentences.push_back({std::move(sentence), span});
     span.begin += span.num_bytes;
-    begin = end;
-  }
-  if (sentences.empty()) {
-    sentences.push_back({archive.RegionTokens(region, region + 1), archive.RegionSpan(region, region + 1)});
   }
   return sentences;
 }

@@ -22,13 +22,16 @@ inline constexpr std::size_t kMinSentenceTokens = 6, kMaxSentenceTokens = 48;
 // empty line.
 std::vector<std::vector<TokenId>> SplitSentences(const Tokenizer& tokenizer, absl::Span<const TokenId> tokens);
 
+// A region's text in whole sentences: it begins and ends at the end of a sentence, else of a line, else of a word, that
+// is nearest to where the region does, at most half a region away. These texts tile each document as its regions do.
+RegionRun InSentences(const Archive& archive, const Tokenizer& tokenizer, std::int64_t region);
+
 struct RegionSentence {
   std::vector<TokenId> tokens;
   TokenSpan span;  // its bytes
 };
 
-// Those sentences of which at least half is in the region, whole also where they begin or end in a neighbour. Never
-// none.
+// The sentences of that text. Never none.
 std::vector<RegionSentence> RegionSentences(const Archive& archive, const Tokenizer& tokenizer, std::int64_t region);
 
 }  // namespace tome

@@ -269,6 +269,46 @@ std::vector<TokenId> Archive::RegionTokens(std::int64_t first, std::int64_t end)
   return tokens;
 }
 
+TokenSpan Archive::RunSpan(const RegionRun& run) const {
+  TokenSpan span = RegionSpan(run.first, run.end);
+  ByteOffset end = span.begin + span.num_bytes;
+  if (run.before > 0) {
+    const ArchivedRegion found = region(run.first - 1);
+    span.begin = found.block->Span(found.end - run.before, found.end).begin;
+  } else if (run.before < 0) {
+    const ArchivedRegion found = region(run.first);
+    span.begin += found.block->Span(found.first, found.first - run.before).num_bytes;
+  }
+  if (run.after > 0) {
+    const ArchivedRegion found = region(run.end);
+    end += found.block->Span(found.first, found.first + run.after).num_bytes;
+  } else if (run.after < 0) {
+    const ArchivedRegion found = region(run.end - 1);
+    end -= found.block->Span(found.end + run.after, found.end).num_bytes;
+  }
+  span.num_bytes = static_cast<std::uint32_t>(end - span.begin);
+  return span;
+}
+
+std::vector<TextToken> Archive::RunTokens(const RegionRun& run) const {
+  const std::int64_t first = run.first - (run.before > 0 ? 1 : 0), end = run.end + (run.after > 0 ? 1 : 0);
+  std::vector<TextToken> tokens;
+  for (std::int64_t i = first; i < end; ++i) {
+    const ArchivedRegion found = region(i);
+    int from = found.first, until = found.end;
+    if (i == first) from = run.before > 0 ? found.end - run.before : found.first - run.before;
+    if (i == end - 1) until = run.after > 0 ? found.first + run.after : found.end + run.after;
+    for (int k = from; k < until; ++k) tokens.push_back({found.block->token(k), found.block->Length(k)});
+  }
+  return tokens;
+}
+
+int Archive::NumTokens(const RegionRun& run) const {
+  int tokens = run.before + run.after;
+  for (std::int64_t i = run.first; i < run.end; ++i) tokens += region(i).end - region(i).first;
+  return tokens;
+}
+
 std::vector<TokenId> Archive::Tokens(std::int64_t first, std::int64_t count) const {
   std::int64_t index = num_blocks_, begin = num_tokens_;
   while (begin > first) begin -= block(--index).num_tokens();

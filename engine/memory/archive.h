@@ -133,6 +133,10 @@ class Archive {
   // Whether both regions are of one document and follow each other.
   bool AreNeighbours(std::int64_t region, std::int64_t next) const;
   std::vector<TokenId> RegionTokens(std::int64_t first, std::int64_t end) const;
+  // The same of the text of a run, at least one token.
+  TokenSpan RunSpan(const RegionRun& run) const;
+  std::vector<TextToken> RunTokens(const RegionRun& run) const;
+  int NumTokens(const RegionRun& run) const;
   // Tokens first .. first + count - 1 of all, near the end: the cost grows with the tokens that follow.
   std::vector<TokenId> Tokens(std::int64_t first, std::int64_t count) const;
 

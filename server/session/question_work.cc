@@ -179,6 +179,13 @@ RoutedRegion ToRoutedRegion(const FoundRegion& found, const Evidence& evidence,
   return region;
 }
 
+// Of spans that meet, in one document.
+TokenSpan Common(const TokenSpan& a, const TokenSpan& b) {
+  const ByteOffset begin = std::max(a.begin, b.begin);
+  const ByteOffset end = std::min(a.begin + a.num_bytes, b.begin + b.num_bytes);
+  return {.document = a.document, .num_bytes = static_cast<std::uint32_t>(end - begin), .begin = begin};
+}
+
 }  // namespace
 
 absl::Status WithQuestionDetails(const absl::Status& status) {
@@ -216,14 +223,14 @@ void AddEvidence(const Evidence& evidence, const QuestionRequest& request, const
     Coverage& coverage = result->coverage;
     (passage.stored ? coverage.stored_bytes : coverage.reread_bytes) += passage.span.num_bytes;
   }
-  const auto was_attended = [&](const FoundRegion& found) {
-    return std::any_of(evidence.passages.begin(), evidence.passages.end(), [&](const Passage& passage) {
-      return passage.first_region <= found.region && found.region < passage.end_region;
-    });
-  };
   for (const FoundRegion& found : evidence.found) {
     if (result->citations.size() == static_cast<std::size_t>(request.citations.max_citations)) break;
-    if (was_attended(found)) result->citations.push_back(ToRoutedRegion(found, evidence, documents));
+    for (const Passage& passage : evidence.passages) {
+      if (found.region < passage.regions.first || found.region >= passage.regions.end) continue;
+      RoutedRegion cited = ToRoutedRegion(found, evidence, documents);
+      cited.range = RangeOf(Common(found.span, passage.span), documents);
+      result->citations.push_back(std::move(cited));
+    }
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include "engine/evaluation/reading.h"
 #include "engine/generation/prompt_form.h"
+#include "engine/generation/sentences.h"
 #include "engine/memory/archive.h"
 #include "engine/memory/memory_state.h"
 #include "tests/support/status_matchers.h"
@@ -20,7 +21,7 @@ using ::testing::HasSubstr;
 using testing::IsOk;
 using testing::StatusIs;
 
-const MemoryOptions kOptions = {.sink_tokens = 8, .window_tokens = 64, .segment_tokens = 32, .region_tokens = 16};
+const MemoryOptions kOptions = {.sink_tokens = 8, .window_tokens = 64, .segment_tokens = 32, .region_tokens = 32};
 
 const std::shared_ptr<const Model>& TinyModel() {
   static const std::shared_ptr<const Model> model = testing::LoadTinyModelWithProfile();
@@ -30,7 +31,7 @@ const std::shared_ptr<const Model>& TinyModel() {
 std::string Book() {
   std::string text;
   for (int i = 0; i < 40; ++i) text += fmt::format("On day {} the ship sailed {} miles. ", i, i * 37 % 101);
-  text.insert(500, "A zebra ate the compass. ");
+  text.insert(484, "A zebra ate the compass. ");  // within a region
   return text;
 }
 
@@ -133,6 +134,13 @@ TEST(Reading, RegionsWithARangeAreThoseThatHaveAByteOfIt) {
         if (has) expected.push_back(region);
       }
       EXPECT_EQ(RegionsWith(archive, document, {begin, begin + 20}), expected);
+      std::vector<std::int64_t> in_text;
+      for (std::int64_t region = 0; region < archive.num_regions(); ++region) {
+        const TokenSpan text = archive.RunSpan(InSentences(archive, *TinyModel()->tokenizer(), region));
+        const bool meets = text.begin < begin + 20 && begin < text.begin + text.num_bytes;
+        if (text.document == document && meets) in_text.push_back(region);
+      }
+      EXPECT_EQ(RegionsWithInText(archive, *TinyModel()->tokenizer(), document, {begin, begin + 20}), in_text);
     }
   }
 }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "engine/attention/causal_attention.h"
@@ -126,13 +127,15 @@ Question AskAbout(const std::string& text, int budget_tokens) {
 
 // The places of a passage's tokens in all that was read, counted region by region from the first.
 std::vector<std::int64_t> TokensOfPassage(const Archive& archive, const Passage& passage) {
-  std::vector<std::int64_t> tokens;
-  std::int64_t token = 0;
-  for (std::int64_t region = 0; region < passage.end_region; ++region) {
-    for (std::size_t i = 0; i < archive.RegionTokens(region, region + 1).size(); ++i, ++token) {
-      if (region >= passage.first_region) tokens.push_back(token);
-    }
+  const RegionRun& run = passage.regions;
+  std::int64_t first = 0, end = 0;
+  for (std::int64_t region = 0; region < run.end; ++region) {
+    const auto size = static_cast<std::int64_t>(archive.RegionTokens(region, region + 1).size());
+    if (region < run.first) first += size;
+    end += size;
   }
+  std::vector<std::int64_t> tokens(end + run.after - (first - run.before));
+  std::iota(tokens.begin(), tokens.end(), first - run.before);
   return tokens;
 }
 
@@ -248,7 +251,7 @@ TEST(Attend, EqualsAttentionByHandOverScatteredRegions) {
           if (!passage.stored) reread += passage.tokens;
           const std::vector<std::int64_t> tokens = TokensOfPassage(book.memory.state()->archive(), passage);
           const bool held = std::all_of(tokens.begin(), tokens.end(), [&](std::int64_t t) { return IsHeld(book, t); });
-          const bool is_one_region = passage.end_region == passage.first_region + 1;
+          const bool is_one_region = passage.regions.end == passage.regions.first + 1;
           EXPECT_TRUE(held || !passage.stored);
           EXPECT_TRUE(!held || passage.stored || !is_one_region);
         }
@@ -268,7 +271,7 @@ TEST(Attend, StoredPassagesComeFirstInTheOrderOfTheText) {
   const ReadBook book(BookText(40), OptionsWith(ring));
   const MemoryState& state = *book.memory.state();
   const std::int64_t last = state.archive().num_regions() - 1;
-  const std::vector<Passage> passages = ChooseStoredPassages(state,
+  const std::vector<Passage> passages = ChooseStoredPassages(state, *TinyModel()->tokenizer(),
                                                              {{.region = 9, .score = 0.5},
                                                               {.region = last - 2, .score = 0.1},
                                                               {.region = 20, .score = 0.1},
@@ -276,12 +279,12 @@ TEST(Attend, StoredPassagesComeFirstInTheOrderOfTheText) {
                                                              300);
   ASSERT_EQ(passages.size(), 4u);
   EXPECT_TRUE(passages[0].stored);
-  EXPECT_EQ(passages[0].first_region, last - 2);
-  EXPECT_EQ(passages[0].end_region, last - 1);
+  EXPECT_EQ(passages[0].regions.first, last - 2);
+  EXPECT_EQ(passages[0].regions.end, last - 1);
   // Region 0 has tokens beyond the sink, which have left. The best is read last.
-  EXPECT_EQ(passages[1].first_region, 0);
-  EXPECT_EQ(passages[2].first_region, 20);
-  EXPECT_EQ(passages[3].first_region, 8);
+  EXPECT_EQ(passages[1].regions.first, 0);
+  EXPECT_EQ(passages[2].regions.first, 20);
+  EXPECT_EQ(passages[3].regions.first, 8);
   EXPECT_FALSE(passages[3].stored);
   const std::vector<TokenRange> attended = AttendedTokens(state, passages);
   ASSERT_FALSE(attended.empty());

@@ -7,12 +7,13 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <set>
 
 #include "engine/generation/answer_task.h"
 #include "engine/generation/prompt_form.h"
+#include "engine/generation/question_likelihood.h"
 #include "engine/generation/region_scores.h"
-#include "engine/generation/search_task.h"
 #include "engine/generation/sentences.h"
 #include "engine/model/llama_model.h"
 #include "tests/support/engine_models.h"
@@ -77,34 +78,6 @@ Outcome RunTask(Task task) {
   return outcome;
 }
 
-TEST(QuestionLikelihoods, EqualOneSequenceAtATime) {
-  const LlamaWeights& weights = LlamaModel::From(*TinyModel()).weights();
-  const std::vector<TokenId> question = Encode("\n\nWhere did it sail?");
-  const std::vector<std::vector<TokenId>> texts = {
-      Encode("The ship sailed to harbour 13."), Encode("x"),
-      Encode("A much longer text, with more words in it than the others.")};
-  const std::vector<double> found = QuestionLikelihoods(weights, texts, question);
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    std::vector<TokenId> all = texts[i];
-    all.insert(all.end(), question.begin(), question.end());
-    SequenceCache cache(weights, MemoryState(MemoryOptions{}), static_cast<std::int64_t>(all.size()));
-    const at::Tensor log_probabilities = at::log_softmax(ComputeLogits(weights, Forward(weights, all, cache)), -1);
-    double expected = 0;
-    for (std::size_t k = texts[i].size(); k < all.size(); ++k) {
-      expected += log_probabilities[static_cast<std::int64_t>(k) - 1][all[k]].item<double>();
-    }
-    EXPECT_NEAR(found[i], expected, 1e-3);
-  }
-}
-
-TEST(OneStandsOut, ByTenNatsFromTheMedian) {
-  EXPECT_FALSE(OneStandsOut({}));
-  EXPECT_FALSE(OneStandsOut({-3}));
-  EXPECT_FALSE(OneStandsOut({-50, -49.5, -41, -60, -55}));
-  EXPECT_TRUE(OneStandsOut({-50, -49.5, -39, -60, -55}));
-  EXPECT_FALSE(OneStandsOut({-50, -39, -39, -39, -55})) << "when most are as good, none is";
-}
-
 struct LikeliestSentence {
   double likelihood = 0;  // of the question
   TokenSpan span;
@@ -122,7 +95,8 @@ LikeliestSentence LikeliestOf(const Memory& memory, const std::string& question,
   const std::vector<double> weights = ScoreByMeaning(archive, similarities).weights;
   std::vector<std::pair<double, LikeliestSentence>> scored;  // by meaning
   for (const RegionSentence& sentence : RegionSentences(archive, *memory.model()->tokenizer(), region)) {
-    const double likelihood = QuestionLikelihoods(model.weights(), {sentence.tokens}, tokens).front();
+    const std::vector<double> all = QuestionLogProbabilities(model.weights(), {sentence.tokens}, tokens).front();
+    const double likelihood = std::accumulate(all.begin(), all.end(), 0.0);
     scored.push_back({ScoreTextByMeaning(similarities, weights, sentence.tokens), {likelihood, sentence.span}});
   }
   std::stable_sort(scored.begin(), scored.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
@@ -215,7 +189,8 @@ TEST(Search, ListsRegionsByTheirProbability) {
     double sum = 0;
     for (const FoundRegion& region : outcome.evidence->found) {
       EXPECT_TRUE(seen.insert(region.region).second);
-      EXPECT_EQ(region.span, memory.state()->archive().RegionSpan(region.region, region.region + 1));
+      const Archive& archive = memory.state()->archive();
+      EXPECT_EQ(region.span, archive.RunSpan(InSentences(archive, *TinyModel()->tokenizer(), region.region)));
       EXPECT_GE(region.score, 0);
       sum += region.score;
       EXPECT_EQ(region.log_likelihood < 0, effort != Effort::kFast);
@@ -279,27 +254,29 @@ TEST(Search, RefusesWhatCannotWork) {
 TEST(Passages, TakeTheBestWithItsNeighboursAndPutItLast) {
   const Memory memory = MemoryOf(BookText());
   const Archive& archive = memory.state()->archive();
+  const Tokenizer& tokenizer = *TinyModel()->tokenizer();
   const std::vector<FoundRegion> found = {
       {.region = 10, .score = 0.6}, {.region = 20, .score = 0.3}, {.region = 4, .score = 0.031}};
-  const std::vector<Passage> passages = ChoosePassages(archive, found, 16 * 6);
+  const std::vector<Passage> passages = ChoosePassages(archive, tokenizer, found, 16 * 6);
   ASSERT_EQ(passages.size(), 3u);
-  EXPECT_EQ(passages[0].first_region, 4);
-  EXPECT_EQ(passages[1].first_region, 20);
-  EXPECT_EQ(passages[1].end_region, 21) << "only the best has its neighbours";
-  EXPECT_EQ(passages[2].first_region, 9);
-  EXPECT_EQ(passages[2].end_region, 12);
+  EXPECT_EQ(passages[0].regions.first, 4);
+  EXPECT_EQ(passages[1].regions.first, 20);
+  EXPECT_EQ(passages[1].regions.end, 21) << "only the best has its neighbours";
+  EXPECT_EQ(passages[2].regions.first, 9);
+  EXPECT_EQ(passages[2].regions.end, 12);
   EXPECT_DOUBLE_EQ(passages[2].score, 0.6);
-  const std::vector<Passage> sure = ChoosePassages(archive, {{.region = 10, .score = 0.96}, {.region = 20}}, 16 * 6);
+  const std::vector<Passage> sure =
+      ChoosePassages(archive, tokenizer, {{.region = 10, .score = 0.96}, {.region = 20}}, 16 * 6);
   ASSERT_EQ(sure.size(), 1u) << "what is hardly asked for only distracts";
-  EXPECT_EQ(sure[0].first_region, 9);
-  EXPECT_EQ(sure[0].end_region, 12);
+  EXPECT_EQ(sure[0].regions.first, 9);
+  EXPECT_EQ(sure[0].regions.end, 12);
   for (const auto& [score, passages] : std::map<double, std::size_t>{{0.029, 1}, {0.031, 2}}) {
     const std::vector<FoundRegion> beside = {{.region = 10, .score = 0.6}, {.region = 20, .score = score}};
-    EXPECT_EQ(ChoosePassages(archive, beside, 16 * 6).size(), passages) << "a 20th of the best is the least";
+    EXPECT_EQ(ChoosePassages(archive, tokenizer, beside, 16 * 6).size(), passages) << "a 20th of the best is the least";
   }
   for (int budget : {16, 40, 100, 400}) {
     int tokens = 0;
-    for (const Passage& passage : ChoosePassages(archive, found, budget)) tokens += passage.tokens;
+    for (const Passage& passage : ChoosePassages(archive, tokenizer, found, budget)) tokens += passage.tokens;
     EXPECT_LE(tokens, budget);
     EXPECT_GE(tokens, 16);
   }
@@ -308,7 +285,8 @@ TEST(Passages, TakeTheBestWithItsNeighboursAndPutItLast) {
 TEST(Passages, AreAllTextInOrderWhenItFits) {
   const std::string text = "A short text, caf\xc3\xa9 and all. ";
   const Memory memory = MemoryOf(text + text + text);
-  const std::vector<Passage> passages = ChoosePassages(memory.state()->archive(), {{.region = 1}}, 1000);
+  const std::vector<Passage> passages =
+      ChoosePassages(memory.state()->archive(), *TinyModel()->tokenizer(), {{.region = 1}}, 1000);
   ASSERT_EQ(passages.size(), 1u);
   EXPECT_EQ(PassageText(memory.state()->archive(), *TinyModel()->tokenizer(), passages[0]), text + text + text);
 }
@@ -319,7 +297,7 @@ TEST(Passages, TextIsWholeCharacters) {
   const Memory memory = MemoryOf(text);
   for (std::int64_t region = 0; region < memory.num_regions(); ++region) {
     const std::string part = PassageText(memory.state()->archive(), *TinyModel()->tokenizer(),
-                                         {.first_region = region, .end_region = region + 1});
+                                         {.regions = {.first = region, .end = region + 1}});
     EXPECT_TRUE(IsValidUtf8(part));
     EXPECT_NE(text.find(part), std::string::npos);
     EXPECT_FALSE(part.empty());

@@ -107,6 +107,43 @@ TEST(Archive, RegionsTileEveryDocumentOnCharacterBoundaries) {
   }
 }
 
+TEST(Archive, TextOfARunIsItsTokensInTheDocument) {
+  std::mt19937 random(4);
+  for (int round = 0; round < 100; ++round) {
+    const int region_tokens = 2 + static_cast<int>(random() % 20);
+    Archive archive({.region_tokens = region_tokens, .vocab_size = 400, .code_bytes = 1});
+    const Document document = MakeDocument(0, Repeat(kText, 1 + random() % 2000));
+    AppendDocument(document, region_tokens * (1 + random() % 5) - 1, &archive);
+    std::vector<int> begins = {0};  // of each region, and the end of all
+    for (std::int64_t region = 0; region < archive.num_regions(); ++region) {
+      begins.push_back(begins.back() + static_cast<int>(archive.RegionTokens(region, region + 1).size()));
+    }
+    RegionRun run;
+    run.first = static_cast<std::int64_t>(random() % archive.num_regions());
+    run.end = run.first + 1 + static_cast<std::int64_t>(random() % (archive.num_regions() - run.first));
+    // Beyond the run at most all tokens of a neighbour but one, or without so many of its own.
+    const auto shift = [&](int neighbour, int own) {
+      return static_cast<int>(random() % (std::max(neighbour, 1) + own / 2)) - own / 2;
+    };
+    const int own = begins[run.end] - begins[run.first];
+    run.before = shift(run.first > 0 ? begins[run.first] - begins[run.first - 1] : 0,
+                       begins[run.first + 1] - begins[run.first]);
+    run.after = shift(run.end < archive.num_regions() ? begins[run.end + 1] - begins[run.end] : 0,
+                      begins[run.end] - begins[run.end - 1]);
+    const int first = begins[run.first] - run.before, end = begins[run.end] + run.after;
+    ASSERT_EQ(archive.NumTokens(run), own + run.before + run.after);
+    if (first >= end) continue;
+    std::vector<TextToken> expected;
+    TokenSpan span = {.document = 0, .num_bytes = 0, .begin = document.spans[first].begin};
+    for (int i = first; i < end; ++i) {
+      expected.push_back({document.tokens[i], document.spans[i].num_bytes});
+      span.num_bytes += document.spans[i].num_bytes;
+    }
+    EXPECT_EQ(archive.RunTokens(run), expected);
+    EXPECT_EQ(archive.RunSpan(run), span);
+  }
+}
+
 TEST(Archive, CopiesKeepWhatTheyHad) {
   Archive archive({.region_tokens = 4, .vocab_size = 400});
   const Document document = MakeDocument(0, Repeat(kText, 3000));

@@ -270,15 +270,15 @@ TEST_F(RereadTest, CitedTextIsTheStoredBytesOfItsRange) {
   std::map<std::string, std::string> documents;
   for (std::size_t i = 0; i < books_.size(); ++i) documents["book" + std::to_string(i)] = books_[i];
   // Characters that take several tokens, bytes that are none, and an unfinished character at the end.
-  for (int i = 0; i < 200; ++i) documents["damaged"] += "\xF0\x9F\x93\x96 \xC3\xE4\xBA lord\xFF said \xE4\xBA\xBA ";
+  for (int i = 0; i < 200; ++i) documents["damaged"] += "\xF0\x9F\x93\x96 \xC3\xE4\xBA quagga\xFF said \xE4\xBA\xBA ";
   documents["damaged"] += "\xE4\xBA";
   for (const auto& [name, bytes] : documents) {
     ASSERT_THAT(Append("session", name, bytes, /*finish=*/true, 0, Utf8Policy::kReplace), IsOk());
   }
   WaitUntilRead("session");
   QuestionRequest request = QuestionTo("session");
-  request.question = "\xF0\x9F\x93\x96 \xC3 lord said \xE4\xBA\xBA";
-  request.effort = Effort::kThorough;
+  request.question = "\xF0\x9F\x93\x96 \xC3 quagga said \xE4\xBA\xBA";
+  request.effort = Effort::kFast;  // which looks for words
   request.budget_tokens = 700;
   request.citations = {.include_text = true, .max_citations = 64};
   const QuestionResult result = Ask(request).results[0].value();
