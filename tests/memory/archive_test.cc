@@ -126,8 +126,8 @@ TEST(Archive, TextOfARunIsItsTokensInTheDocument) {
       return static_cast<int>(random() % (std::max(neighbour, 1) + own / 2)) - own / 2;
     };
     const int own = begins[run.end] - begins[run.first];
-    run.before = shift(run.first > 0 ? begins[run.first] - begins[run.first - 1] : 0,
-                       begins[run.first + 1] - begins[run.first]);
+    run.before =
+        shift(run.first > 0 ? begins[run.first] - begins[run.first - 1] : 0, begins[run.first + 1] - begins[run.first]);
     run.after = shift(run.end < archive.num_regions() ? begins[run.end + 1] - begins[run.end] : 0,
                       begins[run.end] - begins[run.end - 1]);
     const int first = begins[run.first] - run.before, end = begins[run.end] + run.after;
