@@ -82,6 +82,38 @@ std::string FormatCalibration(const CalibrationResult& result) {
   return text + codings.Format();
 }
 
+std::string FormatAnswerDefaults(const AnswerDefaults& defaults) {
+  std::string text;
+  const auto add = [&](std::string title, std::string name, const std::vector<TriedDefault>& all, std::size_t chosen) {
+    ReportTable table({std::move(name), "answers with the reference", "its log-probability", "chosen"});
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      table.AddRow({all[i].name, fmt::format("{}", all[i].contained), fmt::format("{:.2f}", all[i].log_probability),
+                    i == chosen ? "yes" : ""});
+    }
+    text += fmt::format("\n{}, {} questions:\n\n{}", title, defaults.questions, table.Format());
+  };
+  add("Prompt forms over the right regions", "form", defaults.forms, defaults.form);
+  add("Tokens of text that a fast search finds", "tokens", defaults.budgets, defaults.budget);
+  return text;
+}
+
+json ToJson(const AnswerDefaults& defaults) {
+  const auto list = [](const std::vector<TriedDefault>& all, std::size_t chosen) {
+    json tried = json::array();
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      tried.push_back({{"name", all[i].name},
+                       {"budget_tokens", all[i].budget_tokens},
+                       {"contained", all[i].contained},
+                       {"log_probability", all[i].log_probability},
+                       {"chosen", i == chosen}});
+    }
+    return tried;
+  };
+  return {{"questions", defaults.questions},
+          {"forms", list(defaults.forms, defaults.form)},
+          {"budgets", list(defaults.budgets, defaults.budget)}};
+}
+
 json ToJson(const CalibrationResult& result) {
   json groups = json::array(), additions = json::array(), codings = json::array();
   for (const HeadGroup& group : result.groups) groups.push_back(ToJson(group));

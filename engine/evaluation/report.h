@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/evaluation/answer_defaults.h"
 #include "engine/evaluation/calibration.h"
 #include "engine/evaluation/metrics.h"
 
@@ -27,6 +28,8 @@ class ReportTable {
 nlohmann::json ToJson(const Recall& recall);
 
 std::string FormatCalibration(const CalibrationResult& result);
+std::string FormatAnswerDefaults(const AnswerDefaults& defaults);
+nlohmann::json ToJson(const AnswerDefaults& defaults);
 nlohmann::json ToJson(const CalibrationResult& result);
 
 }  // namespace tome

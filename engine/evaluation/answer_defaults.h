@@ -1,0 +1,41 @@
+// Which prompt form, and how much text, a model answers best with: what its profile proposes for questions.
+#ifndef TOME_ENGINE_EVALUATION_ANSWER_DEFAULTS_H_
+#define TOME_ENGINE_EVALUATION_ANSWER_DEFAULTS_H_
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/engine.h"
+#include "engine/evaluation/needles.h"
+
+namespace tome {
+
+struct TriedDefault {
+  std::string name;
+  PromptForm form;
+  int budget_tokens = 0;
+  int contained = 0;           // answers that have the reference in them
+  double log_probability = 0;  // of the reference as the answer, nats, in the mean
+};
+
+struct AnswerDefaults {
+  int questions = 0;
+  std::vector<TriedDefault> forms;    // over the right regions alone
+  std::vector<TriedDefault> budgets;  // over what a fast search finds, with the best form
+  std::size_t form = 0, budget = 0;   // the best of these
+};
+
+// Asks for the needles of a haystack that `memory` has read as its only document, without their openings. The best has
+// the most answers with the reference in them, and of those the likeliest references; of budgets the smaller one. Forms:
+// raw, question and answer, the same after three examples, the model's chat template and its profile's form, where it
+// has these. Budgets: from 128 tokens, doubled up to a quarter of the model's context. `progress`: told the questions
+// asked so far, and how many there are.
+absl::StatusOr<AnswerDefaults> ChooseAnswerDefaults(const Memory& memory, const std::vector<PlacedNeedle>& needles,
+                                                    const std::function<void(int, int)>& progress = nullptr);
+
+}  // namespace tome
+
+#endif  // TOME_ENGINE_EVALUATION_ANSWER_DEFAULTS_H_
