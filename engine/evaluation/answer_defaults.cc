@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <utility>
 
 #include "engine/base/status.h"
 #include "engine/evaluation/finding.h"
@@ -17,12 +16,13 @@ constexpr int kLeastBudget = 128;
 constexpr int kMostBudget = 1024;
 
 PromptForm ExamplesPromptForm() {
-  return {.prompt =
-              "{instruction}\n\n{text}\n\nQuestion: What colour is a clear sky?\nAnswer: blue\n\nQuestion: What do bees "
-              "make?\nAnswer: honey\n\nQuestion: How many legs does a spider have?\nAnswer: eight\n\n{turns}\n\n"
-              "Question: {question}\nAnswer:",
-          .turn = "Question: {question}\nAnswer: {answer}",
-          .stop = {"\n"}};
+  return {
+      .prompt =
+          "{instruction}\n\n{text}\n\nQuestion: What colour is a clear sky?\nAnswer: blue\n\nQuestion: What do bees "
+          "make?\nAnswer: honey\n\nQuestion: How many legs does a spider have?\nAnswer: eight\n\n{turns}\n\n"
+          "Question: {question}\nAnswer:",
+      .turn = "Question: {question}\nAnswer: {answer}",
+      .stop = {"\n"}};
 }
 
 std::vector<TriedDefault> FormsToTry(const Model& model, int budget_tokens) {
@@ -81,7 +81,7 @@ class Trial {
 
 std::size_t Best(const std::vector<TriedDefault>& all) {
   const auto is_worse = [](const TriedDefault& a, const TriedDefault& b) {
-    return std::pair(a.contained, a.log_probability) < std::pair(b.contained, b.log_probability);
+    return a.log_probability < b.log_probability;
   };
   return static_cast<std::size_t>(std::max_element(all.begin(), all.end(), is_worse) - all.begin());
 }

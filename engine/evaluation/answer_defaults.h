@@ -28,11 +28,11 @@ struct AnswerDefaults {
   std::size_t form = 0, budget = 0;   // the best of these
 };
 
-// Asks for the needles of a haystack that `memory` has read as its only document, without their openings. The best has
-// the most answers with the reference in them, and of those the likeliest references; of budgets the smaller one. Forms:
-// raw, question and answer, the same after three examples, the model's chat template and its profile's form, where it
-// has these. Budgets: from 128 tokens, doubled up to a quarter of the model's context. `progress`: told the questions
-// asked so far, and how many there are.
+// Asks for the needles of a haystack that `memory` has read as its only document, without their openings. The best
+// makes the references likeliest, in the mean: a form that lets the model talk around the answer makes it less likely,
+// and so does a budget that leaves out the text. Forms: raw, question and answer, the same after three examples, the
+// model's chat template and its profile's form, where it has these. Budgets: from 128 tokens, doubled up to 1,024 or a
+// quarter of the model's context. `progress`: told the questions asked so far, and how many there are.
 absl::StatusOr<AnswerDefaults> ChooseAnswerDefaults(const Memory& memory, const std::vector<PlacedNeedle>& needles,
                                                     const std::function<void(int, int)>& progress = nullptr);
 
