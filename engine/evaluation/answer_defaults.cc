@@ -39,11 +39,11 @@ std::vector<TriedDefault> FormsToTry(const Model& model, int budget_tokens) {
   return forms;
 }
 
-std::vector<TriedDefault> BudgetsToTry(const MemoryOptions& memory, std::int64_t context, const PromptForm& form) {
+std::vector<TriedDefault> BudgetsToTry(const MemoryOptions& memory, std::int64_t context) {
   std::vector<TriedDefault> budgets;
   const std::int64_t most = std::min<std::int64_t>(kMostBudget, context / 4);
   for (int tokens = std::max(kLeastBudget, memory.region_tokens); tokens <= most || budgets.empty(); tokens *= 2) {
-    budgets.push_back({.name = fmt::format("{}", tokens), .form = form, .budget_tokens = tokens});
+    budgets.push_back({.name = fmt::format("{}", tokens), .budget_tokens = tokens});
   }
   return budgets;
 }
@@ -94,7 +94,7 @@ absl::StatusOr<AnswerDefaults> ChooseAnswerDefaults(const Memory& memory, const 
   const Model& model = *memory.model();
   const std::int64_t context = model.info().config.context_length;
   AnswerDefaults defaults{.questions = static_cast<int>(needles.size())};
-  defaults.budgets = BudgetsToTry(memory.options(), context, {});
+  defaults.budgets = BudgetsToTry(memory.options(), context);
   defaults.forms = FormsToTry(model, defaults.budgets.front().budget_tokens);
   Trial trial(memory, needles, progress);
   trial.ExpectToAsk(defaults.forms.size() + defaults.budgets.size());

@@ -21,7 +21,7 @@ struct CalibrateArguments {
   CommonOptions common;
   CalibrationOptions calibration;
   std::string text_path, out_path, made_by;
-  int verbatim_answers = 18, paraphrased_answers = 18;
+  NeedleOptions answers = {.verbatim = 18, .paraphrased = 18, .facts = "calibration"};
 };
 
 // A search of so many has something to find, and they are read in a minute.
@@ -44,14 +44,12 @@ absl::StatusOr<AnswerDefaults> ChooseDefaults(const CalibrateArguments& argument
   ModelOptions options = arguments.common.model;
   options.profile_path = arguments.out_path;
   TOME_ASSIGN_OR_RETURN(const auto model, Model::Load(options));
-  const std::uint64_t seed = arguments.calibration.seed + 1;
-  std::vector<Needle> needles = MakeVerbatimNeedles(arguments.verbatim_answers, seed);
-  for (Needle& needle : MakeParaphrasedNeedles(arguments.paraphrased_answers, FactSet::kCalibration)) {
-    needles.push_back(std::move(needle));
-  }
+  NeedleOptions answers = arguments.answers;
+  answers.seed = arguments.calibration.seed + 1;
+  std::vector<Needle> needles = answers.Make();
   const std::int64_t tokens = std::min(arguments.calibration.tokens, kTokensToAnswerFrom);
   TOME_ASSIGN_OR_RETURN(const std::string_view book, CutBesideNeedles(*model->tokenizer(), text, tokens, needles));
-  const Haystack haystack = HideNeedles(book, std::move(needles), seed);
+  const Haystack haystack = HideNeedles(book, std::move(needles), answers.seed);
   TOME_ASSIGN_OR_RETURN(const Memory memory, ReadDocuments(model, arguments.common.memory, {haystack.text}));
   std::optional<Progress> progress;
   return ChooseAnswerDefaults(memory, haystack.needles, [&](int asked, int all) {
@@ -102,11 +100,11 @@ void AddCalibrateCommand(CLI::App& app, int argc, char** argv, std::function<abs
   command->add_option("--code-bytes", options.code_bytes, "Bytes of routing codes for each token")
       ->capture_default_str();
   command
-      ->add_option("--answer-verbatim", arguments->verbatim_answers, "Verbatim needles to choose the prompt form with")
+      ->add_option("--answer-verbatim", arguments->answers.verbatim, "Verbatim needles to choose the prompt form with")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
   command
-      ->add_option("--answer-paraphrased", arguments->paraphrased_answers,
+      ->add_option("--answer-paraphrased", arguments->answers.paraphrased,
                    "Paraphrased needles to choose the prompt form with")
       ->capture_default_str()
       ->check(CLI::Range(0, kFactsInSet));

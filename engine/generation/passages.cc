@@ -140,10 +140,12 @@ std::vector<Passage> ChooseStoredPassages(const MemoryState& state, const Tokeni
                                           const std::vector<FoundRegion>& found, int budget_tokens) {
   const Archive& archive = state.archive();
   const StoredTokens stored(state);
+  const Regions chosen = ChooseRegions(archive, tokenizer, found, budget_tokens);
+  std::vector<RegionRun> runs;
+  for (const auto& [region, run] : chosen) runs.push_back(run);
+  const std::vector<TokenRange> tokens = TokensOf(archive, runs);
   Regions held, gone;
-  for (const auto& [region, run] : ChooseRegions(archive, tokenizer, found, budget_tokens)) {
-    (stored.Hold(TokensOf(archive, {run}).front()) ? held : gone)[region] = run;
-  }
+  for (std::size_t i = 0; i < runs.size(); ++i) (stored.Hold(tokens[i]) ? held : gone)[runs[i].first] = runs[i];
   std::vector<Passage> passages = MakePassages(archive, held, found);
   for (Passage& passage : passages) passage.stored = true;
   std::vector<Passage> reread = MakePassages(archive, gone, found);
