@@ -14,8 +14,8 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   std::function<absl::Status()> run;
   tome::AddCalibrateCommand(app, argc, argv, &run);
-  tome::AddNeedleCommand(app, &run);
-  tome::AddQaCommand(app, &run);
+  tome::AddNeedleCommand(app, tome::ServiceAnswerer::Connect, &run);
+  tome::AddQaCommand(app, tome::ServiceAnswerer::Connect, &run);
   tome::AddTaskCommands(app, tome::ServiceAnswerer::Connect, &run);
   tome::AddStreamCommand(app, &run);
   tome::AddPerplexityCommand(app, &run);

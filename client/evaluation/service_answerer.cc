@@ -13,7 +13,6 @@
 namespace tome {
 namespace {
 
-constexpr char kDocument[] = "document";
 // Regions of a search: all that a balanced one gives.
 constexpr int kSearchedRegions = 32;
 // Tokens come back with their pieces: a reply stays well below gRPC's limit of 4 MiB.
@@ -49,12 +48,158 @@ double SecondsSince(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-bool Overlaps(const v1::ByteRange& range, const ByteRange& wanted) {
-  return range.begin() < wanted.end && range.end() > wanted.begin;
+std::string DocumentName(std::size_t number) { return fmt::format("document-{}", number); }
+
+bool Overlaps(const v1::ByteRange& range, const AskedQuestion& asked) {
+  return range.document() == DocumentName(asked.document) && range.begin() < asked.evidence.end &&
+         range.end() > asked.evidence.begin;
 }
 
-bool Covers(const v1::ByteRange& range, const ByteRange& wanted) {
-  return range.begin() <= wanted.begin && range.end() >= wanted.end;
+bool CoversAnAnswer(const v1::ByteRange& range, const AskedQuestion& asked) {
+  return range.document() == DocumentName(asked.document) &&
+         std::any_of(asked.answers.begin(), asked.answers.end(), [&](const ByteRange& answer) {
+           return range.begin() <= answer.begin && range.end() >= answer.end;
+         });
+}
+
+v1::CustomPromptForm ToProto(const PromptForm& form) {
+  v1::CustomPromptForm proto;
+  proto.set_prompt(form.prompt);
+  proto.set_turn(form.turn);
+  proto.set_chat(form.chat);
+  proto.set_opening(form.opening);
+  for (const std::string& stop : form.stop) proto.add_stop(stop);
+  return proto;
+}
+
+// One question of a session that has read these documents.
+class Asking {
+ public:
+  Asking(client::Client& client, const v1::Model& model, const std::string& session,
+         const std::vector<std::string>& documents, const AskedQuestion& asked, const FindingOptions& options)
+      : client_(client), model_(model), session_(session), documents_(documents), asked_(asked), options_(options) {
+    figures_.asked = asked;
+  }
+
+  absl::Status Run(const std::string& effort) {
+    TOME_RETURN_IF_ERROR(Search(effort));
+    return Ask(effort);
+  }
+
+  // Of the last search.
+  std::uint64_t tokens() const { return tokens_; }
+  std::uint64_t regions() const { return regions_; }
+  QuestionFigures TakeFigures() && { return std::move(figures_); }
+
+ private:
+  absl::Status Search(const std::string& effort);
+  absl::Status Ask(const std::string& effort);
+  v1::AskRequest MakeRequest(const std::string& effort) const;
+  // What the documents have there.
+  std::string TextOf(const google::protobuf::RepeatedPtrField<v1::Passage>& passages) const;
+
+  client::Client& client_;
+  const v1::Model& model_;
+  const std::string& session_;
+  const std::vector<std::string>& documents_;
+  const AskedQuestion& asked_;
+  const FindingOptions& options_;
+  QuestionFigures figures_;
+  std::uint64_t tokens_ = 0, regions_ = 0;
+};
+
+absl::Status Asking::Search(const std::string& effort) {
+  v1::SearchRequest request;
+  request.set_session(session_);
+  request.set_query(asked_.text);
+  request.set_effort(EffortOf(effort));
+  request.set_page_size(kSearchedRegions);
+  const auto begin = std::chrono::steady_clock::now();
+  TOME_ASSIGN_OR_RETURN(const v1::SearchResponse response, client_.Search(request));
+  WayFigures& way = figures_.ways[effort];
+  way.search_seconds = SecondsSince(begin);
+  nlohmann::json found = nlohmann::json::array();
+  for (const v1::SearchRegion& region : response.regions()) {
+    found.push_back({{"document", region.range().document()},
+                     {"bytes", {region.range().begin(), region.range().end()}},
+                     {"score", region.score()}});
+    if (way.rank == 0 && Overlaps(region.range(), asked_)) way.rank = static_cast<int>(found.size());
+  }
+  if (response.regions_size() > 0) way.score = response.regions(0).score();
+  figures_.candidates[effort] = {{"found", std::move(found)}};
+  tokens_ = response.ingested_tokens();
+  regions_ = response.regions_scanned();
+  return absl::OkStatus();
+}
+
+v1::AskRequest Asking::MakeRequest(const std::string& effort) const {
+  v1::AskRequest request;
+  request.set_session(session_);
+  request.set_question(asked_.text);
+  request.set_instruction(asked_.instruction);
+  if (asked_.form) {
+    request.set_prompt_form(v1::PROMPT_FORM_CUSTOM);
+    *request.mutable_custom_form() = ToProto(*asked_.form);
+  } else {
+    request.set_prompt_form(model_.has_prompt_form() ? v1::PROMPT_FORM_PROFILE : v1::PROMPT_FORM_QUESTION_ANSWER);
+  }
+  request.set_mode(v1::ANSWER_MODE_REREAD);
+  request.set_effort(EffortOf(effort));
+  request.set_budget_tokens(static_cast<std::uint32_t>(options_.budget_tokens));
+  request.mutable_generation()->set_max_tokens(static_cast<std::uint32_t>(options_.max_answer_tokens));
+  request.mutable_generation()->add_stop("\n");
+  return request;
+}
+
+absl::Status Asking::Ask(const std::string& effort) {
+  const auto begin = std::chrono::steady_clock::now();
+  TOME_ASSIGN_OR_RETURN(const v1::AskResult result, client_.Ask(MakeRequest(effort), {}));
+  WayFigures& way = figures_.ways[effort];
+  way.seconds = SecondsSince(begin);
+  way.first_token_seconds = Seconds(result.timings().time_to_first_token());
+  way.regions_reranked = static_cast<std::int64_t>(result.regions_reranked());
+  for (const v1::Passage& passage : result.passages()) {
+    way.text_tokens += passage.tokens();
+    way.in_text = way.in_text || CoversAnAnswer(passage.range(), asked_);
+  }
+  if (asked_.HasEvidence()) {
+    way.cited = std::any_of(result.citations().begin(), result.citations().end(),
+                            [&](const v1::Citation& citation) { return Overlaps(citation.range(), asked_); });
+  }
+  SetAnswer(result.answer(), asked_.references, TextOf(result.passages()), &way);
+  return absl::OkStatus();
+}
+
+std::string Asking::TextOf(const google::protobuf::RepeatedPtrField<v1::Passage>& passages) const {
+  std::string text;
+  for (const v1::Passage& passage : passages) {
+    const v1::ByteRange& range = passage.range();
+    for (std::size_t i = 0; i < documents_.size(); ++i) {
+      if (range.document() != DocumentName(i) || range.begin() > documents_[i].size()) continue;
+      text += documents_[i].substr(range.begin(), range.end() - range.begin()) + "\n";
+    }
+  }
+  return text;
+}
+
+// A server does not show the ways between.
+absl::Status CheckWays(const FindingOptions& options) {
+  TOME_RETURN_IF_ERROR(ValidateFindingOptions(options));
+  if (options.searches.empty()) return InvalidArgument("--effort: expected a search that the server is to do");
+  for (const std::string& way : options.answered) {
+    if (std::find(options.searches.begin(), options.searches.end(), way) != options.searches.end()) continue;
+    return InvalidArgument("a server answers with its searches alone, not with '{}'; measure that with --model", way);
+  }
+  return absl::OkStatus();
+}
+
+// Before anything is read for them.
+absl::Status CheckForms(const v1::Model& model, absl::Span<const AskedQuestion> questions) {
+  for (const AskedQuestion& asked : questions) {
+    if (!asked.form || !asked.form->chat || model.chat_template() != ChatTemplateName(ChatTemplate::kPlain)) continue;
+    return FailedPrecondition("{}: the server's model has no chat template; choose another form", asked.id);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -96,91 +241,105 @@ absl::StatusOr<std::vector<std::uint32_t>> ServiceAnswerer::CountTokenBytes(std:
   return sizes;
 }
 
+absl::StatusOr<std::string> ServiceAnswerer::OpenSession(const std::string& id) {
+  v1::CreateSessionRequest request;
+  request.set_session_id(id);
+  request.mutable_session()->set_display_name("tome-eval");
+  const absl::StatusOr<v1::Session> session = client_->CreateSession(std::move(request));
+  if (!id.empty() && absl::IsAlreadyExists(session.status())) return "sessions/" + id;
+  TOME_RETURN_IF_ERROR(session.status());
+  return session->name();
+}
+
+absl::Status ServiceAnswerer::WithSession(const std::function<absl::Status(const std::string& session)>& work) {
+  TOME_ASSIGN_OR_RETURN(const std::string session, OpenSession(""));
+  const absl::Status worked = work(session);
+  const absl::Status deleted = client_->DeleteSession(session);
+  return worked.ok() ? deleted : worked;
+}
+
+absl::Status ServiceAnswerer::Read(const std::string& session, const std::vector<std::string>& documents) {
+  std::size_t total = 0, before = 0;
+  for (const std::string& document : documents) total += document.size();
+  Progress progress("reading bytes", static_cast<std::int64_t>(total));
+  for (std::size_t i = 0; i < documents.size(); ++i) {
+    TextSource source(documents[i]);
+    client::AppendReport report;
+    TOME_RETURN_IF_ERROR(client_->Append(source,
+                                         {.session = session,
+                                          .document = DocumentName(i),
+                                          .on_progress =
+                                              [&](const client::AppendProgress& now) {
+                                                progress.Show(static_cast<std::int64_t>(before + now.ingested_bytes));
+                                              }},
+                                         &report));
+    before += documents[i].size();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ServiceAnswerer::AskAllOf(const std::string& session, const std::vector<std::string>& documents,
+                                       absl::Span<const AskedQuestion> questions, const FindingOptions& options,
+                                       Findings* findings) {
+  Progress progress("asking questions", static_cast<std::int64_t>(questions.size()));
+  for (const AskedQuestion& asked : questions) {
+    Asking asking(*client_, model_, session, documents, asked, options);
+    for (const std::string& effort : options.searches) {
+      if (const absl::Status status = asking.Run(effort); !status.ok()) return Annotate(status, asked.id);
+    }
+    findings->tokens = static_cast<std::int64_t>(asking.tokens());
+    findings->regions = static_cast<std::int64_t>(asking.regions());
+    findings->questions.push_back(std::move(asking).TakeFigures());
+    progress.Show(static_cast<std::int64_t>(findings->questions.size()));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ServiceAnswerer::AnswerAll(absl::Span<const TaskDocument> documents, const AnswerOptions& options,
                                         const FiguresCallback& on_figures) {
+  const FindingOptions finding = {.searches = {options.effort},
+                                  .budget_tokens = options.budget_tokens,
+                                  .max_answer_tokens = options.max_answer_tokens};
+  TOME_RETURN_IF_ERROR(ValidateFindingOptions(finding));
   Progress progress("documents read and asked about", static_cast<std::int64_t>(documents.size()));
   for (std::size_t i = 0; i < documents.size(); ++i) {
-    v1::CreateSessionRequest request;
-    request.mutable_session()->set_display_name("tome-eval");
-    TOME_ASSIGN_OR_RETURN(const v1::Session session, client_->CreateSession(std::move(request)));
-    absl::StatusOr<TaskFigures> figures = AnswerOne(documents[i], options, session.name());
-    const absl::Status deleted = client_->DeleteSession(session.name());
-    if (!figures.ok()) return Annotate(figures.status(), documents[i].asked.id);
-    TOME_RETURN_IF_ERROR(deleted);
-    on_figures(i, *std::move(figures));
+    TaskFigures figures;
+    const absl::Status status = WithSession([&](const std::string& session) -> absl::Status {
+      const std::vector<std::string> texts = {documents[i].text};
+      const auto begin = std::chrono::steady_clock::now();
+      const absl::Status read = Read(session, texts);
+      if (!read.ok()) return Annotate(read, documents[i].asked.id);
+      const double reading_seconds = SecondsSince(begin);
+      Findings findings;
+      TOME_RETURN_IF_ERROR(AskAllOf(session, texts, {&documents[i].asked, 1}, finding, &findings));
+      figures = ToTaskFigures(findings.questions.front(), options.effort);
+      figures.reading_seconds = reading_seconds;
+      return absl::OkStatus();
+    });
+    TOME_RETURN_IF_ERROR(status);
+    on_figures(i, std::move(figures));
     progress.Show(static_cast<std::int64_t>(i + 1));
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<TaskFigures> ServiceAnswerer::AnswerOne(const TaskDocument& document, const AnswerOptions& options,
-                                                       const std::string& session) {
-  TaskFigures figures;
-  TOME_RETURN_IF_ERROR(Read(document, session, &figures));
-  TOME_RETURN_IF_ERROR(Search(document, options, session, &figures));
-  TOME_RETURN_IF_ERROR(Ask(document, options, session, &figures));
-  return figures;
-}
-
-absl::Status ServiceAnswerer::Read(const TaskDocument& document, const std::string& session, TaskFigures* figures) {
-  const auto begin = std::chrono::steady_clock::now();
-  TextSource source(document.text);
-  Progress progress(fmt::format("reading {}, bytes", document.asked.id),
-                    static_cast<std::int64_t>(document.text.size()));
-  client::AppendReport report;
-  TOME_RETURN_IF_ERROR(client_->Append(
-      source,
-      {.session = session,
-       .document = kDocument,
-       .on_progress =
-           [&](const client::AppendProgress& now) { progress.Show(static_cast<std::int64_t>(now.ingested_bytes)); }},
-      &report));
-  figures->reading_seconds = SecondsSince(begin);
-  return absl::OkStatus();
-}
-
-absl::Status ServiceAnswerer::Search(const TaskDocument& document, const AnswerOptions& options,
-                                     const std::string& session, TaskFigures* figures) {
-  v1::SearchRequest request;
-  request.set_session(session);
-  request.set_query(document.asked.text);
-  request.set_effort(EffortOf(options.effort));
-  request.set_page_size(kSearchedRegions);
-  const auto begin = std::chrono::steady_clock::now();
-  TOME_ASSIGN_OR_RETURN(const v1::SearchResponse response, client_->Search(request));
-  figures->search_seconds = SecondsSince(begin);
-  for (int i = 0; i < response.regions_size() && figures->rank == 0; ++i) {
-    if (Overlaps(response.regions(i).range(), document.asked.evidence)) figures->rank = i + 1;
+absl::StatusOr<Findings> ServiceAnswerer::AskAll(const std::vector<std::string>& documents,
+                                                 absl::Span<const AskedQuestion> questions,
+                                                 const FindingOptions& options, const std::string& kept) {
+  TOME_RETURN_IF_ERROR(CheckWays(options));
+  TOME_RETURN_IF_ERROR(CheckForms(model_, questions));
+  Findings findings;
+  const auto work = [&](const std::string& session) -> absl::Status {
+    TOME_RETURN_IF_ERROR(Read(session, documents));
+    return AskAllOf(session, documents, questions, options, &findings);
+  };
+  if (kept.empty()) {
+    TOME_RETURN_IF_ERROR(WithSession(work));
+  } else {
+    TOME_ASSIGN_OR_RETURN(const std::string session, OpenSession(kept));
+    TOME_RETURN_IF_ERROR(work(session));
   }
-  return absl::OkStatus();
-}
-
-absl::Status ServiceAnswerer::Ask(const TaskDocument& document, const AnswerOptions& options,
-                                  const std::string& session, TaskFigures* figures) {
-  v1::AskRequest request;
-  request.set_session(session);
-  request.set_question(document.asked.text + document.asked.form.opening);
-  request.set_instruction(document.asked.instruction);
-  request.set_prompt_form(v1::PROMPT_FORM_RAW);
-  request.set_mode(v1::ANSWER_MODE_REREAD);
-  request.set_effort(EffortOf(options.effort));
-  request.set_budget_tokens(static_cast<std::uint32_t>(options.budget_tokens));
-  request.mutable_generation()->set_max_tokens(static_cast<std::uint32_t>(options.max_answer_tokens));
-  request.mutable_generation()->add_stop("\n");
-  const auto begin = std::chrono::steady_clock::now();
-  TOME_ASSIGN_OR_RETURN(const v1::AskResult result, client_->Ask(request, {}));
-  figures->answer_seconds = SecondsSince(begin);
-  figures->time_to_first_token_seconds = Seconds(result.timings().time_to_first_token());
-  figures->answer = result.answer();
-  for (const v1::Passage& passage : result.passages()) {
-    figures->in_text =
-        figures->in_text || std::any_of(document.asked.answers.begin(), document.asked.answers.end(),
-                                        [&](const ByteRange& answer) { return Covers(passage.range(), answer); });
-  }
-  figures->cited = std::any_of(result.citations().begin(), result.citations().end(), [&](const v1::Citation& citation) {
-    return Overlaps(citation.range(), document.asked.evidence);
-  });
-  return absl::OkStatus();
+  return findings;
 }
 
 }  // namespace tome

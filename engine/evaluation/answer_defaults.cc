@@ -64,7 +64,7 @@ class Trial {
         TOME_ASSIGN_OR_RETURN(const QuestionFigures figures, EvaluateQuestion(memory_, asked, options));
         const WayFigures& answer = figures.ways.at(way);
         tried.contained += answer.contains ? 1 : 0;
-        tried.log_probability += answer.log_probability / static_cast<double>(needles_.size());
+        tried.log_probability += *answer.log_probability / static_cast<double>(needles_.size());
         if (progress_) progress_(++asked_, to_ask_);
       }
     }

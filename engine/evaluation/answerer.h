@@ -1,4 +1,4 @@
-// What reads a task's documents and answers its questions: the engine in this process, or a server elsewhere.
+// What reads documents and answers questions about them: the engine in this process, or a server elsewhere.
 #ifndef TOME_ENGINE_EVALUATION_ANSWERER_H_
 #define TOME_ENGINE_EVALUATION_ANSWERER_H_
 
@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "engine/evaluation/finding.h"
 #include "engine/evaluation/synthetic_tasks.h"
 
 namespace tome {
@@ -39,6 +40,9 @@ struct TaskFigures {
   std::optional<double> reading_seconds;  // of the document, where it is read alone
 };
 
+// Those of the one search that was answered.
+TaskFigures ToTaskFigures(const QuestionFigures& question, const std::string& search);
+
 // Not thread-safe.
 class Answerer {
  public:
@@ -55,7 +59,17 @@ class Answerer {
   using FiguresCallback = std::function<void(std::size_t document, TaskFigures figures)>;
   virtual absl::Status AnswerAll(absl::Span<const TaskDocument> documents, const AnswerOptions& options,
                                  const FiguresCallback& on_figures) = 0;
+
+  // Reads all documents, numbered from 0, one after another, and asks all questions of them together. Progress goes to
+  // stderr. Nothing is read where a question or an option cannot work. `kept`: where what was read stays for another
+  // time, and is found when it is there already: a file, or the id of a server's session; empty: nowhere.
+  virtual absl::StatusOr<Findings> AskAll(const std::vector<std::string>& documents,
+                                          absl::Span<const AskedQuestion> questions, const FindingOptions& options,
+                                          const std::string& kept) = 0;
 };
+
+// By CountTokenBytes of `answerer`, which must outlive it.
+TokenBytes TokenBytesOf(Answerer& answerer);
 
 }  // namespace tome
 

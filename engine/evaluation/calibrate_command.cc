@@ -11,6 +11,7 @@
 #include "engine/evaluation/calibration.h"
 #include "engine/evaluation/command_options.h"
 #include "engine/evaluation/commands.h"
+#include "engine/evaluation/cut_text.h"
 #include "engine/evaluation/progress.h"
 #include "engine/evaluation/report.h"
 
@@ -48,7 +49,8 @@ absl::StatusOr<AnswerDefaults> ChooseDefaults(const CalibrateArguments& argument
   answers.seed = arguments.calibration.seed + 1;
   std::vector<Needle> needles = answers.Make();
   const std::int64_t tokens = std::min(arguments.calibration.tokens, kTokensToAnswerFrom);
-  TOME_ASSIGN_OR_RETURN(const std::string_view book, CutBesideNeedles(*model->tokenizer(), text, tokens, needles));
+  TOME_ASSIGN_OR_RETURN(const std::string_view book,
+                        CutBesideNeedles(TokenBytesOf(*model->tokenizer()), text, tokens, needles));
   const Haystack haystack = HideNeedles(book, std::move(needles), answers.seed);
   TOME_ASSIGN_OR_RETURN(const Memory memory, ReadDocuments(model, arguments.common.memory, {haystack.text}));
   std::optional<Progress> progress;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "engine/base/status.h"
+#include "engine/evaluation/cut_text.h"
 #include "engine/evaluation/needles.h"
 #include "engine/evaluation/progress.h"
 #include "engine/evaluation/reading.h"
@@ -340,7 +341,7 @@ absl::StatusOr<CalibrationResult> Calibrate(std::shared_ptr<const Model> model, 
     for (Needle& needle : MakeParaphrasedNeedles(std::max(0, count), set)) needles.push_back(std::move(needle));
   }
   TOME_ASSIGN_OR_RETURN(const std::string_view book,
-                        CutBesideNeedles(*model->tokenizer(), text, options.tokens, needles));
+                        CutBesideNeedles(TokenBytesOf(*model->tokenizer()), text, options.tokens, needles));
   Calibrator calibrator(model, options);
   TOME_RETURN_IF_ERROR(calibrator.Read(HideNeedles(book, std::move(needles), options.seed)));
 

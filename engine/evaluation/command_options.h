@@ -55,11 +55,6 @@ struct CommonOptions {
         ->check(CLI::IsMember({"auto", "fp32", "bf16"}));
     command->add_option("--json", json_path, "Write all figures to this file");
   }
-  void AddProfileAndState(CLI::App* command) {
-    command->add_option("--profile", model.profile_path, "Model profile, in place of the model's own");
-    command->add_option("--state", state_path,
-                        "Keep what was read in this file, and start from it when it is there already");
-  }
   // Sets `memory` to what suits the model where nothing else was asked for.
   absl::StatusOr<std::shared_ptr<const Model>> LoadModel() {
     TOME_ASSIGN_OR_RETURN(auto loaded, Model::Load(model));
@@ -97,20 +92,6 @@ inline void AddNeedleOptions(CLI::App* command, NeedleOptions* options) {
       ->capture_default_str()
       ->check(CLI::IsMember({"calibration", "development", "evaluation"}));
   command->add_option("--seed", options->seed, "Of needles and places")->capture_default_str();
-}
-
-inline void AddFindingOptions(CLI::App* command, FindingOptions* options) {
-  command->add_option("--effort", options->searches, "Searches to measure: fast, balanced, thorough")
-      ->delimiter(',')
-      ->capture_default_str();
-  command
-      ->add_option("--answers", options->answered,
-                   "Ways to answer with: searches, attention, stems, tokens, reciprocal, interleaved; to compare with, "
-                   "none (no text), first (the beginning), random (regions), gold (the right ones)")
-      ->delimiter(',');
-  command->add_option("--budget", options->budget_tokens, "Tokens of text that is read again")->capture_default_str();
-  command->add_option("--max-answer-tokens", options->max_answer_tokens, "Most tokens of an answer")
-      ->capture_default_str();
 }
 
 }  // namespace tome

@@ -4,6 +4,7 @@
 
 #include "engine/evaluation/command_options.h"
 #include "engine/evaluation/commands.h"
+#include "engine/evaluation/cut_text.h"
 #include "engine/evaluation/state_cost.h"
 
 namespace tome {
@@ -19,10 +20,10 @@ struct CostArguments {
 absl::Status RunCost(CostArguments arguments) {
   TOME_ASSIGN_OR_RETURN(const auto model, arguments.common.LoadModel());
   TOME_ASSIGN_OR_RETURN(const std::string text, ReadTextFiles(arguments.text_paths));
-  TOME_ASSIGN_OR_RETURN(
-      const StateCost cost,
-      MeasureStateCost(model, arguments.common.memory,
-                       std::string(CutToTokens(*model->tokenizer(), text, arguments.tokens)), arguments.until));
+  TOME_ASSIGN_OR_RETURN(const std::string_view cut,
+                        CutToTokens(TokenBytesOf(*model->tokenizer()), text, arguments.tokens));
+  TOME_ASSIGN_OR_RETURN(const StateCost cost,
+                        MeasureStateCost(model, arguments.common.memory, std::string(cut), arguments.until));
   fmt::print("{}", FormatStateCost(cost));
   if (!arguments.svg_path.empty()) TOME_RETURN_IF_ERROR(WriteTextFile(arguments.svg_path, DrawStateCost(cost)));
   nlohmann::json figures = ToJson(cost);

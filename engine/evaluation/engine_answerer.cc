@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "engine/base/status.h"
+#include "engine/evaluation/cut_text.h"
 #include "engine/evaluation/finding.h"
 #include "engine/evaluation/progress.h"
 #include "engine/evaluation/reading.h"
@@ -13,22 +14,14 @@
 namespace tome {
 namespace {
 
-constexpr const char* kRouters[] = {"attention", "stems", "tokens"};
-
-TaskFigures FiguresOf(const QuestionFigures& question, const std::string& effort) {
-  TaskFigures figures;
-  for (const char* router : kRouters) {
-    if (const auto way = question.ways.find(router); way != question.ways.end()) {
-      figures.router_ranks[router] = way->second.rank;
-    }
+// Whether all questions can be put to the model, before anything is read for them.
+absl::Status CheckQuestions(const Model& model, absl::Span<const AskedQuestion> questions) {
+  for (const AskedQuestion& asked : questions) {
+    const absl::StatusOr<FilledPrompt> prompt = FillPrompt(
+        model, {.text = asked.text, .instruction = asked.instruction, .form = FormOf(asked, model)}, /*text=*/"");
+    if (!prompt.ok()) return Annotate(prompt.status(), asked.id);
   }
-  const WayFigures& search = question.ways.at(effort);
-  figures.rank = search.rank;
-  figures.in_text = search.in_text;
-  figures.answer = search.answer;
-  figures.answer_seconds = search.seconds;
-  figures.gold_answer = question.ways.at("gold").answer;
-  return figures;
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -46,9 +39,7 @@ nlohmann::json EngineAnswerer::Describe() const {
 }
 
 absl::StatusOr<std::vector<std::uint32_t>> EngineAnswerer::CountTokenBytes(std::string_view text) {
-  std::vector<std::uint32_t> sizes;
-  for (const TextToken& token : model_->tokenizer()->Encode(text)) sizes.push_back(token.num_bytes);
-  return sizes;
+  return TokenBytesOf(*model_->tokenizer())(text);
 }
 
 absl::Status EngineAnswerer::AnswerAll(absl::Span<const TaskDocument> documents, const AnswerOptions& options,
@@ -69,11 +60,27 @@ absl::Status EngineAnswerer::AnswerAll(absl::Span<const TaskDocument> documents,
       [&](std::size_t index, const Memory& memory) -> absl::Status {
         TOME_ASSIGN_OR_RETURN(const QuestionFigures question,
                               EvaluateQuestion(memory, documents[index].asked, finding));
-        on_figures(index, FiguresOf(question, options.effort));
+        on_figures(index, ToTaskFigures(question, options.effort));
         ++asked;
         return absl::OkStatus();
       },
       [&](std::int64_t done) { progress.Show(done, fmt::format("{} of {} questions", asked, documents.size())); });
+}
+
+absl::StatusOr<Findings> EngineAnswerer::AskAll(const std::vector<std::string>& documents,
+                                                absl::Span<const AskedQuestion> questions,
+                                                const FindingOptions& options, const std::string& kept) {
+  TOME_RETURN_IF_ERROR(ValidateFindingOptions(options));
+  TOME_RETURN_IF_ERROR(CheckQuestions(*model_, questions));
+  TOME_ASSIGN_OR_RETURN(const Memory memory, ReadOrRestore(model_, memory_, documents, kept));
+  Findings findings = {.tokens = memory.tokens_read(), .regions = memory.num_regions()};
+  Progress progress("asking questions", static_cast<std::int64_t>(questions.size()));
+  for (const AskedQuestion& asked : questions) {
+    TOME_ASSIGN_OR_RETURN(QuestionFigures figures, EvaluateQuestion(memory, asked, options));
+    findings.questions.push_back(std::move(figures));
+    progress.Show(static_cast<std::int64_t>(findings.questions.size()));
+  }
+  return findings;
 }
 
 absl::StatusOr<std::string> AnswerDensely(const std::shared_ptr<const Model>& model, const TaskDocument& document,
@@ -81,7 +88,8 @@ absl::StatusOr<std::string> AnswerDensely(const std::shared_ptr<const Model>& mo
   const AskedQuestion& asked = document.asked;
   TOME_ASSIGN_OR_RETURN(
       FilledPrompt prompt,
-      FillPrompt(*model, {.text = asked.text, .instruction = asked.instruction, .form = asked.form}, document.text));
+      FillPrompt(*model, {.text = asked.text, .instruction = asked.instruction, .form = FormOf(asked, *model)},
+                 document.text));
   // An empty memory of the smallest window: all of the context is for the prompt.
   TOME_ASSIGN_OR_RETURN(
       Memory empty,

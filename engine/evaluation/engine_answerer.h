@@ -27,6 +27,8 @@ class EngineAnswerer final : public Answerer {
   absl::StatusOr<std::vector<std::uint32_t>> CountTokenBytes(std::string_view text) override;
   absl::Status AnswerAll(absl::Span<const TaskDocument> documents, const AnswerOptions& options,
                          const FiguresCallback& on_figures) override;
+  absl::StatusOr<Findings> AskAll(const std::vector<std::string>& documents, absl::Span<const AskedQuestion> questions,
+                                  const FindingOptions& options, const std::string& kept) override;
 
  private:
   std::shared_ptr<const Model> model_;

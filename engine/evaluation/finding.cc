@@ -92,16 +92,14 @@ class Evaluator {
   absl::StatusOr<std::string> Generate(FilledPrompt prompt) const;
   absl::StatusOr<double> LogProbability(const FilledPrompt& prompt, const std::string& answer) const;
   void SetText(const std::vector<Passage>& passages, WayFigures* way) const;
-  absl::Status SetAnswer(std::optional<std::string> answer, const std::vector<Passage>& passages,
+  absl::Status AddAnswer(std::optional<std::string> answer, const std::vector<Passage>& passages,
                          WayFigures* way) const;
   const Tokenizer& tokenizer() const { return *memory_.model()->tokenizer(); }
-  bool IsAnswered(const std::string& way) const {
-    return std::find(options_.answered.begin(), options_.answered.end(), way) != options_.answered.end();
-  }
+  bool IsAnswered(const std::string& way) const { return tome::IsAnswered(options_, way); }
   Question MakeQuestion() const {
     return {.text = asked_.text,
             .instruction = asked_.instruction,
-            .form = asked_.form,
+            .form = FormOf(asked_, *memory_.model()),
             .budget_tokens = options_.budget_tokens};
   }
   GenerationOptions MakeGenerationOptions() const { return {.max_tokens = options_.max_answer_tokens, .stop = {"\n"}}; }
@@ -178,7 +176,7 @@ void Evaluator::SetText(const std::vector<Passage>& passages, WayFigures* way) c
 }
 
 // `answer`: none is generated here.
-absl::Status Evaluator::SetAnswer(std::optional<std::string> answer, const std::vector<Passage>& passages,
+absl::Status Evaluator::AddAnswer(std::optional<std::string> answer, const std::vector<Passage>& passages,
                                   WayFigures* way) const {
   const Model& model = *memory_.model();
   const std::string text = JoinPassages(archive_, tokenizer(), passages);
@@ -187,12 +185,7 @@ absl::Status Evaluator::SetAnswer(std::optional<std::string> answer, const std::
   if (!answer.has_value()) {
     TOME_ASSIGN_OR_RETURN(answer, Generate(std::move(prompt)));
   }
-  way->answered = true;
-  way->f1 = TokenF1(*answer, asked_.references);
-  way->rouge_l = RougeL(*answer, asked_.references);
-  way->contains = ContainsAnswer(*answer, asked_.references);
-  way->supported = ContainsAnswer(text, std::vector<std::string>{*answer});
-  way->answer = *std::move(answer);
+  SetAnswer(*std::move(answer), asked_.references, text, way);
   return absl::OkStatus();
 }
 
@@ -204,7 +197,7 @@ absl::Status Evaluator::AddList(const std::string& way, const std::vector<std::i
   const std::vector<Passage> passages = ChoosePassages(archive_, tokenizer(), found, budget_tokens);
   SetText(passages, &figures);
   figures_.candidates[way] = {{"wanted", wanted_}, {"regions", list}};
-  if (IsAnswered(way)) TOME_RETURN_IF_ERROR(SetAnswer(std::nullopt, passages, &figures));
+  if (IsAnswered(way)) TOME_RETURN_IF_ERROR(AddAnswer(std::nullopt, passages, &figures));
   figures_.ways[way] = std::move(figures);
   return absl::OkStatus();
 }
@@ -236,7 +229,7 @@ absl::Status Evaluator::AddSearch(const std::string& way, const std::map<std::st
       answered ? outcome.evidence->passages
                : ChoosePassages(archive_, tokenizer(), outcome.evidence->found, options_.budget_tokens);
   SetText(passages, &figures);
-  if (answered) TOME_RETURN_IF_ERROR(SetAnswer(std::move(outcome.text), passages, &figures));
+  if (answered) TOME_RETURN_IF_ERROR(AddAnswer(std::move(outcome.text), passages, &figures));
   figures_.ways[way] = std::move(figures);
   return absl::OkStatus();
 }
@@ -277,8 +270,26 @@ AskedQuestion AskFor(const PlacedNeedle& placed, double depth) {
                       .references = {needle.answer},
                       .evidence = placed.bytes,
                       .answers = placed.answers};
-  asked.form.opening = needle.opening;
+  asked.form->opening = needle.opening;
   return asked;
+}
+
+PromptForm FormOf(const AskedQuestion& asked, const Model& model) {
+  if (asked.form.has_value()) return *asked.form;
+  return model.profile().prompt_form.value_or(QuestionAnswerPromptForm());
+}
+
+bool IsAnswered(const FindingOptions& options, const std::string& way) {
+  return std::find(options.answered.begin(), options.answered.end(), way) != options.answered.end();
+}
+
+void SetAnswer(std::string answer, const std::vector<std::string>& references, std::string_view text, WayFigures* way) {
+  way->answered = true;
+  way->f1 = TokenF1(answer, references);
+  way->rouge_l = RougeL(answer, references);
+  way->contains = ContainsAnswer(answer, references);
+  way->supported = ContainsAnswer(text, std::vector<std::string>{answer});
+  way->answer = std::move(answer);
 }
 
 absl::Status ValidateFindingOptions(const FindingOptions& options) {

@@ -12,7 +12,9 @@
 #include <cstdint>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -26,7 +28,7 @@ struct AskedQuestion {
   std::string group;  // under which its figures are summed up
   std::string id;
   std::string text;
-  PromptForm form;
+  std::optional<PromptForm> form;  // none: that of the model's profile, else "Question: ... Answer:"
   std::string instruction;
   std::vector<std::string> references;
   std::uint32_t document = 0;
@@ -35,6 +37,8 @@ struct AskedQuestion {
 
   bool HasEvidence() const { return evidence.begin < evidence.end; }
 };
+
+PromptForm FormOf(const AskedQuestion& asked, const Model& model);
 
 // The question that a needle answers. `depth`: where in the text it is, from 0 to 1.
 AskedQuestion AskFor(const PlacedNeedle& placed, double depth);
@@ -47,6 +51,7 @@ struct FindingOptions {
 };
 // INVALID_ARGUMENT for names that are no ways.
 absl::Status ValidateFindingOptions(const FindingOptions& options);
+bool IsAnswered(const FindingOptions& options, const std::string& way);
 
 struct WayFigures {
   int rank = 0;  // of the right region, from 1; 0: not found
@@ -55,14 +60,20 @@ struct WayFigures {
   double score = 0;                   // searches: that of the first region
   std::int64_t regions_reranked = 0;  // searches: that the model ranked
   double seconds = 0;                 // searches: until the regions were found or, where answered, until the answer
+  double search_seconds = 0;          // searches of a server: until the regions were found
   double first_token_seconds = 0;     // searches that are answered
   bool answered = false;
   std::string answer;
   double f1 = 0, rouge_l = 0;
-  bool contains = false;       // a reference is in the answer
-  bool supported = false;      // the answer is in the text that was read again
-  double log_probability = 0;  // of the first reference as the answer, over the same text; nats
+  bool contains = false;      // a reference is in the answer
+  bool supported = false;     // the answer is in the text that was read again
+  std::optional<bool> cited;  // a citation has bytes of the evidence; where a server answered
+  std::optional<double>
+      log_probability;  // of the first reference as the answer, over the same text; nats; not so there
 };
+
+// Scores `answer`, which was generated over `text`.
+void SetAnswer(std::string answer, const std::vector<std::string>& references, std::string_view text, WayFigures* way);
 
 struct QuestionFigures {
   AskedQuestion asked;
@@ -72,6 +83,12 @@ struct QuestionFigures {
 
 absl::StatusOr<QuestionFigures> EvaluateQuestion(const Memory& memory, const AskedQuestion& asked,
                                                  const FindingOptions& options);
+
+// What became of all questions of one reading.
+struct Findings {
+  std::int64_t tokens = 0, regions = 0;  // that were read, and looked through
+  std::vector<QuestionFigures> questions;
+};
 
 // Sums of questions for each way and group, as tables and JSON.
 std::string FormatFindings(const std::vector<QuestionFigures>& questions);

@@ -18,6 +18,8 @@ constexpr const char* kWayOrder[] = {"none",       "first",       "random", "att
 struct Totals {
   Recall recall;
   int questions = 0, in_text = 0, answered = 0, contains = 0, supported = 0;
+  int judged = 0;  // answers whose references have a log-probability
+  int with_citations = 0, cited = 0;
   std::int64_t regions_reranked = 0;
   double f1 = 0, rouge_l = 0, log_probability = 0, seconds = 0, first_token_seconds = 0;
 
@@ -31,7 +33,10 @@ struct Totals {
     regions_reranked += figures.regions_reranked;
     f1 += figures.f1;
     rouge_l += figures.rouge_l;
-    log_probability += figures.log_probability;
+    judged += figures.log_probability.has_value();
+    log_probability += figures.log_probability.value_or(0);
+    with_citations += figures.cited.has_value();
+    cited += figures.cited.value_or(false);
     seconds += figures.seconds;
     first_token_seconds += figures.first_token_seconds;
   }
@@ -53,19 +58,17 @@ GroupTotals SumUp(const std::vector<QuestionFigures>& questions) {
   return totals;
 }
 
-// Both found by `way`, or by one of the two only.
-struct Paired {
-  int wins = 0, losses = 0;
-};
-Paired Compare(const std::vector<QuestionFigures>& questions, const std::string& way, const std::string& other) {
-  Paired paired;
+// "wins/losses": of questions whose answer is in the text of one of the two only. Empty where there is no other.
+std::string Compare(const std::vector<QuestionFigures>& questions, const std::string& way, const std::string& other) {
+  int compared = 0, wins = 0, losses = 0;
   for (const QuestionFigures& question : questions) {
-    if (!question.ways.contains(way)) continue;
+    if (!question.ways.contains(way) || !question.ways.contains(other)) continue;
     const bool first = question.ways.at(way).in_text, second = question.ways.at(other).in_text;
-    paired.wins += first && !second;
-    paired.losses += second && !first;
+    ++compared;
+    wins += first && !second;
+    losses += second && !first;
   }
-  return paired;
+  return compared == 0 ? "" : fmt::format("{}/{}", wins, losses);
 }
 
 // The mean over questions; empty where nothing was counted.
@@ -73,17 +76,17 @@ std::string MeanCell(double sum, int questions, int decimals = 2) {
   return sum == 0 ? "" : fmt::format("{:.{}f}", sum / questions, decimals);
 }
 
-void AddRow(const std::string& group, const std::string& way, const Totals& sum, const Paired& paired,
+void AddRow(const std::string& group, const std::string& way, const Totals& sum, const std::string& compared,
             ReportTable* table) {
   const auto share = [&](double part) {
     return sum.answered == 0 ? "" : FormatShare(Totals::Share(part, sum.answered));
   };
   const int located = sum.recall.count();
   table->AddRow({group, std::to_string(sum.questions), way, sum.recall.Format(),
-                 located == 0 ? "-" : FormatShare(Totals::Share(sum.in_text, located)),
-                 fmt::format("{}/{}", paired.wins, paired.losses), share(sum.f1), share(sum.rouge_l),
-                 share(sum.contains), share(sum.supported),
-                 sum.answered == 0 ? "" : fmt::format("{:.2f}", sum.log_probability / sum.answered),
+                 located == 0 ? "-" : FormatShare(Totals::Share(sum.in_text, located)), compared, share(sum.f1),
+                 share(sum.rouge_l), share(sum.contains), share(sum.supported),
+                 sum.with_citations == 0 ? "" : FormatShare(Totals::Share(sum.cited, sum.with_citations)),
+                 sum.judged == 0 ? "" : fmt::format("{:.2f}", sum.log_probability / sum.judged),
                  MeanCell(static_cast<double>(sum.regions_reranked), sum.questions, 0),
                  MeanCell(sum.first_token_seconds, sum.questions), MeanCell(sum.seconds, sum.questions)});
 }
@@ -138,7 +141,8 @@ json ToJson(const Totals& totals) {
     object["supported"] = Totals::Share(totals.supported, totals.answered);
     object["f1"] = Totals::Share(totals.f1, totals.answered);
     object["rouge_l"] = Totals::Share(totals.rouge_l, totals.answered);
-    object["log_probability"] = Totals::Share(totals.log_probability, totals.answered);
+    if (totals.judged > 0) object["log_probability"] = Totals::Share(totals.log_probability, totals.judged);
+    if (totals.with_citations > 0) object["cited"] = Totals::Share(totals.cited, totals.with_citations);
   }
   return object;
 }
@@ -156,7 +160,7 @@ std::string FormatFindings(const std::vector<QuestionFigures>& questions) {
   std::sort(groups.begin(), groups.end());
   if (groups.size() > 1) groups.push_back(kAll);
   ReportTable table({"questions", "n", "way", "R@1/4/8/16/32", "in text", "wins/losses to stems", "F1", "ROUGE-L",
-                     "contains", "supported", "log p", "ranked", "first token", "seconds"});
+                     "contains", "supported", "cited", "log p", "ranked", "first token", "seconds"});
   for (const std::string& group : groups) {
     std::vector<QuestionFigures> own;
     for (const QuestionFigures& question : questions) {
@@ -193,7 +197,8 @@ json FindingsToJson(const std::vector<QuestionFigures>& questions) {
         object["rouge_l"] = figures.rouge_l;
         object["contains"] = figures.contains;
         object["supported"] = figures.supported;
-        object["log_probability"] = figures.log_probability;
+        if (figures.log_probability) object["log_probability"] = *figures.log_probability;
+        if (figures.cited) object["cited"] = *figures.cited;
       }
       ways[way] = std::move(object);
     }

@@ -2,23 +2,24 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "engine/evaluation/command_options.h"
+#include "engine/evaluation/answerer_options.h"
 #include "engine/evaluation/commands.h"
+#include "engine/evaluation/cut_text.h"
 #include "engine/evaluation/finding.h"
-#include "engine/evaluation/progress.h"
 #include "engine/evaluation/qa_questions.h"
+#include "engine/evaluation/reading.h"
 #include "engine/generation/prompt_form.h"
 
 namespace tome {
 namespace {
 
 struct QaArguments {
-  CommonOptions common;
-  FindingOptions finding;
+  FindingArguments finding;
   NeedleOptions needles;
   QaSelection selection;
   std::string questions_path, documents_path;
@@ -113,42 +114,38 @@ absl::StatusOr<Library> LoadLibrary(const QaArguments& arguments) {
   return library;
 }
 
-absl::StatusOr<Library> MakeLibrary(const QaArguments& arguments, const Tokenizer& tokenizer) {
+absl::StatusOr<Library> MakeLibrary(const QaArguments& arguments, const TokenBytes& token_bytes) {
   TOME_ASSIGN_OR_RETURN(Library library, LoadLibrary(arguments));
   if (arguments.filler_paths.empty()) return library;
   TOME_ASSIGN_OR_RETURN(const std::string filler, JoinTexts(arguments.filler_paths));
   std::int64_t own = 0;
   for (const std::string& document : library.documents) {
-    own += static_cast<std::int64_t>(tokenizer.Encode(document).size());
+    TOME_ASSIGN_OR_RETURN(const std::vector<std::uint32_t> sizes, token_bytes(document));
+    own += static_cast<std::int64_t>(sizes.size());
   }
   if (arguments.tokens <= own + 2) {
     return InvalidArgument("--tokens: expected more than the documents' {}, found {}", own, arguments.tokens);
   }
   std::vector<Needle> needles = arguments.needles.Make();
   TOME_ASSIGN_OR_RETURN(const std::string_view cut,
-                        CutBesideNeedles(tokenizer, filler, arguments.tokens - own, needles));
+                        CutBesideNeedles(token_bytes, filler, arguments.tokens - own, needles));
   AddHaystack(HideNeedles(cut, std::move(needles), arguments.needles.seed), &library);
   return library;
 }
 
-// How the questions of the file are put; needles have forms of their own.
-absl::StatusOr<PromptForm> FormOf(const std::string& name, const Model& model) {
+// How the questions of the file are put; needles have forms of their own. None: as the model's profile has it.
+std::optional<PromptForm> FormNamed(const std::string& name) {
   if (name == "raw") return RawPromptForm();
-  if (name == "chat") {
-    if (model.info().chat_template != ChatTemplate::kPlain) return ChatPromptForm();
-    return FailedPrecondition("--form chat: the model has no chat template");
-  }
-  return name == "profile" ? model.profile().prompt_form.value_or(QuestionAnswerPromptForm())
-                           : QuestionAnswerPromptForm();
+  if (name == "chat") return ChatPromptForm();
+  return name == "qa" ? std::optional(QuestionAnswerPromptForm()) : std::nullopt;
 }
 
-absl::Status SelectQuestions(const QaArguments& arguments, const Model& model, Library* library) {
-  TOME_ASSIGN_OR_RETURN(const PromptForm form, FormOf(arguments.form, model));
+absl::Status SelectQuestions(const QaArguments& arguments, Library* library) {
   std::vector<AskedQuestion> selected;
   for (AskedQuestion& question : library->questions) {
     const std::vector<std::string>& groups = arguments.asked;
     if (!groups.empty() && std::find(groups.begin(), groups.end(), question.group) == groups.end()) continue;
-    if (question.group == kQaGroup) question.form = form;
+    if (question.group == kQaGroup) question.form = FormNamed(arguments.form);
     selected.push_back(std::move(question));
   }
   if (selected.empty()) return InvalidArgument("--ask: there are no such questions");
@@ -157,32 +154,18 @@ absl::Status SelectQuestions(const QaArguments& arguments, const Model& model, L
 }
 
 absl::Status RunQa(QaArguments arguments) {
-  TOME_RETURN_IF_ERROR(ValidateFindingOptions(arguments.finding));
-  TOME_ASSIGN_OR_RETURN(const auto model, arguments.common.LoadModel());
-  TOME_ASSIGN_OR_RETURN(Library library, MakeLibrary(arguments, *model->tokenizer()));
-  TOME_RETURN_IF_ERROR(SelectQuestions(arguments, *model, &library));
-  TOME_ASSIGN_OR_RETURN(const Memory memory,
-                        ReadOrRestore(model, arguments.common.memory, library.documents, arguments.common.state_path));
-  std::vector<QuestionFigures> questions;
-  Progress progress("asking questions", static_cast<std::int64_t>(library.questions.size()));
-  for (const AskedQuestion& question : library.questions) {
-    TOME_ASSIGN_OR_RETURN(QuestionFigures figures, EvaluateQuestion(memory, question, arguments.finding));
-    questions.push_back(std::move(figures));
-    progress.Show(static_cast<std::int64_t>(questions.size()));
-  }
-  fmt::print("{} tokens, {} regions, {} questions, at most {} tokens read again\n\n{}", memory.tokens_read(),
-             memory.num_regions(), questions.size(), arguments.finding.budget_tokens, FormatFindings(questions));
-  return arguments.common.WriteJson(FindingsToJson(questions));
+  TOME_ASSIGN_OR_RETURN(const std::unique_ptr<Answerer> answerer, arguments.finding.MakeAnswerer());
+  TOME_ASSIGN_OR_RETURN(Library library, MakeLibrary(arguments, TokenBytesOf(*answerer)));
+  TOME_RETURN_IF_ERROR(SelectQuestions(arguments, &library));
+  return arguments.finding.AskAll(library.documents, library.questions, *answerer);
 }
 
 }  // namespace
 
-void AddQaCommand(CLI::App& app, std::function<absl::Status()>* run) {
+void AddQaCommand(CLI::App& app, const AnswererFactory& connect, std::function<absl::Status()>* run) {
   auto arguments = std::make_shared<QaArguments>();
   CLI::App* command = app.add_subcommand("qa", "Answer questions with references about a document");
-  arguments->common.Add(command);
-  arguments->common.AddProfileAndState(command);
-  AddFindingOptions(command, &arguments->finding);
+  arguments->finding.Add(command, connect);
   command
       ->add_option("questions", arguments->questions_path,
                    "JSON lines as of SQuAD (id, question, answers, document, answer_bytes [begin, end] of the first "

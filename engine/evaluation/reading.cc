@@ -133,37 +133,6 @@ absl::Status WriteTextFile(const std::string& path, std::string_view text) {
   return absl::OkStatus();
 }
 
-std::string_view CutToTokens(const Tokenizer& tokenizer, std::string_view text, std::int64_t tokens) {
-  // Encoding more than about twice of what is needed would be a waste with books of megabytes.
-  std::int64_t probe = 8 * tokens + 1024;
-  while (true) {
-    const std::string_view part = text.substr(0, static_cast<std::size_t>(probe));
-    const std::vector<TextToken> encoded = tokenizer.Encode(part);
-    if (static_cast<std::int64_t>(encoded.size()) <= tokens && part.size() < text.size()) {
-      probe *= 2;
-      continue;
-    }
-    std::size_t bytes = 0;
-    for (std::size_t i = 0; i < encoded.size() && static_cast<std::int64_t>(i) < tokens; ++i) {
-      bytes += encoded[i].num_bytes;
-    }
-    while (bytes > 0 && bytes < part.size() && (static_cast<unsigned char>(part[bytes]) & 0xC0) == 0x80) --bytes;
-    return part.substr(0, bytes);
-  }
-}
-
-absl::StatusOr<std::string_view> CutBesideNeedles(const Tokenizer& tokenizer, std::string_view text,
-                                                  std::int64_t tokens, const std::vector<Needle>& needles) {
-  std::int64_t own = 0;
-  for (const Needle& needle : needles) own += static_cast<std::int64_t>(tokenizer.Encode(needle.text + "\n").size());
-  if (own >= tokens) return InvalidArgument("{} needles have {} tokens, more than {}", needles.size(), own, tokens);
-  const std::string_view cut = CutToTokens(tokenizer, text, tokens - own);
-  if (cut.size() < text.size()) return cut;
-  return InvalidArgument(
-      "the text has only {} tokens, and {} are wanted beside the needles; add more text, or ask for fewer",
-      tokenizer.Encode(text).size(), tokens - own);
-}
-
 absl::StatusOr<std::vector<TokenId>> ReadTokenFiles(const Tokenizer& tokenizer, const std::vector<std::string>& paths,
                                                     std::int64_t tokens) {
   std::vector<TokenId> all;

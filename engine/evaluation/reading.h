@@ -1,4 +1,4 @@
-// Documents for an evaluation: cut to a length in tokens, read into a memory, and questions read over it.
+// Documents for an evaluation: read into a memory, and questions read over it.
 #ifndef TOME_ENGINE_EVALUATION_READING_H_
 #define TOME_ENGINE_EVALUATION_READING_H_
 
@@ -22,14 +22,6 @@ absl::StatusOr<std::string> ReadTextFile(const std::string& path);
 // Several files, joined.
 absl::StatusOr<std::string> ReadTextFiles(const std::vector<std::string>& paths);
 absl::Status WriteTextFile(const std::string& path, std::string_view text);
-
-// The longest beginning of `text` with at most `tokens` tokens, cut between two tokens and characters.
-std::string_view CutToTokens(const Tokenizer& tokenizer, std::string_view text, std::int64_t tokens);
-
-// The beginning of `text` that makes `tokens` tokens with the needles to be hidden in it. INVALID_ARGUMENT when the
-// text is shorter.
-absl::StatusOr<std::string_view> CutBesideNeedles(const Tokenizer& tokenizer, std::string_view text,
-                                                  std::int64_t tokens, const std::vector<Needle>& needles);
 
 // A document's tokens as a session reads them: the first one begins with BOS where the model expects it.
 struct EncodedDocument {

@@ -241,9 +241,7 @@ absl::StatusOr<std::string_view> Maker::CutFiller(std::int64_t length, const std
 AskedQuestion Maker::Ask(const Needle& needle) const {
   return {.group = std::string(TaskName(settings_.kind)),
           .text = needle.question,
-          .form = {.prompt = "{instruction}\n{text}\n{question}",
-                   .turn = "{question}\n{answer}",
-                   .opening = needle.opening},
+          .form = PromptForm{.prompt = "{instruction}\n{text}\n{question}", .opening = needle.opening},
           .instruction = InstructionOf(settings_.kind),
           .references = {needle.answer}};
 }

@@ -7,13 +7,13 @@
 #define TOME_ENGINE_EVALUATION_SYNTHETIC_TASKS_H_
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "engine/evaluation/cut_text.h"
 #include "engine/evaluation/finding.h"
 
 namespace tome {
@@ -57,9 +57,6 @@ struct TaskDocument {
   std::string text;
   AskedQuestion asked;  // of document 0
 };
-
-// How many bytes each token of a text stands for.
-using TokenBytes = std::function<absl::StatusOr<std::vector<std::uint32_t>>(std::string_view)>;
 
 // A document for each length, depth and repeat, in this order. The same settings give the same documents; those of all
 // depths begin alike. INVALID_ARGUMENT for settings that make no task, and when the text is too short.

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/evaluation/command_options.h"
+#include "engine/evaluation/answerer_options.h"
 #include "engine/evaluation/commands.h"
 #include "engine/evaluation/engine_answerer.h"
 #include "engine/evaluation/progress.h"
@@ -16,7 +16,7 @@ namespace {
 
 struct TaskArguments {
   TaskKind kind = TaskKind::kPassKey;
-  CommonOptions common;
+  AnswererOptions answerer;
   AnswerOptions answer;
   TaskSettings settings;
   std::vector<std::string> text_paths;
@@ -24,8 +24,7 @@ struct TaskArguments {
   std::vector<std::int64_t> lengths = {16384}, dense_lengths = {1024, 2048, 4096};
   std::vector<std::string> depths = {"11"};
   int repeats = 1;
-  std::string target, svg_path;
-  AnswererFactory connect;
+  std::string svg_path;
 };
 
 // Depths from 0 to 1: a single number is how many there are, evenly from the beginning to the end; several, or one with
@@ -63,7 +62,7 @@ absl::StatusOr<TaskSettings> SettingsOf(const TaskArguments& arguments) {
 
 absl::StatusOr<std::vector<TaskDocument>> DocumentsOf(const TaskSettings& settings, const TaskGrid& grid,
                                                       Answerer& answerer) {
-  return MakeTaskDocuments(settings, grid, [&](std::string_view text) { return answerer.CountTokenBytes(text); });
+  return MakeTaskDocuments(settings, grid, TokenBytesOf(answerer));
 }
 
 // The ceiling: the same questions of short documents, with the whole text in the context.
@@ -82,7 +81,7 @@ absl::StatusOr<std::vector<DenseRow>> MeasureDense(const TaskArguments& argument
   }
   std::vector<DenseRow> rows;
   if (grid.lengths.empty()) return rows;
-  EngineAnswerer tokenizing(model, arguments.common.memory);
+  EngineAnswerer tokenizing(model, arguments.answerer.common.memory);
   TOME_ASSIGN_OR_RETURN(const auto documents, DocumentsOf(settings, grid, tokenizing));
   Progress progress("dense ceiling", static_cast<std::int64_t>(documents.size()));
   for (const TaskDocument& document : documents) {
@@ -91,12 +90,6 @@ absl::StatusOr<std::vector<DenseRow>> MeasureDense(const TaskArguments& argument
     progress.Show(static_cast<std::int64_t>(rows.size()));
   }
   return rows;
-}
-
-absl::StatusOr<std::unique_ptr<Answerer>> MakeAnswerer(const TaskArguments& arguments,
-                                                       const std::shared_ptr<const Model>& model) {
-  if (!arguments.target.empty()) return arguments.connect(arguments.target);
-  return std::make_unique<EngineAnswerer>(model, arguments.common.memory);
 }
 
 nlohmann::json SettingsJson(const TaskArguments& arguments, const TaskGrid& grid) {
@@ -114,17 +107,11 @@ nlohmann::json SettingsJson(const TaskArguments& arguments, const TaskGrid& grid
 }
 
 absl::Status RunTasks(TaskArguments arguments) {
-  if (arguments.target.empty() && arguments.common.model.path.empty()) {
-    return InvalidArgument("give --model to measure the engine, or --target to measure a server");
-  }
   TOME_ASSIGN_OR_RETURN(const TaskSettings settings, SettingsOf(arguments));
   TaskGrid grid{.lengths = arguments.lengths, .repeats = arguments.repeats};
   TOME_ASSIGN_OR_RETURN(grid.depths, DepthsOf(arguments.depths));
-  std::shared_ptr<const Model> model;
-  if (!arguments.common.model.path.empty()) {
-    TOME_ASSIGN_OR_RETURN(model, arguments.common.LoadModel());
-  }
-  TOME_ASSIGN_OR_RETURN(const std::unique_ptr<Answerer> answerer, MakeAnswerer(arguments, model));
+  TOME_ASSIGN_OR_RETURN(const std::shared_ptr<const Model> model, arguments.answerer.LoadModel());
+  TOME_ASSIGN_OR_RETURN(const std::unique_ptr<Answerer> answerer, arguments.answerer.Make(model));
   TOME_ASSIGN_OR_RETURN(const std::vector<TaskDocument> documents, DocumentsOf(settings, grid, *answerer));
   TaskRun run{.kind = arguments.kind};
   run.rows.resize(documents.size());
@@ -141,7 +128,7 @@ absl::Status RunTasks(TaskArguments arguments) {
   nlohmann::json figures = ToJson(run);
   figures["settings"] = SettingsJson(arguments, grid);
   figures["answerer"] = answerer->Describe();
-  return arguments.common.WriteJson(figures);
+  return arguments.answerer.common.WriteJson(figures);
 }
 
 void AddFillerOptions(CLI::App* command, TaskArguments* arguments) {
@@ -184,16 +171,11 @@ void AddTaskCommand(CLI::App& app, TaskKind kind, const char* description, const
                     std::function<absl::Status()>* run) {
   auto arguments = std::make_shared<TaskArguments>();
   arguments->kind = kind;
-  arguments->connect = connect;
   CLI::App* command = app.add_subcommand(std::string(TaskName(kind)), description);
-  arguments->common.Add(command);
-  command->get_option("--model")->required(false);
-  command->add_option("--profile", arguments->common.model.profile_path, "Model profile, in place of the model's own");
-  command
-      ->add_option("--target", arguments->target,
-                   "HOST:PORT of a tome-server to measure (plain text); sessions take its defaults. --model then only "
-                   "serves the dense ceiling")
-      ->excludes("--window");
+  arguments->answerer.Add(command, connect);
+  command->get_option("--target")
+      ->description(command->get_option("--target")->get_description() +
+                    ". --model then only serves the dense ceiling");
   AddFillerOptions(command, arguments.get());
   AddGridOptions(command, arguments.get());
   command->add_option("--effort", arguments->answer.effort, "How questions are searched")

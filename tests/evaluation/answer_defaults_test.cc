@@ -40,7 +40,7 @@ TriedDefault AskOneByOne(const Memory& memory, const std::vector<PlacedNeedle>& 
     FindingOptions options{.searches = {"fast"}, .answered = {way}, .budget_tokens = tried.budget_tokens};
     const WayFigures figures = EvaluateQuestion(memory, asked, options)->ways.at(way);
     tried.contained += figures.contains;
-    tried.log_probability += figures.log_probability / static_cast<double>(needles.size());
+    tried.log_probability += *figures.log_probability / static_cast<double>(needles.size());
   }
   return tried;
 }

@@ -6,6 +6,7 @@
 
 #include <string>
 
+#include "engine/evaluation/cut_text.h"
 #include "engine/evaluation/finding.h"
 #include "engine/evaluation/needles.h"
 #include "engine/evaluation/reading.h"
@@ -49,7 +50,7 @@ FindingRecall RecallInASession(const std::string& model_path, const std::string&
   EXPECT_THAT(model, testing::IsOk());
   std::vector<Needle> needles = NeedlesOf(kOptions);
   const std::string text = Book();
-  const std::string_view book = *CutBesideNeedles(*(*model)->tokenizer(), text, kOptions.tokens, needles);
+  const std::string_view book = *CutBesideNeedles(TokenBytesOf(*(*model)->tokenizer()), text, kOptions.tokens, needles);
   const Haystack haystack = HideNeedles(book, std::move(needles), kOptions.seed);
   const Memory memory = *ReadDocuments(*model, kOptions.memory, {haystack.text});
   FindingRecall recall;

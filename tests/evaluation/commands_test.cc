@@ -37,6 +37,28 @@ class KnowingAnswerer final : public Answerer {
     }
     return absl::OkStatus();
   }
+  absl::StatusOr<Findings> AskAll(const std::vector<std::string>& documents, absl::Span<const AskedQuestion> questions,
+                                  const FindingOptions& options, const std::string& kept) override {
+    asked_ = {documents, {questions.begin(), questions.end()}, kept};
+    Findings findings;
+    for (const AskedQuestion& asked : questions) {
+      QuestionFigures figures = {.asked = asked};
+      for (const std::string& search : options.searches) {
+        figures.ways[search] = {.rank = 1, .in_text = true, .cited = true};
+        SetAnswer(asked.references[0], asked.references, documents[asked.document], &figures.ways[search]);
+      }
+      findings.questions.push_back(std::move(figures));
+    }
+    return findings;
+  }
+
+  struct Asked {
+    std::vector<std::string> documents;
+    std::vector<AskedQuestion> questions;
+    std::string kept;
+  };
+  // The last call of AskAll.
+  static inline Asked asked_;
 };
 
 class CommandsTest : public ::testing::Test {
@@ -60,8 +82,10 @@ class CommandsTest : public ::testing::Test {
     AddStreamCommand(app, &run);
     AddRecallCommand(app, &run);
     AddCostCommand(app, &run);
-    AddQaCommand(app, &run);
-    if (arguments[0] != "qa") arguments.insert(arguments.end(), {"--svg", folder_.File("picture.svg")});
+    AddQaCommand(app, connect, &run);
+    AddNeedleCommand(app, connect, &run);
+    if (arguments[0] != "qa" && arguments[0] != "needle")
+      arguments.insert(arguments.end(), {"--svg", folder_.File("picture.svg")});
     arguments.insert(arguments.end(), {"--json", folder_.File("figures.json")});
     std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
     try {
@@ -160,6 +184,51 @@ TEST_F(CommandsTest, OnlyTheQuestionsThatAreWantedAreAsked) {
   ASSERT_THAT(ask("questions,pass-key,number"), IsOk());
   EXPECT_GT(Figures()["questions"].size(), 1u);
   EXPECT_THAT(ask("paraphrased"), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--ask")));
+}
+
+TEST_F(CommandsTest, QuestionsAndNeedlesGoThroughAServerWithoutAModel) {
+  folder_.Write("cat.txt", "The cat sat on the mat.");
+  folder_.Write("questions.jsonl",
+                R"({"question": "Where did it sit?", "answers": ["the mat"], "answer_bytes": [15, 22]})");
+  ASSERT_THAT(Run({"qa", folder_.File("questions.jsonl"), "--documents", folder_.File("cat.txt"), "--filler", Book(),
+                   "--tokens", "2000", "--needles", "2", "--target", "host:1", "--state", "kept"}),
+              IsOk());
+  EXPECT_EQ(target_, "host:1");
+  const KnowingAnswerer::Asked& asked = KnowingAnswerer::asked_;
+  EXPECT_EQ(asked.kept, "kept");
+  ASSERT_EQ(asked.documents.size(), 3u);
+  EXPECT_EQ(asked.documents[1], "The cat sat on the mat.");
+  ASSERT_EQ(asked.questions.size(), 3u);
+  EXPECT_EQ(asked.questions[0].document, 1u);
+  EXPECT_FALSE(asked.questions[0].form.has_value()) << "the server's own";
+  for (const AskedQuestion& question : asked.questions) {
+    const std::string& document = asked.documents[question.document];
+    const ByteRange& answer = question.answers.at(0);
+    EXPECT_EQ(document.substr(answer.begin, answer.end - answer.begin), question.references[0]);
+  }
+  EXPECT_EQ(Figures()["answerer"]["kind"], "knowing");
+  EXPECT_EQ(Figures()["sums"]["fast"]["all"]["cited"], 1.0);
+  EXPECT_FALSE(Figures()["sums"]["fast"]["all"].contains("log_probability")) << "nobody measured it";
+
+  ASSERT_THAT(Run({"needle", "--text", Book(), "--tokens", "4000", "--needles", "3", "--paraphrased", "1", "--target",
+                   "host:2", "--effort", "balanced"}),
+              IsOk());
+  EXPECT_EQ(target_, "host:2");
+  EXPECT_EQ(Figures()["questions"].size(), 4u);
+  EXPECT_EQ(Figures()["sums"]["balanced"]["paraphrased"]["recall"]["1"], 1.0);
+  EXPECT_THAT(Run({"needle", "--text", Book(), "--target", "host:1", "--model", Model()}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("usage")));
+  EXPECT_THAT(Run({"needle", "--text", Book()}), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--target")));
+}
+
+TEST_F(CommandsTest, AFormThatTheModelLacksIsRefusedBeforeReading) {
+  folder_.Write("cat.txt", "The cat sat on the mat.");
+  folder_.Write("questions.jsonl", R"({"question": "Where did it sit?", "answers": ["the mat"]})");
+  folder_.Write("model/tokenizer_config.json", "{}");
+  EXPECT_THAT(Run({"qa", folder_.File("questions.jsonl"), "--documents", folder_.File("cat.txt"), "--model", Model(),
+                   "--form", "chat", "--state", folder_.File("state")}),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("chat")));
+  EXPECT_EQ(ReadTextFile(folder_.File("state")).status().code(), absl::StatusCode::kNotFound);
 }
 
 TEST_F(CommandsTest, RecallAndCostAreWritten) {

@@ -78,7 +78,7 @@ TEST(DenseAnswer, IsThatOfOnePromptWithTheWholeText) {
   const Tokenizer& tokenizer = *TinyModel()->tokenizer();
   std::vector<TokenId> prompt = {*tokenizer.bos()};
   for (const std::string& part :
-       {document.asked.instruction + "\n" + document.text + "\n" + document.asked.text, document.asked.form.opening}) {
+       {document.asked.instruction + "\n" + document.text + "\n" + document.asked.text, document.asked.form->opening}) {
     for (const TextToken& token : tokenizer.Encode(part)) prompt.push_back(token.id);
   }
   const Memory empty = *Memory::Create(TinyModel(), kOptions);

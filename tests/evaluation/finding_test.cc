@@ -6,6 +6,7 @@
 
 #include <string>
 
+#include "engine/evaluation/cut_text.h"
 #include "engine/evaluation/reading.h"
 #include "engine/generation/prompt_form.h"
 #include "engine/generation/sentences.h"
@@ -149,12 +150,12 @@ TEST(Reading, CutsBetweenTokensAndCharacters) {
   const Tokenizer& tokenizer = *TinyModel()->tokenizer();
   const std::string text = "caf\xC3\xA9 \xF0\x9F\x93\x96 and more text after it";
   for (std::int64_t tokens = 0; tokens < 30; ++tokens) {
-    const std::string_view cut = CutToTokens(tokenizer, text, tokens);
+    const std::string_view cut = *CutToTokens(TokenBytesOf(tokenizer), text, tokens);
     EXPECT_LE(static_cast<std::int64_t>(tokenizer.Encode(cut).size()), tokens);
     EXPECT_TRUE(text.starts_with(cut));
     EXPECT_TRUE(cut.size() == text.size() || (static_cast<unsigned char>(text[cut.size()]) & 0xC0) != 0x80);
   }
-  EXPECT_EQ(CutToTokens(tokenizer, text, 1000), text);
+  EXPECT_EQ(*CutToTokens(TokenBytesOf(tokenizer), text, 1000), text);
 }
 
 TEST(Reading, KeepsTheStateInAFile) {

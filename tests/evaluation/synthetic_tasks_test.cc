@@ -114,7 +114,7 @@ TEST(SyntheticTasks, HaveThePublishedWordings) {
   EXPECT_THAT(Part(number.text, number.asked.evidence), HasSubstr("One of the special magic numbers for "));
   EXPECT_THAT(number.asked.text, ::testing::MatchesRegex("What is the special magic number for .* mentioned in the "
                                                          "provided text\\?"));
-  EXPECT_TRUE(number.asked.form.opening.ends_with("mentioned in the provided text is"));
+  EXPECT_TRUE(number.asked.form->opening.ends_with("mentioned in the provided text is"));
   EXPECT_EQ(number.asked.references[0].size(), 7u);
 
   const TaskDocument pair = Make(SettingsOf(TaskKind::kKeyValue, Filler::kNeedles), one)[0];
