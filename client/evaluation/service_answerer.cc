@@ -330,7 +330,7 @@ absl::StatusOr<Findings> ServiceAnswerer::AskAll(const std::vector<std::string>&
   TOME_RETURN_IF_ERROR(CheckForms(model_, questions));
   Findings findings;
   const auto work = [&](const std::string& session) -> absl::Status {
-    TOME_RETURN_IF_ERROR(Read(session, documents));
+    if (const absl::Status read = Read(session, documents); !read.ok()) return Annotate(read, session);
     return AskAllOf(session, documents, questions, options, &findings);
   };
   if (kept.empty()) {

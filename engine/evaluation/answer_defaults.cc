@@ -1,10 +1,14 @@
 #include "engine/evaluation/answer_defaults.h"
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
+#include <utility>
 
 #include "engine/base/status.h"
 #include "engine/evaluation/finding.h"
+#include "engine/evaluation/metrics.h"
+#include "engine/evaluation/reading.h"
 #include "engine/generation/prompt_form.h"
 #include "engine/model/model_profile.h"
 #include "fmt/format.h"
@@ -53,40 +57,78 @@ class Trial {
   Trial(const Memory& memory, const std::vector<PlacedNeedle>& needles, const std::function<void(int, int)>& progress)
       : memory_(memory), needles_(needles), progress_(progress) {}
 
-  // `way`: of EvaluateQuestion, by which the text is found.
-  absl::Status Ask(const std::string& way, std::vector<TriedDefault>* all) {
+  void ExpectToAsk(std::size_t tried) { to_ask_ += static_cast<int>(tried * needles_.size()); }
+
+  // Over the right regions.
+  absl::Status AskOverGold(std::vector<TriedDefault>* all) {
     for (TriedDefault& tried : *all) {
       for (const PlacedNeedle& placed : needles_) {
-        AskedQuestion asked = AskFor(placed, 0);
-        asked.form = tried.form;
-        FindingOptions options{.searches = {}, .answered = {way}, .budget_tokens = tried.budget_tokens};
-        if (way != "gold") options.searches = {way};
-        TOME_ASSIGN_OR_RETURN(const QuestionFigures figures, EvaluateQuestion(memory_, asked, options));
-        const WayFigures& answer = figures.ways.at(way);
-        tried.contained += answer.contains ? 1 : 0;
-        tried.log_probability += *answer.log_probability / static_cast<double>(needles_.size());
-        if (progress_) progress_(++asked_, to_ask_);
+        const FindingOptions options = {.searches = {}, .answered = {"gold"}, .budget_tokens = tried.budget_tokens};
+        TOME_ASSIGN_OR_RETURN(const QuestionFigures figures,
+                              EvaluateQuestion(memory_, Asked(placed, tried.form), options));
+        Add(figures.ways.at("gold"), &tried);
       }
     }
     return absl::OkStatus();
   }
-  void ExpectToAsk(std::size_t tried) { to_ask_ += static_cast<int>(tried * needles_.size()); }
+
+  // Over what a search finds.
+  absl::Status AskOverFound(std::vector<TriedDefault>* all) {
+    for (const PlacedNeedle& placed : needles_) {
+      TOME_ASSIGN_OR_RETURN(Task search, Task::Search(memory_, {}, placed.needle.question, {}));
+      TOME_ASSIGN_OR_RETURN(const TaskOutcome outcome, RunTask(std::move(search)));
+      for (TriedDefault& tried : *all) {
+        TOME_ASSIGN_OR_RETURN(const WayFigures answer,
+                              AnswerOver(memory_, Asked(placed, tried.form), outcome.evidence->found,
+                                         {.budget_tokens = tried.budget_tokens}));
+        Add(answer, &tried);
+      }
+    }
+    return absl::OkStatus();
+  }
 
  private:
+  static AskedQuestion Asked(const PlacedNeedle& placed, const PromptForm& form) {
+    AskedQuestion asked = AskFor(placed, 0);
+    asked.form = form;
+    return asked;
+  }
+  void Add(const WayFigures& answer, TriedDefault* tried) {
+    tried->contained += answer.contains ? 1 : 0;
+    tried->log_probabilities.push_back(*answer.log_probability);
+    if (progress_) progress_(++asked_, to_ask_);
+  }
+
   const Memory& memory_;
   const std::vector<PlacedNeedle>& needles_;
   const std::function<void(int, int)>& progress_;
   int asked_ = 0, to_ask_ = 0;
 };
 
-std::size_t Best(const std::vector<TriedDefault>& all) {
+std::size_t Likeliest(const std::vector<TriedDefault>& all) {
   const auto is_worse = [](const TriedDefault& a, const TriedDefault& b) {
-    return a.log_probability < b.log_probability;
+    return a.MeanLogProbability() < b.MeanLogProbability();
   };
   return static_cast<std::size_t>(std::max_element(all.begin(), all.end(), is_worse) - all.begin());
 }
 
 }  // namespace
+
+double TriedDefault::MeanLogProbability() const {
+  return std::accumulate(log_probabilities.begin(), log_probabilities.end(), 0.0) /
+         static_cast<double>(log_probabilities.size());
+}
+
+std::size_t FirstAsLikely(const std::vector<TriedDefault>& all) {
+  const std::size_t likeliest = Likeliest(all);
+  for (std::size_t i = 0; i < likeliest; ++i) {
+    std::vector<double> losses = all[likeliest].log_probabilities;
+    for (std::size_t k = 0; k < losses.size(); ++k) losses[k] -= all[i].log_probabilities[k];
+    const double loss = all[likeliest].MeanLogProbability() - all[i].MeanLogProbability();
+    if (loss <= StandardError(losses, loss)) return i;
+  }
+  return likeliest;
+}
 
 absl::StatusOr<AnswerDefaults> ChooseAnswerDefaults(const Memory& memory, const std::vector<PlacedNeedle>& needles,
                                                     const std::function<void(int, int)>& progress) {
@@ -98,11 +140,11 @@ absl::StatusOr<AnswerDefaults> ChooseAnswerDefaults(const Memory& memory, const 
   defaults.forms = FormsToTry(model, defaults.budgets.front().budget_tokens);
   Trial trial(memory, needles, progress);
   trial.ExpectToAsk(defaults.forms.size() + defaults.budgets.size());
-  TOME_RETURN_IF_ERROR(trial.Ask("gold", &defaults.forms));
-  defaults.form = Best(defaults.forms);
+  TOME_RETURN_IF_ERROR(trial.AskOverGold(&defaults.forms));
+  defaults.form = Likeliest(defaults.forms);
   for (TriedDefault& tried : defaults.budgets) tried.form = defaults.forms[defaults.form].form;
-  TOME_RETURN_IF_ERROR(trial.Ask("fast", &defaults.budgets));
-  defaults.budget = Best(defaults.budgets);
+  TOME_RETURN_IF_ERROR(trial.AskOverFound(&defaults.budgets));
+  defaults.budget = FirstAsLikely(defaults.budgets);
   return defaults;
 }
 

@@ -79,6 +79,7 @@ class Evaluator {
   }
 
   absl::StatusOr<QuestionFigures> Run() &&;
+  absl::StatusOr<WayFigures> AnswerOver(const std::vector<FoundRegion>& found) const;
 
  private:
   absl::Status AddRouters(const std::map<std::string, std::vector<float>>& scores);
@@ -234,6 +235,14 @@ absl::Status Evaluator::AddSearch(const std::string& way, const std::map<std::st
   return absl::OkStatus();
 }
 
+absl::StatusOr<WayFigures> Evaluator::AnswerOver(const std::vector<FoundRegion>& found) const {
+  WayFigures figures;
+  const std::vector<Passage> passages = ChoosePassages(archive_, tokenizer(), found, options_.budget_tokens);
+  SetText(passages, &figures);
+  TOME_RETURN_IF_ERROR(AddAnswer(std::nullopt, passages, &figures));
+  return figures;
+}
+
 absl::StatusOr<double> Evaluator::LogProbability(const FilledPrompt& prompt, const std::string& answer) const {
   const c10::InferenceMode inference;
   const LlamaWeights& weights = LlamaModel::From(*memory_.model()).weights();
@@ -308,6 +317,11 @@ absl::Status ValidateFindingOptions(const FindingOptions& options) {
 absl::StatusOr<QuestionFigures> EvaluateQuestion(const Memory& memory, const AskedQuestion& asked,
                                                  const FindingOptions& options) {
   return Evaluator(memory, asked, options).Run();
+}
+
+absl::StatusOr<WayFigures> AnswerOver(const Memory& memory, const AskedQuestion& asked,
+                                      const std::vector<FoundRegion>& found, const FindingOptions& options) {
+  return Evaluator(memory, asked, options).AnswerOver(found);
 }
 
 }  // namespace tome

@@ -84,6 +84,10 @@ struct QuestionFigures {
 absl::StatusOr<QuestionFigures> EvaluateQuestion(const Memory& memory, const AskedQuestion& asked,
                                                  const FindingOptions& options);
 
+// What the model answers over as much of the regions that a search found as the budget has room for.
+absl::StatusOr<WayFigures> AnswerOver(const Memory& memory, const AskedQuestion& asked,
+                                      const std::vector<FoundRegion>& found, const FindingOptions& options);
+
 // What became of all questions of one reading.
 struct Findings {
   std::int64_t tokens = 0, regions = 0;  // that were read, and looked through

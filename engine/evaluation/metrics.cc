@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <map>
 
 #include "fmt/format.h"
@@ -92,6 +93,14 @@ std::string Recall::Format() const {
     text += FormatShare(share);
   }
   return text;
+}
+
+double StandardError(absl::Span<const double> values, double mean) {
+  if (values.size() < 2) return 0;
+  double squares = 0;
+  for (const double value : values) squares += (value - mean) * (value - mean);
+  const auto count = static_cast<double>(values.size());
+  return std::sqrt(squares / (count - 1) / count);
 }
 
 double AreaUnderCurve(absl::Span<const double> right, absl::Span<const double> wrong) {

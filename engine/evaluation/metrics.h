@@ -35,6 +35,9 @@ class Recall {
   std::array<int, kRecallDepths.size()> found_{};
 };
 
+// The standard error of the mean of `values`; 0 for fewer than two.
+double StandardError(absl::Span<const double> values, double mean);
+
 // How well a score tells right from wrong: the probability that a right one has the higher of two scores, equal ones
 // counting half (area under the ROC curve); 0.5 when there are none of one kind.
 double AreaUnderCurve(absl::Span<const double> right, absl::Span<const double> wrong);

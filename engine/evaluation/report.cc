@@ -87,13 +87,13 @@ std::string FormatAnswerDefaults(const AnswerDefaults& defaults) {
   const auto add = [&](std::string title, std::string name, const std::vector<TriedDefault>& all, std::size_t chosen) {
     ReportTable table({std::move(name), "answers with the reference", "its log-probability", "chosen"});
     for (std::size_t i = 0; i < all.size(); ++i) {
-      table.AddRow({all[i].name, fmt::format("{}", all[i].contained), fmt::format("{:.2f}", all[i].log_probability),
-                    i == chosen ? "yes" : ""});
+      table.AddRow({all[i].name, fmt::format("{}", all[i].contained),
+                    fmt::format("{:.2f}", all[i].MeanLogProbability()), i == chosen ? "yes" : ""});
     }
     text += fmt::format("\n{}, {} questions:\n\n{}", title, defaults.questions, table.Format());
   };
   add("Prompt forms over the right regions", "form", defaults.forms, defaults.form);
-  add("Tokens of text that a fast search finds", "tokens", defaults.budgets, defaults.budget);
+  add("Tokens of text that a search finds", "tokens", defaults.budgets, defaults.budget);
   return text;
 }
 
@@ -104,7 +104,7 @@ json ToJson(const AnswerDefaults& defaults) {
       tried.push_back({{"name", all[i].name},
                        {"budget_tokens", all[i].budget_tokens},
                        {"contained", all[i].contained},
-                       {"log_probability", all[i].log_probability},
+                       {"log_probability", all[i].MeanLogProbability()},
                        {"chosen", i == chosen}});
     }
     return tried;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "engine/base/status.h"
+#include "engine/evaluation/metrics.h"
 #include "engine/evaluation/reading.h"
 #include "engine/evaluation/svg_plot.h"
 #include "engine/memory/memory_state.h"
@@ -121,10 +122,7 @@ PairedDifference CompareLosses(const StreamResult& result, const StreamResult& b
   PairedDifference paired;
   if (differences.size() < 2) return paired;
   paired.mean = sum / predicted;
-  double squares = 0;
-  for (const double difference : differences) squares += (difference - paired.mean) * (difference - paired.mean);
-  const auto count = static_cast<double>(differences.size());
-  paired.standard_error = std::sqrt(squares / (count - 1) / count);
+  paired.standard_error = StandardError(differences, paired.mean);
   return paired;
 }
 
