@@ -307,7 +307,7 @@ struct FoundRegion {
   std::int64_t region = 0;  // number in the archive
   TokenSpan span;           // its bytes, from one end of a sentence to another
   // The probability that the question was asked of this region rather than of another one found: of all routers
-  // together and, with reranking, of the question's likelihood after a sentence of the region.
+  // together and, with reranking, of how likely the question and a sentence of the region make each other.
   double score = 0;
   double routing_score = 0;   // of all routers together, in standard deviations
   double attention_mass = 0;  // share of the question's attention at the retrieval heads

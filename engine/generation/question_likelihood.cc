@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <numeric>
 #include <string>
 #include <utility>
 
@@ -41,6 +42,42 @@ class SeparateAttention final : public SequenceAttention {
   std::vector<std::int64_t> lengths_;
 };
 
+// Tokens after others.
+struct Continued {
+  absl::Span<const TokenId> before, tokens;
+};
+
+// The natural logarithms of the probabilities of the tokens of each, which are read side by side.
+std::vector<std::vector<double>> LogProbabilities(const LlamaWeights& weights, absl::Span<const Continued> sequences) {
+  const c10::InferenceMode inference;
+  std::vector<TokenId> all, targets;
+  std::vector<std::int64_t> lengths, rows;
+  for (const Continued& sequence : sequences) {
+    const auto begin = static_cast<std::int64_t>(all.size() + sequence.before.size());
+    all.insert(all.end(), sequence.before.begin(), sequence.before.end());
+    all.insert(all.end(), sequence.tokens.begin(), sequence.tokens.end());
+    targets.insert(targets.end(), sequence.tokens.begin(), sequence.tokens.end());
+    lengths.push_back(static_cast<std::int64_t>(sequence.before.size() + sequence.tokens.size()));
+    // The row before a token predicts it.
+    for (std::size_t i = 0; i < sequence.tokens.size(); ++i) rows.push_back(begin + static_cast<std::int64_t>(i) - 1);
+  }
+  SeparateAttention attention(weights, lengths);
+  const at::Tensor hidden = Forward(weights, all, attention);
+  const at::Tensor predicting = hidden.index_select(0, at::tensor(rows, at::kLong).to(hidden.device()));
+  const std::vector<double> losses = TokenLosses(weights, predicting, targets);
+  std::vector<std::vector<double>> log_probabilities;
+  std::size_t next = 0;
+  for (const Continued& sequence : sequences) {
+    std::vector<double>& own = log_probabilities.emplace_back();
+    while (own.size() < sequence.tokens.size()) own.push_back(-losses[next++]);
+  }
+  return log_probabilities;
+}
+
+double Mean(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
 double Median(std::vector<double> values) {
   const auto median = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), median, values.end());
@@ -58,26 +95,27 @@ std::vector<TokenId> EncodeQuestion(const Tokenizer& tokenizer, std::string_view
 std::vector<std::vector<double>> QuestionLogProbabilities(const LlamaWeights& weights,
                                                           absl::Span<const std::vector<TokenId>> texts,
                                                           absl::Span<const TokenId> question) {
-  const c10::InferenceMode inference;
-  std::vector<TokenId> all;
-  std::vector<std::int64_t> lengths, rows;
+  std::vector<Continued> all;
+  for (const std::vector<TokenId>& text : texts) all.push_back({.before = text, .tokens = question});
+  return LogProbabilities(weights, all);
+}
+
+std::vector<double> GainsFromQuestion(const LlamaWeights& weights, absl::Span<const std::vector<TokenId>> texts,
+                                      absl::Span<const TokenId> question) {
+  const absl::Span<const TokenId> line_end = question.first(1);
+  std::vector<TokenId> asked(question.begin(), question.end());
+  asked.push_back(line_end.front());
+  std::vector<Continued> all;
   for (const std::vector<TokenId>& text : texts) {
-    const auto begin = static_cast<std::int64_t>(all.size() + text.size());
-    all.insert(all.end(), text.begin(), text.end());
-    all.insert(all.end(), question.begin(), question.end());
-    lengths.push_back(static_cast<std::int64_t>(text.size() + question.size()));
-    // The row before a token predicts it.
-    for (std::size_t i = 0; i < question.size(); ++i) rows.push_back(begin + static_cast<std::int64_t>(i) - 1);
+    all.push_back({.before = line_end, .tokens = text});
+    all.push_back({.before = asked, .tokens = text});
   }
-  SeparateAttention attention(weights, lengths);
-  const at::Tensor hidden = Forward(weights, all, attention);
-  const at::Tensor predicting = hidden.index_select(0, at::tensor(rows, at::kLong).to(hidden.device()));
-  std::vector<TokenId> targets;
-  for (std::size_t i = 0; i < texts.size(); ++i) targets.insert(targets.end(), question.begin(), question.end());
-  const std::vector<double> losses = TokenLosses(weights, predicting, targets);
-  std::vector<std::vector<double>> log_probabilities(texts.size());
-  for (std::size_t i = 0; i < losses.size(); ++i) log_probabilities[i / question.size()].push_back(-losses[i]);
-  return log_probabilities;
+  const std::vector<std::vector<double>> log_probabilities = LogProbabilities(weights, all);
+  std::vector<double> gains;
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    gains.push_back(Mean(log_probabilities[2 * i + 1]) - Mean(log_probabilities[2 * i]));
+  }
+  return gains;
 }
 
 bool OneStandsOut(std::vector<double> likelihoods) {

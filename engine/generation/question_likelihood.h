@@ -20,6 +20,12 @@ std::vector<std::vector<double>> QuestionLogProbabilities(const LlamaWeights& we
                                                           absl::Span<const std::vector<TokenId>> texts,
                                                           absl::Span<const TokenId> question);
 
+// For each text by how many nats a token of it is likelier after the question than without, in the mean: what the
+// question says of the text, where QuestionLogProbabilities is what the text says of the question. `texts` and
+// `question` have tokens.
+std::vector<double> GainsFromQuestion(const LlamaWeights& weights, absl::Span<const std::vector<TokenId>> texts,
+                                      absl::Span<const TokenId> question);
+
 // Whether a question is so much likelier after one text than after the median one that it is told there.
 bool OneStandsOut(std::vector<double> likelihoods);
 

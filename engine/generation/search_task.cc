@@ -25,6 +25,10 @@ constexpr std::size_t kMostByWords = 32;     // of those
 constexpr float kAnyScore = -std::numeric_limits<float>::infinity();
 // See SetScores. Gains and routing scores are too sure of themselves by the temperature.
 constexpr double kWeightOfLikelihood = 0.5, kTemperature = 4.0;
+// What a sentence gains from the question, in nats for a token, counts as so many tokens; of so many regions, where
+// none stands out.
+constexpr double kTokensOfGain = 4.0;
+constexpr std::size_t kCompared = 16;
 
 // How many regions the model ranks: `at_least`, and then more until it is sure, or `at_most` are ranked; by so many
 // sentences of each.
@@ -115,7 +119,8 @@ std::int64_t SearchTask::tokens_left_to_read() const {
   for (std::size_t i = num_read_; i < sentences_.size(); ++i) {
     left += static_cast<std::int64_t>(sentences_[i].text.tokens.size()) + question;
   }
-  return left;
+  const std::size_t to_compare = compared_.size() - gains_from_question_.size();
+  return left + static_cast<std::int64_t>(to_compare) * (2 * kUsualSentence + question);
 }
 
 StepResult SearchTask::Advance() {
@@ -128,8 +133,10 @@ StepResult SearchTask::Advance() {
     ReadQuestion(&result);
   } else if (!routed_) {
     Route(&result);
-  } else {
+  } else if (num_read_ < sentences_.size()) {
     Rerank(&result);
+  } else {
+    Compare(&result);
   }
   return result;
 }
@@ -196,6 +203,7 @@ void SearchTask::ChooseSentences(const RegionScores& scores) {
     found_[i].log_likelihood = -std::numeric_limits<double>::infinity();
   }
   log_probabilities_.resize(found_.size());
+  likeliest_.resize(found_.size());
 }
 
 void SearchTask::Rerank(StepResult* result) {
@@ -205,7 +213,7 @@ void SearchTask::Rerank(StepResult* result) {
   for (std::size_t i = num_read_; i < sentences_.size(); ++i) {
     const std::size_t size = sentences_[i].text.tokens.size() + question_tokens_.size();
     if (!texts.empty() && tokens + size > kRerankTokens) break;
-    texts.push_back(std::move(sentences_[i].text.tokens));
+    texts.push_back(sentences_[i].text.tokens);
     tokens += size;
   }
   for (std::vector<double>& log_probabilities : QuestionLogProbabilities(weights(), texts, question_tokens_)) {
@@ -214,25 +222,74 @@ void SearchTask::Rerank(StepResult* result) {
       result->status = Internal("the model gives a likelihood that is no number; its weights are damaged");
       return;
     }
-    const Sentence& sentence = sentences_[num_read_++];
+    const std::size_t index = num_read_++;
+    const Sentence& sentence = sentences_[index];
     FoundRegion& found = found_[sentence.found];
     if (likelihood <= found.log_likelihood) continue;
     found.log_likelihood = likelihood;
     found.sentence = sentence.text.span;
     log_probabilities_[sentence.found] = std::move(log_probabilities);
+    likeliest_[sentence.found] = index;
   }
   result->tokens_read = static_cast<std::int64_t>(tokens);
+  const RerankPlan plan = PlanOf(options_.effort);
+  const bool all_read = num_read_ == sentences_.size();
+  if (!all_read && num_read_ < plan.at_least * plan.sentences) return;
   if (IsSure()) {
     found_.resize(sentences_[num_read_ - 1].found + 1);
     log_probabilities_.resize(found_.size());
     sentences_.resize(num_read_);
+    Finish(result);
+  } else if (all_read) {
+    ChooseToCompare();
   }
-  if (num_read_ == sentences_.size()) Finish(result);
+}
+
+void SearchTask::ChooseToCompare() {
+  std::vector<FoundRegion> scored = found_;
+  SetScores(GainsOverMedian(log_probabilities_, token_weights_), &scored);
+  compared_.resize(found_.size());
+  std::iota(compared_.begin(), compared_.end(), std::size_t{0});
+  std::stable_sort(compared_.begin(), compared_.end(),
+                   [&](std::size_t a, std::size_t b) { return scored[a].score > scored[b].score; });
+  compared_.resize(std::min(compared_.size(), kCompared));
+}
+
+void SearchTask::Compare(StepResult* result) {
+  result->phase = TaskPhase::kReranking;
+  std::vector<std::vector<TokenId>> texts;
+  std::size_t tokens = 0;
+  for (std::size_t i = gains_from_question_.size(); i < compared_.size(); ++i) {
+    const std::vector<TokenId>& text = sentences_[likeliest_[compared_[i]]].text.tokens;
+    const std::size_t size = 2 * (text.size() + 1) + question_tokens_.size();
+    if (!texts.empty() && tokens + size > kRerankTokens) break;
+    texts.push_back(text);
+    tokens += size;
+  }
+  for (const double gain : GainsFromQuestion(weights(), texts, question_tokens_)) {
+    if (!std::isfinite(gain)) {
+      result->status = Internal("the model gives a likelihood that is no number; its weights are damaged");
+      return;
+    }
+    gains_from_question_.push_back(gain);
+  }
+  result->tokens_read = static_cast<std::int64_t>(tokens);
+  if (gains_from_question_.size() == compared_.size()) Finish(result);
+}
+
+// What the likelihoods of question and sentences tell for each of found_; none where the model did not rank them.
+std::vector<double> SearchTask::Gains() const {
+  std::vector<double> gains = GainsOverMedian(log_probabilities_, token_weights_);
+  if (gains_from_question_.empty()) return gains;
+  // Those that were not compared gain as little as any.
+  const double least = *std::min_element(gains_from_question_.begin(), gains_from_question_.end());
+  for (std::size_t i = 0; i < compared_.size(); ++i) {
+    gains[compared_[i]] += kTokensOfGain * (gains_from_question_[i] - least);
+  }
+  return gains;
 }
 
 bool SearchTask::IsSure() const {
-  const RerankPlan plan = PlanOf(options_.effort);
-  if (num_read_ < plan.at_least * plan.sentences) return false;
   std::vector<double> likelihoods;
   for (std::size_t i = 0; i <= sentences_[num_read_ - 1].found; ++i) likelihoods.push_back(found_[i].log_likelihood);
   return OneStandsOut(std::move(likelihoods));
@@ -244,7 +301,7 @@ void SearchTask::Finish(StepResult* result) {
   evidence_->regions_scanned = fork_.num_regions();
   evidence_->regions_reranked = num_read_ > 0 ? static_cast<std::int64_t>(found_.size()) : 0;
   std::vector<FoundRegion>& found = evidence_->found = std::move(found_);
-  SetScores(GainsOverMedian(log_probabilities_, token_weights_), &found);
+  SetScores(Gains(), &found);
   std::stable_sort(found.begin(), found.end(),
                    [](const FoundRegion& a, const FoundRegion& b) { return a.score > b.score; });
   found.resize(std::min(found.size(), static_cast<std::size_t>(options_.max_regions)));

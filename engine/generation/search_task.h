@@ -32,7 +32,11 @@ class SearchTask final : public TaskImpl {
   void ReadQuestion(StepResult* result);
   void Route(StepResult* result);
   void Rerank(StepResult* result);
-  // Whether the best of the regions ranked so far is so good that no more need be ranked.
+  // Weighs the best by what the question says of them as well, where none stands out.
+  void Compare(StepResult* result);
+  void ChooseToCompare();
+  std::vector<double> Gains() const;
+  // Whether one of the regions ranked so far stands out, so that no more need be ranked.
   bool IsSure() const;
   void Finish(StepResult* result);
   FoundRegion Describe(std::int64_t region, const RegionScores& scores) const;
@@ -57,6 +61,10 @@ class SearchTask final : public TaskImpl {
   // Of the question's tokens: how much each says, and after the likeliest sentence of each of found_.
   std::vector<float> token_weights_;
   std::vector<std::vector<double>> log_probabilities_;
+  // Of found_: the likeliest sentence, among sentences_; those that are compared, and what their sentences gain from
+  // the question.
+  std::vector<std::size_t> likeliest_, compared_;
+  std::vector<double> gains_from_question_;
   std::shared_ptr<Evidence> evidence_;
 };
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <numeric>
 #include <random>
 #include <string_view>
 #include <vector>
@@ -48,6 +49,30 @@ TEST(QuestionLogProbabilities, EqualOneSequenceAtATime) {
       EXPECT_NEAR(found[i][k], log_probabilities[row][question[k]].item<double>(), 1e-4);
     }
   }
+}
+
+// The mean log-probability of a text after other tokens, by one sequence.
+double MeanLogProbabilityAfter(const std::vector<TokenId>& before, const std::vector<TokenId>& text) {
+  const LlamaWeights& weights = LlamaModel::From(*TinyModel()).weights();
+  const std::vector<double> own = QuestionLogProbabilities(weights, {before}, text).front();
+  return std::accumulate(own.begin(), own.end(), 0.0) / static_cast<double>(own.size());
+}
+
+TEST(GainsFromQuestion, AreWhatTheQuestionAddsToTheTextsOwnLikelihood) {
+  const LlamaWeights& weights = LlamaModel::From(*TinyModel()).weights();
+  const std::vector<TokenId> question = EncodeQuestion(*TinyModel()->tokenizer(), "Where did it sail?");
+  const std::vector<std::vector<TokenId>> texts = {Encode("The ship sailed to harbour 13."), Encode("x"),
+                                                   Encode("Another text, with more words in it than the others.")};
+  const std::vector<double> gains = GainsFromQuestion(weights, texts, question);
+  ASSERT_EQ(gains.size(), texts.size());
+  std::vector<TokenId> asked = question;
+  asked.push_back(question[0]);
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    const double expected = MeanLogProbabilityAfter(asked, texts[i]) - MeanLogProbabilityAfter({question[0]}, texts[i]);
+    EXPECT_NEAR(gains[i], expected, 1e-4);
+    EXPECT_NE(expected, 0);
+  }
+  EXPECT_TRUE(GainsFromQuestion(weights, {}, question).empty());
 }
 
 TEST(OneStandsOut, ByTenNatsFromTheMedian) {

@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <numeric>
 #include <set>
 
+#include "absl/strings/ascii.h"
 #include "engine/generation/answer_task.h"
 #include "engine/generation/prompt_form.h"
 #include "engine/generation/question_likelihood.h"
@@ -154,6 +156,65 @@ TEST(Search, RanksRegionsByTheSentencesNearestToTheQuestion) {
       EXPECT_EQ(found.sentence, likeliest.span);
     }
   }
+}
+
+// The slow twin of the scores, over all regions that were ranked. Whether one stood out.
+bool ExpectScores(const Memory& memory, const std::string& question) {
+  const Outcome outcome =
+      RunTask(*Task::Search(memory, {}, question, {.effort = Effort::kThorough, .max_regions = 256}));
+  EXPECT_THAT(outcome.status, IsOk());
+  const std::vector<FoundRegion>& found = outcome.evidence->found;
+  EXPECT_GT(found.size(), 30u);
+  const LlamaModel& model = LlamaModel::From(*memory.model());
+  const std::vector<TokenId> tokens = Encode("\n\n" + question);
+  std::vector<std::vector<TokenId>> texts;
+  for (const FoundRegion& region : found) {
+    for (RegionSentence& own :
+         RegionSentences(memory.state()->archive(), *memory.model()->tokenizer(), region.region)) {
+      if (own.span == region.sentence) texts.push_back(std::move(own.tokens));
+    }
+  }
+  EXPECT_EQ(texts.size(), found.size());
+  std::vector<double> gains = GainsOverMedian(QuestionLogProbabilities(model.weights(), texts, tokens),
+                                              TokenWeights(memory.state()->archive(), tokens));
+  const std::vector<double> from_question = GainsFromQuestion(model.weights(), texts, tokens);
+  const auto shares = [](std::vector<double> values) {
+    double sum = 0;
+    for (double& value : values) sum += value = std::exp(value / 4);
+    for (double& value : values) value /= sum;
+    return values;
+  };
+  std::vector<double> routing;
+  for (const FoundRegion& region : found) routing.push_back(region.routing_score);
+  routing = shares(routing);
+  const auto mixed = [&](const std::vector<double>& likely) {
+    std::vector<double> scores = shares(likely);
+    for (std::size_t i = 0; i < scores.size(); ++i) scores[i] = (scores[i] + routing[i]) / 2;
+    return scores;
+  };
+  std::vector<double> likelihoods;
+  for (const FoundRegion& region : found) likelihoods.push_back(region.log_likelihood);
+  const bool sure = OneStandsOut(likelihoods);
+  if (!sure) {
+    // The best 16 are compared, the others gain as little as the least of these.
+    const std::vector<double> before = mixed(gains);
+    std::vector<std::size_t> order(found.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return before[a] > before[b]; });
+    order.resize(16);
+    double least = std::numeric_limits<double>::infinity();
+    for (const std::size_t i : order) least = std::min(least, from_question[i]);
+    for (const std::size_t i : order) gains[i] += 4 * (from_question[i] - least);
+  }
+  const std::vector<double> scores = mixed(gains);
+  for (std::size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i].score, scores[i], 1e-3);
+  return sure;
+}
+
+TEST(Search, ScoresByWhatTextAndQuestionSayOfEachOther) {
+  const Memory memory = MemoryOf(BookText());
+  EXPECT_TRUE(ExpectScores(memory, "Which ship sailed to harbour 130?"));
+  EXPECT_FALSE(ExpectScores(memory, "130")) << "so short a question has not ten nats to gain";
 }
 
 TEST(Search, RanksOnWhileNoRegionStandsOut) {
@@ -325,7 +386,9 @@ TEST(Answer, IsThatOfThePromptWithTheText) {
   std::string text;
   for (const Passage& passage : answer.evidence->passages) {
     if (!text.empty()) text += "\n...\n";
-    text += PassageText(memory.state()->archive(), *TinyModel()->tokenizer(), passage);
+    std::string part = PassageText(memory.state()->archive(), *TinyModel()->tokenizer(), passage);
+    absl::StripAsciiWhitespace(&part);
+    text += part;
   }
   const Outcome expected = RunTask(
       *Task::Generate(*Memory::Create(TinyModel(), kOptions), Encode(text + "\n\nWhich ship?"), {.max_tokens = 6}));
