@@ -31,7 +31,7 @@ class ServiceAnswerer final : public Answerer {
   absl::Status AnswerAll(absl::Span<const TaskDocument> documents, const AnswerOptions& options,
                          const FiguresCallback& on_figures) override;
   // INVALID_ARGUMENT for ways of answering that are no searches. A session of the id `kept` is made where there is
-  // none, and not deleted; FAILED_PRECONDITION when it holds other documents.
+  // none, and not deleted; an error when it holds other documents.
   absl::StatusOr<Findings> AskAll(const std::vector<std::string>& documents, absl::Span<const AskedQuestion> questions,
                                   const FindingOptions& options, const std::string& kept) override;
 
