@@ -60,11 +60,6 @@ absl::StatusOr<TaskSettings> SettingsOf(const TaskArguments& arguments) {
   return settings;
 }
 
-absl::StatusOr<std::vector<TaskDocument>> DocumentsOf(const TaskSettings& settings, const TaskGrid& grid,
-                                                      Answerer& answerer) {
-  return MakeTaskDocuments(settings, grid, TokenBytesOf(answerer));
-}
-
 // The ceiling: the same questions of short documents, with the whole text in the context.
 absl::StatusOr<std::vector<DenseRow>> MeasureDense(const TaskArguments& arguments, const TaskSettings& settings,
                                                    TaskGrid grid, const std::shared_ptr<const Model>& model) {
@@ -81,8 +76,7 @@ absl::StatusOr<std::vector<DenseRow>> MeasureDense(const TaskArguments& argument
   }
   std::vector<DenseRow> rows;
   if (grid.lengths.empty()) return rows;
-  EngineAnswerer tokenizing(model, arguments.answerer.common.memory);
-  TOME_ASSIGN_OR_RETURN(const auto documents, DocumentsOf(settings, grid, tokenizing));
+  TOME_ASSIGN_OR_RETURN(const auto documents, MakeTaskDocuments(settings, grid, TokenBytesOf(*model->tokenizer())));
   Progress progress("dense ceiling", static_cast<std::int64_t>(documents.size()));
   for (const TaskDocument& document : documents) {
     TOME_ASSIGN_OR_RETURN(std::string answer, AnswerDensely(model, document, arguments.answer.max_answer_tokens));
@@ -112,7 +106,8 @@ absl::Status RunTasks(TaskArguments arguments) {
   TOME_ASSIGN_OR_RETURN(grid.depths, DepthsOf(arguments.depths));
   TOME_ASSIGN_OR_RETURN(const std::shared_ptr<const Model> model, arguments.answerer.LoadModel());
   TOME_ASSIGN_OR_RETURN(const std::unique_ptr<Answerer> answerer, arguments.answerer.Make(model));
-  TOME_ASSIGN_OR_RETURN(const std::vector<TaskDocument> documents, DocumentsOf(settings, grid, *answerer));
+  TOME_ASSIGN_OR_RETURN(const std::vector<TaskDocument> documents,
+                        MakeTaskDocuments(settings, grid, TokenBytesOf(*answerer)));
   TaskRun run{.kind = arguments.kind};
   run.rows.resize(documents.size());
   TOME_RETURN_IF_ERROR(answerer->AnswerAll(documents, arguments.answer, [&](std::size_t index, TaskFigures figures) {

@@ -246,12 +246,11 @@ void SearchTask::Rerank(StepResult* result) {
 }
 
 void SearchTask::ChooseToCompare() {
-  std::vector<FoundRegion> scored = found_;
-  SetScores(GainsOverMedian(log_probabilities_, token_weights_), &scored);
+  SetScores(GainsOverMedian(log_probabilities_, token_weights_), &found_);
   compared_.resize(found_.size());
   std::iota(compared_.begin(), compared_.end(), std::size_t{0});
   std::stable_sort(compared_.begin(), compared_.end(),
-                   [&](std::size_t a, std::size_t b) { return scored[a].score > scored[b].score; });
+                   [&](std::size_t a, std::size_t b) { return found_[a].score > found_[b].score; });
   compared_.resize(std::min(compared_.size(), kCompared));
 }
 
