@@ -20,6 +20,7 @@ constexpr std::size_t kRerankTokens = 768;
 constexpr std::int64_t kUsualSentence = 24;  // tokens
 constexpr int kRoutedForWords = 2;           // regions by their sense for each one by its words
 constexpr std::size_t kMostByWords = 32;     // of those
+constexpr std::size_t kFound = 256;          // regions that share the scores where the model ranks none
 
 // Chosen on questions of three kinds over one book and eight articles; see docs/results/finding.md.
 constexpr float kAnyScore = -std::numeric_limits<float>::infinity();
@@ -176,7 +177,7 @@ void SearchTask::Route(StepResult* result) {
   const RegionScores scores =
       ScoreRegions(*fork_.model(), fork_.state()->archive(), question_, question_tokens_, queries_);
   const std::size_t reranked = PlanOf(options_.effort).at_most;
-  const std::size_t count = reranked > 0 ? reranked : options_.max_regions;
+  const std::size_t count = reranked > 0 ? reranked : std::max<std::size_t>(kFound, options_.max_regions);
   // Some by their sense for each one by its words: neither finds all that the other finds.
   const std::vector<std::int64_t> by_words = FuseByReciprocalRank(
       {BestRegions(scores.stems, count), BestRegions(scores.tokens, count)}, std::min(count, kMostByWords));

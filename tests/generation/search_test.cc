@@ -267,6 +267,26 @@ TEST(Search, ListsRegionsByTheirProbability) {
   }
 }
 
+TEST(Search, ScoresRegionsTheSameHoweverManyAreAskedFor) {
+  const Memory memory = MemoryOf(BookText() + BookText());
+  for (const Effort effort : {Effort::kFast, Effort::kBalanced}) {
+    const auto search = [&](int max_regions) {
+      return RunTask(*Task::Search(memory, {}, "Which ship sailed to harbour 130?",
+                                   {.effort = effort, .max_regions = max_regions}))
+          .evidence->found;
+    };
+    const std::vector<FoundRegion> many = search(200);
+    for (const int few : {1, 32}) {
+      const std::vector<FoundRegion> found = search(few);
+      ASSERT_EQ(found.size(), static_cast<std::size_t>(few));
+      for (std::size_t i = 0; i < found.size(); ++i) {
+        EXPECT_EQ(found[i].region, many[i].region);
+        EXPECT_EQ(found[i].score, many[i].score);
+      }
+    }
+  }
+}
+
 TEST(Search, WorksWithoutAProfile) {
   const std::shared_ptr<const Model> plain = testing::LoadTinyModel();
   const Outcome outcome =
