@@ -18,6 +18,8 @@ constexpr double kEnough = 0.95;
 // And so is the best alone beside one that is so many times less probable, also where its own is a little short of
 // that.
 constexpr double kFaint = 1.0 / 20;
+// A region beside the best one is as worth reading as another of this part of the best one's score.
+constexpr double kBeside = 0.25;
 
 // The regions to read, each with where its text ends.
 using Regions = std::map<std::int64_t, RegionRun>;
@@ -38,9 +40,24 @@ class RegionChoice {
     chosen_[region] = run;
     return true;
   }
+  void TakeBeside(std::int64_t region) {
+    if (AreNeighbours(region, region + 1)) Take(region + 1);
+    if (AreNeighbours(region - 1, region)) Take(region - 1);
+  }
+  // The regions between this one and others that are chosen, where but one is between.
+  void TakeBetween(std::int64_t region) {
+    for (const std::int64_t side : {-1, 1}) {
+      const std::int64_t first = std::min(region, region + 2 * side);
+      if (!chosen_.contains(region + 2 * side)) continue;
+      if (AreNeighbours(first, first + 1) && AreNeighbours(first + 1, first + 2)) Take(first + 1);
+    }
+  }
   Regions TakeChosen() && { return std::move(chosen_); }
 
  private:
+  bool AreNeighbours(std::int64_t region, std::int64_t next) const {
+    return region >= 0 && next < archive_.num_regions() && archive_.AreNeighbours(region, next);
+  }
   // The best region, where the budget has room for no more than it.
   bool TakeAlone(std::int64_t region) {
     if (!chosen_.empty() || archive_.NumTokens(Whole(region)) > left_) return false;
@@ -63,16 +80,22 @@ Regions ChooseRegions(const Archive& archive, const Tokenizer& tokenizer, const 
     return all;
   }
   RegionChoice choice(archive, tokenizer, budget_tokens);
+  if (found.empty()) return {};
+  const FoundRegion& best = found.front();
+  const auto weaker = std::find_if(found.begin() + 1, found.end(),
+                                   [&](const FoundRegion& region) { return region.score <= kBeside * best.score; });
   double probability = 0;
-  for (const FoundRegion& next : found) {
-    if (probability >= kEnough || next.score < kFaint * found.front().score) break;
-    probability += next.score;
-    const std::int64_t region = next.region;
-    if (!choice.Take(region)) break;
-    if (&next != &found.front()) continue;
-    if (region + 1 < archive.num_regions() && archive.AreNeighbours(region, region + 1)) choice.Take(region + 1);
-    if (region > 0 && archive.AreNeighbours(region - 1, region)) choice.Take(region - 1);
-  }
+  const auto take = [&](auto begin, auto end) {
+    for (auto next = begin; next != end; ++next) {
+      if (probability >= kEnough || next->score < kFaint * best.score) return;
+      probability += next->score;
+      if (!choice.Take(next->region)) return;
+      choice.TakeBetween(next->region);
+    }
+  };
+  take(found.begin(), weaker);
+  choice.TakeBeside(best.region);
+  take(weaker, found.end());
   return std::move(choice).TakeChosen();
 }
 

@@ -25,7 +25,9 @@
 namespace tome {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
+using ::testing::Field;
 using ::testing::HasSubstr;
 using testing::IsOk;
 using testing::StatusIs;
@@ -346,6 +348,13 @@ TEST(Passages, TakeTheBestWithItsNeighboursAndPutItLast) {
   EXPECT_EQ(passages[2].regions.first, 9);
   EXPECT_EQ(passages[2].regions.end, 12);
   EXPECT_DOUBLE_EQ(passages[2].score, 0.6);
+  for (const auto& [score, first] : std::map<double, std::int64_t>{{0.14, 9}, {0.16, 10}}) {
+    const std::vector<FoundRegion> unsure = {
+        {.region = 10, .score = 0.6}, {.region = 20, .score = 0.3}, {.region = 30, .score = score}};
+    const std::vector<Passage> last = ChoosePassages(archive, tokenizer, unsure, 16 * 4);
+    EXPECT_EQ(last.back().regions.first, first) << "what is beside the best is worth a quarter of it";
+    EXPECT_EQ(last.back().regions.end, 12);
+  }
   const std::vector<Passage> sure =
       ChoosePassages(archive, tokenizer, {{.region = 10, .score = 0.96}, {.region = 20}}, 16 * 6);
   ASSERT_EQ(sure.size(), 1u) << "what is hardly asked for only distracts";
@@ -361,6 +370,27 @@ TEST(Passages, TakeTheBestWithItsNeighboursAndPutItLast) {
     EXPECT_LE(tokens, budget);
     EXPECT_GE(tokens, 16);
   }
+}
+
+TEST(Passages, AreNotTornByOneRegion) {
+  const Memory memory = MemoryOf(BookText());
+  const Archive& archive = memory.state()->archive();
+  const Tokenizer& tokenizer = *TinyModel()->tokenizer();
+  const auto choose = [&](std::vector<std::int64_t> regions, int budget) {
+    std::vector<FoundRegion> found;
+    for (const std::int64_t region : regions) found.push_back({.region = region, .score = 0.2});
+    std::vector<RegionRun> runs;
+    for (const Passage& passage : ChoosePassages(archive, tokenizer, found, budget)) runs.push_back(passage.regions);
+    return runs;
+  };
+  const auto run = [](std::int64_t first, std::int64_t end) {
+    return AllOf(Field(&RegionRun::first, first), Field(&RegionRun::end, end));
+  };
+  // The best one, 10, is last with those beside it.
+  EXPECT_THAT(choose({10, 20, 22}, 16 * 6), ElementsAre(run(20, 23), run(9, 12)));
+  EXPECT_THAT(choose({10, 22, 20}, 16 * 6), ElementsAre(run(20, 23), run(9, 12)));
+  EXPECT_THAT(choose({10, 20, 23}, 16 * 6), ElementsAre(run(20, 21), run(23, 24), run(9, 12)));
+  EXPECT_THAT(choose({10, 20, 22, 30}, 72), ElementsAre(run(20, 23), run(10, 11))) << "in the turn of 22";
 }
 
 TEST(Passages, AreAllTextInOrderWhenItFits) {
