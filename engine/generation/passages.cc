@@ -79,23 +79,22 @@ Regions ChooseRegions(const Archive& archive, const Tokenizer& tokenizer, const 
     for (std::int64_t region = 0; region < archive.num_regions(); ++region) all[region] = Whole(region);
     return all;
   }
-  RegionChoice choice(archive, tokenizer, budget_tokens);
   if (found.empty()) return {};
+  RegionChoice choice(archive, tokenizer, budget_tokens);
   const FoundRegion& best = found.front();
-  const auto weaker = std::find_if(found.begin() + 1, found.end(),
-                                   [&](const FoundRegion& region) { return region.score <= kBeside * best.score; });
   double probability = 0;
-  const auto take = [&](auto begin, auto end) {
-    for (auto next = begin; next != end; ++next) {
-      if (probability >= kEnough || next->score < kFaint * best.score) return;
-      probability += next->score;
-      if (!choice.Take(next->region)) return;
-      choice.TakeBetween(next->region);
+  bool beside = false;  // whether the regions beside the best one had their turn
+  for (const FoundRegion& next : found) {
+    if (&next != &best && !beside && next.score <= kBeside * best.score) {
+      choice.TakeBeside(best.region);
+      beside = true;
     }
-  };
-  take(found.begin(), weaker);
-  choice.TakeBeside(best.region);
-  take(weaker, found.end());
+    if (probability >= kEnough || next.score < kFaint * best.score) break;
+    probability += next.score;
+    if (!choice.Take(next.region)) break;
+    choice.TakeBetween(next.region);
+  }
+  if (!beside) choice.TakeBeside(best.region);
   return std::move(choice).TakeChosen();
 }
 
