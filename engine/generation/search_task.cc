@@ -98,6 +98,18 @@ void SetScores(const std::vector<double>& gains, std::vector<FoundRegion>* regio
   }
 }
 
+// Without its span, which only those need that are kept.
+FoundRegion Describe(std::int64_t region, const RegionScores& scores) {
+  FoundRegion found{.region = region,
+                    .routing_score = scores.routing[region],
+                    .stem_score = scores.stems[region],
+                    .token_score = scores.tokens[region]};
+  if (!scores.attention.shares.empty()) found.attention_mass = scores.attention.shares[region];
+  return found;
+}
+
+absl::Status NoNumber() { return Internal("the model gives a likelihood that is no number; its weights are damaged"); }
+
 }  // namespace
 
 SearchTask::SearchTask(Memory fork, PendingText pending, std::string question, RouteOptions options)
@@ -160,17 +172,6 @@ void SearchTask::ReadQuestion(StepResult* result) {
   result->tokens_read = tokens;
 }
 
-FoundRegion SearchTask::Describe(std::int64_t region, const RegionScores& scores) const {
-  const Archive& archive = fork_.state()->archive();
-  FoundRegion found{.region = region,
-                    .span = archive.RunSpan(InSentences(archive, *fork_.model()->tokenizer(), region)),
-                    .routing_score = scores.routing[region],
-                    .stem_score = scores.stems[region],
-                    .token_score = scores.tokens[region]};
-  if (!scores.attention.shares.empty()) found.attention_mass = scores.attention.shares[region];
-  return found;
-}
-
 void SearchTask::Route(StepResult* result) {
   result->phase = TaskPhase::kRouting;
   routed_ = true;
@@ -220,7 +221,7 @@ void SearchTask::Rerank(StepResult* result) {
   for (std::vector<double>& log_probabilities : QuestionLogProbabilities(weights(), texts, question_tokens_)) {
     const double likelihood = std::accumulate(log_probabilities.begin(), log_probabilities.end(), 0.0);
     if (!std::isfinite(likelihood)) {
-      result->status = Internal("the model gives a likelihood that is no number; its weights are damaged");
+      result->status = NoNumber();
       return;
     }
     const std::size_t index = num_read_++;
@@ -268,7 +269,7 @@ void SearchTask::Compare(StepResult* result) {
   }
   for (const double gain : GainsFromQuestion(weights(), texts, question_tokens_)) {
     if (!std::isfinite(gain)) {
-      result->status = Internal("the model gives a likelihood that is no number; its weights are damaged");
+      result->status = NoNumber();
       return;
     }
     gains_from_question_.push_back(gain);
@@ -305,6 +306,10 @@ void SearchTask::Finish(StepResult* result) {
   std::stable_sort(found.begin(), found.end(),
                    [](const FoundRegion& a, const FoundRegion& b) { return a.score > b.score; });
   found.resize(std::min(found.size(), static_cast<std::size_t>(options_.max_regions)));
+  const Archive& archive = fork_.state()->archive();
+  for (FoundRegion& kept : found) {
+    kept.span = archive.RunSpan(InSentences(archive, *fork_.model()->tokenizer(), kept.region));
+  }
   finished_ = true;
   result->finished = true;
   result->evidence = evidence_;

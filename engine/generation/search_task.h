@@ -39,7 +39,6 @@ class SearchTask final : public TaskImpl {
   // Whether one of the regions ranked so far stands out, so that no more need be ranked.
   bool IsSure() const;
   void Finish(StepResult* result);
-  FoundRegion Describe(std::int64_t region, const RegionScores& scores) const;
   // Fills sentences_ with those of what was found that are nearest to the question by meaning.
   void ChooseSentences(const RegionScores& scores);
 
