@@ -37,6 +37,8 @@ struct AppendProgress {
   // Of reading, as the server measures it; 0 while nothing is read.
   double bytes_per_second = 0;
   double tokens_per_second = 0;
+  // Among the sessions that wait for memory; 0 when this one does not.
+  std::uint32_t queue_position = 0;
   // Until `total_bytes` are read, or what is stored when the total is not known. None when it cannot be told.
   std::optional<std::chrono::milliseconds> time_left;
 };

@@ -46,6 +46,7 @@ void AppendTracker::OnReading(const v1::WatchResponse& report) {
   progress_.ingested_bytes = session_ingested_bytes_ - std::min(session_ingested_bytes_, earlier_bytes_);
   progress_.bytes_per_second = report.bytes_per_second();
   progress_.tokens_per_second = report.tokens_per_second();
+  progress_.queue_position = report.queue_position();
   TellLocked();
 }
 

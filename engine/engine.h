@@ -213,6 +213,9 @@ class Memory {
   std::size_t archive_resident_bytes() const;
   // The most that state_bytes() can become with these options, known before anything is read.
   static std::size_t MaxStateBytes(const LlamaConfig& config, const MemoryOptions& options, Precision precision);
+  // The most that they can be once `tokens` were read; never falls with more, and ends at MaxStateBytes.
+  static std::size_t MaxStateBytesAfter(std::int64_t tokens, const LlamaConfig& config, const MemoryOptions& options,
+                                        Precision precision);
 
   // Which bytes were read, in reading order, as few ranges as possible.
   std::vector<ReadRange> ReadRanges() const;

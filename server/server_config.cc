@@ -124,6 +124,12 @@ void BindSessions(CLI::App& app, ServerConfig& config) {
                  "and when the latest on disk is so old; 0: not for this reason")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 31))
       ->group("Sessions");
+  app.add_option(
+         "--reading-turn-seconds", config.reading_turn_seconds,
+         "while others wait for memory, a session is read for so long at least before it is written to disk and "
+         "waits for its next turn")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 31))
+      ->group("Sessions");
   app.add_option("--max-sessions", config.max_sessions, "sessions that the data folder may hold")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40))
       ->group("Limits");
@@ -316,6 +322,7 @@ SessionManagerOptions ServerConfig::ToSessionManagerOptions() const {
           .max_commit_delay = absl::Milliseconds(commit_milliseconds),
           .max_running_questions = max_running_questions,
           .max_waiting_questions = max_queued_questions,
+          .reading_turn = absl::Seconds(reading_turn_seconds),
           .snapshots = {.segments = snapshot_segments, .interval = absl::Seconds(snapshot_seconds)}};
 }
 

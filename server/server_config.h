@@ -53,6 +53,7 @@ struct ServerConfig {
   std::int64_t commit_milliseconds = absl::ToInt64Milliseconds(SessionManagerOptions{}.max_commit_delay);
   int snapshot_segments = SnapshotPolicy{}.segments;
   std::int64_t snapshot_seconds = absl::ToInt64Seconds(SnapshotPolicy{}.interval);
+  std::int64_t reading_turn_seconds = absl::ToInt64Seconds(SessionManagerOptions{}.reading_turn);
   int max_running_questions = SessionManagerOptions{}.max_running_questions;
   int max_queued_questions = SessionManagerOptions{}.max_waiting_questions;
   int grace_seconds = 25;

@@ -25,7 +25,10 @@ struct AppendArguments {
   bool continue_document = false;
 };
 
-std::string PhaseLabel(client::AppendPhase phase) {
+std::string PhaseLabel(client::AppendPhase phase, std::uint32_t queue_position = 0) {
+  if (phase == client::AppendPhase::kReading && queue_position > 0) {
+    return fmt::format("waiting for memory, place {}", queue_position);
+  }
   switch (phase) {
     case client::AppendPhase::kVerifying:
       return "comparing";
@@ -38,7 +41,7 @@ std::string PhaseLabel(client::AppendPhase phase) {
 }
 
 ProgressView ViewOf(const client::AppendProgress& progress, bool wait) {
-  ProgressView view{.label = PhaseLabel(progress.phase),
+  ProgressView view{.label = PhaseLabel(progress.phase, progress.queue_position),
                     .done_bytes = wait ? progress.ingested_bytes : progress.durable_bytes,
                     .stored_bytes = progress.durable_bytes,
                     .total_bytes = progress.total_bytes,
@@ -64,6 +67,7 @@ Json ProgressJson(const client::AppendProgress& progress) {
   if (progress.total_bytes.has_value()) json["total_bytes"] = *progress.total_bytes;
   json["bytes_per_second"] = progress.bytes_per_second;
   json["tokens_per_second"] = progress.tokens_per_second;
+  json["queue_position"] = progress.queue_position;
   json["time_left_seconds"] = nullptr;
   if (progress.time_left.has_value())
     json["time_left_seconds"] = static_cast<double>(progress.time_left->count()) / 1000;

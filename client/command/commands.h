@@ -39,6 +39,8 @@ absl::StatusOr<google::protobuf::Duration> ParseTimeToLive(const std::string& op
 
 // The short name of an enum value of the contract: "reading" for PHASE_READING.
 std::string PhaseName(v1::Session::Phase phase);
+// The same, with the place of a session that waits for memory.
+std::string PhaseText(v1::Session::Phase phase, std::uint32_t queue_position);
 
 }  // namespace tome::command
 

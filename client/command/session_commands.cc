@@ -172,7 +172,7 @@ std::string RenderSession(const v1::Session& session) {
   std::vector<std::pair<std::string, std::string>> fields = {{"session", session.name()}};
   if (!session.display_name().empty()) fields.emplace_back("name", session.display_name());
   if (!labels.empty()) fields.emplace_back("labels", labels);
-  fields.emplace_back("phase", PhaseName(session.phase()));
+  fields.emplace_back("phase", PhaseText(session.phase(), session.queue_position()));
   if (!session.problem().empty()) fields.emplace_back("problem", session.problem());
   fields.emplace_back("stored", fmt::format("{} ({} bytes)", FormatBytes(session.durable_bytes()),
                                             FormatCount(session.durable_bytes())));
@@ -354,6 +354,11 @@ std::string PhaseName(v1::Session::Phase phase) {
     default:
       return "unknown";
   }
+}
+
+std::string PhaseText(v1::Session::Phase phase, std::uint32_t queue_position) {
+  if (queue_position == 0) return PhaseName(phase);
+  return fmt::format("{}, waiting for memory (place {})", PhaseName(phase), queue_position);
 }
 
 void AddSessionCommands(CLI::App& app, Action* action) {

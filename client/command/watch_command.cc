@@ -10,7 +10,7 @@ namespace tome::command {
 namespace {
 
 ProgressView ViewOf(const v1::WatchResponse& report) {
-  ProgressView view{.label = PhaseName(report.phase()),
+  ProgressView view{.label = PhaseText(report.phase(), report.queue_position()),
                     .done_bytes = report.ingested_bytes(),
                     .stored_bytes = report.durable_bytes(),
                     .total_bytes = report.durable_bytes(),

@@ -24,13 +24,27 @@ std::size_t BytesOf(Precision precision) { return precision == Precision::kBf16 
 // Numbers in one token's keys, or in its values.
 std::size_t WidthOf(const LlamaConfig& config) { return config.num_layers * config.num_kv_heads * config.head_dim; }
 
-std::size_t ExactBytes(const LlamaConfig& config, const MemoryOptions& options, Precision precision) {
-  std::size_t tokens = static_cast<std::size_t>(options.sink_tokens) + options.window_tokens;
-  if (options.regions.selected > 0) tokens += options.region_tokens - 1;  // until they fill a region
-  return tokens * 2 * WidthOf(config) * BytesOf(precision);
+// Tokens of sink and window, at most.
+std::int64_t ExactTokens(const MemoryOptions& options) {
+  const std::int64_t tokens = std::int64_t{options.sink_tokens} + options.window_tokens;
+  return options.regions.selected > 0 ? tokens + options.region_tokens - 1 : tokens;  // until they fill a region
 }
 
-std::size_t RegionMemoryBytes(const LlamaConfig& config, const MemoryOptions& options, Precision precision) {
+std::size_t ExactBytes(std::int64_t tokens, const LlamaConfig& config, Precision precision) {
+  return static_cast<std::size_t>(tokens) * 2 * WidthOf(config) * BytesOf(precision);
+}
+
+std::size_t ExactBytes(const LlamaConfig& config, const MemoryOptions& options, Precision precision) {
+  return ExactBytes(ExactTokens(options), config, precision);
+}
+
+std::int64_t MaxRegions(const MemoryOptions& options) {
+  return std::int64_t{options.regions.ring_regions} + options.regions.pool_regions;
+}
+
+// With so many regions in it.
+std::size_t RegionMemoryBytes(std::int64_t num_regions, const LlamaConfig& config, const MemoryOptions& options,
+                              Precision precision) {
   const RegionMemoryOptions& regions = options.regions;
   if (regions.selected == 0) return 0;
   const std::size_t width = WidthOf(config);
@@ -39,9 +53,12 @@ std::size_t RegionMemoryBytes(const LlamaConfig& config, const MemoryOptions& op
                                                                                  : BytesOf(precision);
   std::size_t region = options.region_tokens * (2 * width * stored_bytes + sizeof(float)) + width * sizeof(float);
   if (regions.precision == RegionPrecision::kInt8) region += 2 * width * sizeof(float);
-  const std::size_t num_regions = static_cast<std::size_t>(regions.ring_regions) + regions.pool_regions;
   const std::size_t counts = NeedsCounts(regions.retention) ? TokenCounts::Bytes(config.vocab_size) : 0;
-  return num_regions * region + regions.merge * width * sizeof(float) + counts;
+  return static_cast<std::size_t>(num_regions) * region + regions.merge * width * sizeof(float) + counts;
+}
+
+std::size_t RegionMemoryBytes(const LlamaConfig& config, const MemoryOptions& options, Precision precision) {
+  return RegionMemoryBytes(MaxRegions(options), config, options, precision);
 }
 
 // Cosines and sines of a position encoding of its own, fp32 for each pair of a head.
@@ -74,6 +91,16 @@ std::size_t Memory::MaxStateBytes(const LlamaConfig& config, const MemoryOptions
          PositionTableBytes(config, options);
 }
 
+std::size_t Memory::MaxStateBytesAfter(std::int64_t tokens, const LlamaConfig& config, const MemoryOptions& options,
+                                       Precision precision) {
+  const std::int64_t exact = std::min(tokens, ExactTokens(options));
+  const std::int64_t kept = std::int64_t{options.sink_tokens} + options.window_tokens;
+  const std::int64_t left = std::max<std::int64_t>(0, tokens - kept) / options.region_tokens;
+  return ExactBytes(exact, config, precision) +
+         RegionMemoryBytes(std::min(left, MaxRegions(options)), config, options, precision) +
+         PositionTableBytes(config, options);
+}
+
 absl::StatusOr<MemoryOptions> FitStateBytes(const MemoryOptions& options, const LlamaConfig& config,
                                             Precision precision, std::size_t max_state_bytes) {
   const auto needed = [&](const MemoryOptions& some) { return Memory::MaxStateBytes(config, some, precision); };
@@ -86,7 +113,7 @@ absl::StatusOr<MemoryOptions> FitStateBytes(const MemoryOptions& options, const 
         "or take a shorter window",
         max_state_bytes, options.sink_tokens, options.window_tokens, exact);
   }
-  const std::int64_t all = std::int64_t{regions.ring_regions} + regions.pool_regions;
+  const std::int64_t all = MaxRegions(options);
   const std::int64_t least = std::min<std::int64_t>(regions.selected, all);
   if (const std::size_t bytes = needed(WithRegions(options, least)); bytes > max_state_bytes) {
     return InvalidArgument(

@@ -192,6 +192,7 @@ v1::Session ToProto(const SessionInfo& info) {
   SetTime(info.last_use_time, session.mutable_last_use_time());
   if (info.expire_time) SetTime(*info.expire_time, session.mutable_expire_time());
   session.set_residency(ToProto(info.state_place));
+  session.set_queue_position(static_cast<std::uint32_t>(info.queue_position));
   for (const SnapshotInfo& snapshot : info.snapshots) *session.add_snapshots() = ToProto(snapshot);
   return session;
 }
@@ -206,6 +207,7 @@ v1::WatchResponse ToProto(const SessionProgress& progress) {
   response.set_bytes_per_second(progress.bytes_per_second);
   if (progress.time_left) SetDuration(*progress.time_left, response.mutable_time_left());
   response.set_problem(ReplaceInvalidUtf8(progress.problem));
+  response.set_queue_position(static_cast<std::uint32_t>(progress.queue_position));
   return response;
 }
 

@@ -24,7 +24,7 @@
 // - DATA_LOSS: CHECKSUM_MISMATCH {session, document, write_offset}, of a message
 // - DATA_LOSS: ARCHIVE_DAMAGED, of an import
 // - DATA_LOSS: STORED_DATA_DAMAGED {session[, document, begin, end]}; DISK_FAILED, the disk cannot read or write
-// - RESOURCE_EXHAUSTED: SESSION_LIMIT, DOCUMENT_LIMIT, DISK_FULL; QUESTION_LIMIT, STATE_MEMORY (retry delay)
+// - RESOURCE_EXHAUSTED: SESSION_LIMIT, DOCUMENT_LIMIT, DISK_FULL; QUESTION_LIMIT (retry delay)
 // - UNAVAILABLE: DRAINING, STORAGE_BUSY (retry delay)
 // - CANCELLED: CANCELLED, SESSION_DELETED {session}
 #ifndef TOME_SERVER_SESSION_ERRORS_H_

@@ -158,6 +158,18 @@ void QuestionRun::RequestSlot(std::function<void()> granted) {
   context_->gate.RequestSlot(ticket, std::move(granted));
 }
 
+bool QuestionRun::HoldState() {
+  std::lock_guard lock(mutex_);
+  if (!observer_) return false;
+  holds_state_ = true;
+  return true;
+}
+
+bool QuestionRun::holds_state() const {
+  std::lock_guard lock(mutex_);
+  return holds_state_;
+}
+
 void QuestionRun::Launch(ReadingFork fork, const std::vector<StoredDocument>& documents) {
   absl::StatusOr<QuestionWork> work = MakeQuestionWork(request_, search_, std::move(fork), documents);
   if (!work.ok()) {

@@ -70,6 +70,10 @@ class QuestionRun final : public Question, public ComputeWork, public std::enabl
   void ReportWaiting(std::uint64_t done_bytes, std::uint64_t total_bytes);
   // Calls `granted` when the question may run.
   void RequestSlot(std::function<void()> granted);
+  // It holds the session's state until its end, see holds_state. False when it has ended.
+  bool HoldState();
+  // At the end: whether the state must be let go.
+  bool holds_state() const;
   // Answers over a fork of the session that has stored `documents`. Tokenizes. Errors end the question.
   void Launch(ReadingFork fork, const std::vector<StoredDocument>& documents);
 
@@ -97,6 +101,7 @@ class QuestionRun final : public Question, public ComputeWork, public std::enabl
   std::function<void()> ended_;
   TextReader read_texts_;
   std::shared_ptr<QuestionGate::Ticket> ticket_;
+  bool holds_state_ = false;
   std::optional<QuestionProgress> reported_;
   std::optional<Task> task_;  // while a step runs, the compute thread's
   std::vector<StoredDocument> documents_;

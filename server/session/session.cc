@@ -38,11 +38,11 @@ Session::Session(std::shared_ptr<SessionContext> context, StoredSession stored, 
       strand_(context_->io),
       callbacks_(context_->callbacks),
       queue_(context_->options.max_append_queue_bytes, context_->options.max_commit_bytes),
+      store_(context_->folder->DatabasePath(stored.id), stored.id),
       appender_(stored.id, stored.documents, context_->options.max_documents),
-      snapshots_(context_, stored.id, *this, strand_, stored.snapshots),
       stored_(std::move(stored)),
       saved_use_(stored_.last_use_time),
-      reader_(context_, id_, stored_.options, *this, strand_, SumOfSizes(stored_.documents)) {
+      reader_(context_, stored_, *this, store_, strand_) {
   // The last uses before a stop may not be on disk.
   stored_.last_use_time = std::min(stored_.last_use_time + UseGranularity(stored_.time_to_live), context_->clock.Now());
 }
@@ -97,7 +97,8 @@ SessionInfo Session::Info() const {
                    .last_use_time = stored_.last_use_time,
                    .expire_time = ExpireTime(stored_),
                    .state_place = reading.place,
-                   .snapshots = stored_.snapshots};
+                   .queue_position = reading.queue_position,
+                   .snapshots = reader_.snapshots()};
   if (reading.by_this_model) {
     info.model_digest = context_->model->info().model_digest;
     info.tokenizer_digest = context_->model->info().tokenizer_digest;
@@ -125,6 +126,7 @@ SessionProgress Session::Progress() const {
                            .ingested_tokens = reading.ingested_tokens,
                            .tokens_per_second = reading.tokens_per_second,
                            .bytes_per_second = reading.bytes_per_second,
+                           .queue_position = reading.queue_position,
                            .problem = ProblemOf(reading),
                            .deleted = gone_};
   const std::uint64_t unread = progress.durable_bytes - progress.ingested_bytes;
@@ -139,16 +141,8 @@ SessionProgress Session::Progress() const {
   return progress;
 }
 
-absl::StatusOr<SessionStore*> Session::Store() {
-  if (!store_) {
-    TOME_ASSIGN_OR_RETURN(SessionStore store, SessionStore::Open(context_->folder->DatabasePath(id_), id_));
-    store_.emplace(std::move(store));
-  }
-  return &*store_;
-}
-
 void Session::CloseIdleStore() {
-  if (!reader_.status().resident) store_.reset();
+  if (!reader_.status().resident) store_.Close();
 }
 
 absl::Status Session::CheckEtag(const std::string& etag) const {
@@ -189,7 +183,7 @@ absl::StatusOr<SessionInfo> Session::SaveUpdate(const UpdateRequest& request) {
   if (request.time_to_live) changed.time_to_live = *request.time_to_live;
   if (request.pinned) changed.pinned = *request.pinned;
   changed.update_time = changed.last_use_time = context_->StoredNow();
-  TOME_ASSIGN_OR_RETURN(SessionStore* const store, Store());
+  TOME_ASSIGN_OR_RETURN(SessionStore* const store, store_.Get());
   TOME_RETURN_IF_ERROR(store->SaveMetadata(changed));
   {
     std::lock_guard lock(mutex_);
@@ -216,7 +210,7 @@ void Session::Delete(const std::string& etag, std::function<void()> removed, std
 
 absl::Status Session::Remove(const std::string& etag) {
   TOME_RETURN_IF_ERROR(CheckEtag(etag));
-  store_.reset();
+  store_.Close();
   // It is not there when a call before this one could not make sure that it will not come back.
   if (absl::Status status = context_->folder->Remove(id_); !status.ok() && !absl::IsNotFound(status)) return status;
   deleted_ = true;
@@ -225,6 +219,7 @@ absl::Status Session::Remove(const std::string& etag) {
     gone_ = true;
   }
   reader_.Fail(DeletedError(id_));
+  reader_.AbandonSnapshots();
   FailQuestions(DeletedError(id_));
   NotifySubscribers();
   context_->observer.OnSessionEvent(id_, "deleted", "");
@@ -292,7 +287,7 @@ std::vector<absl::StatusOr<WriteResult>> Session::CommitBatch(const std::vector<
   const ReadingStatus reading = reader_.status();
   absl::Status status = deleted_ ? DeletedError(id_) : reading.failure.ok() ? reading.damage : reading.failure;
   if (status.ok()) {
-    absl::StatusOr<SessionStore*> store = Store();
+    absl::StatusOr<SessionStore*> store = store_.Get();
     status = store.ok() ? appender_.Begin(*store) : store.status();
   }
   if (status.ok()) {
@@ -347,7 +342,6 @@ void Session::Publish(absl::Time now) {
 
 void Session::Ask(const std::shared_ptr<QuestionRun>& run) {
   NoteUse();
-  reader_.Hold();
   run->SetEnded([self = shared_from_this(), run] { self->OnQuestionEnded(run); });
   run->SetTextReader([self = shared_from_this()](std::vector<ByteRange> ranges, const auto& done) {
     self->strand_.Post([self, ranges = std::move(ranges), done] { done(self->ReadTexts(ranges)); });
@@ -367,7 +361,7 @@ void Session::OnQuestionEnded(const std::shared_ptr<QuestionRun>& run) {
     std::lock_guard lock(mutex_);
     questions_.erase(run);
   }
-  reader_.Unhold();
+  if (run->holds_state()) reader_.Unhold();
   if (has_waiting_) strand_.Post([self = shared_from_this()] { self->ConsiderQuestions(); });
 }
 
@@ -381,7 +375,11 @@ void Session::FailQuestions(const absl::Status& status) {
 }
 
 void Session::ConsiderQuestions() {
-  if (waiting_.empty()) return;
+  for (const std::shared_ptr<QuestionRun>& run : std::exchange(launching_, {})) LaunchQuestion(run);
+  if (waiting_.empty()) {
+    has_waiting_ = !launching_.empty();
+    return;
+  }
   has_waiting_ = true;  // before the look at the reading, so that no later change of it is missed
   std::vector<std::shared_ptr<QuestionRun>> still_waiting;
   for (const std::shared_ptr<QuestionRun>& run : std::exchange(waiting_, {})) {
@@ -390,14 +388,13 @@ void Session::ConsiderQuestions() {
     if (!may_run.ok()) {
       run->Finish(may_run.status());
     } else if (*may_run) {
-      run->RequestSlot(
-          [self = shared_from_this(), run] { self->strand_.Post([self, run] { self->LaunchQuestion(run); }); });
+      run->RequestSlot([self = shared_from_this(), run] { self->OnSlot(run); });
     } else {
       still_waiting.push_back(run);
     }
   }
   waiting_ = std::move(still_waiting);
-  has_waiting_ = !waiting_.empty();
+  has_waiting_ = !waiting_.empty() || !launching_.empty();
 }
 
 absl::StatusOr<bool> Session::MayRun(QuestionRun& run) {
@@ -408,19 +405,31 @@ absl::StatusOr<bool> Session::MayRun(QuestionRun& run) {
     return SessionError(absl::StatusCode::kFailedPrecondition,
                         fmt::format("session {} has no text yet: append a document first", id_), "SESSION_EMPTY", id_);
   }
-  TOME_RETURN_IF_ERROR(reader_.ReadOn());
+  TOME_RETURN_IF_ERROR(reader_.ReadOn(Urgency::kQuestion));
   const ReadingStatus reading = reader_.status();
   TOME_RETURN_IF_ERROR(reading.failure);
   // Over nothing at all there is no answer, so at least the first segment is waited for.
   const std::uint64_t target = std::max<std::uint64_t>({1, wait_for, reading.restore_target_bytes});
   if (reading.caught_up && reading.ingested_bytes < target) TOME_RETURN_IF_ERROR(reading.damage);
-  if (reading.caught_up ? durable >= wait_for : reading.ingested_bytes >= target) return true;
+  const bool enough = reading.caught_up ? durable >= wait_for : reading.ingested_bytes >= target;
+  if (reading.resident && enough) return true;
   run.ReportWaiting(reading.ingested_bytes, target);
   return false;
 }
 
+void Session::OnSlot(const std::shared_ptr<QuestionRun>& run) {
+  reader_.Hold();
+  if (!run->HoldState()) return reader_.Unhold();  // it has ended
+  strand_.Post([self = shared_from_this(), run] { self->LaunchQuestion(run); });
+}
+
 void Session::LaunchQuestion(const std::shared_ptr<QuestionRun>& run) {
   if (run->done()) return;
+  // While it waited for its slot the state may have been evicted.
+  has_waiting_ = true;
+  const absl::StatusOr<bool> may_run = MayRun(*run);
+  if (!may_run.ok()) return run->Finish(may_run.status());
+  if (!*may_run) return launching_.push_back(run);
   absl::StatusOr<ReadingFork> fork = reader_.Fork();
   if (!fork.ok()) {
     run->Finish(fork.status());
@@ -431,7 +440,7 @@ void Session::LaunchQuestion(const std::shared_ptr<QuestionRun>& run) {
 
 absl::StatusOr<std::vector<std::string>> Session::ReadTexts(const std::vector<ByteRange>& ranges) {
   if (deleted_) return DeletedError(id_);
-  TOME_ASSIGN_OR_RETURN(SessionStore* const store, Store());
+  TOME_ASSIGN_OR_RETURN(SessionStore* const store, store_.Get());
   const std::vector<StoredDocument>& documents = appender_.documents();
   std::vector<std::string> texts;
   for (const ByteRange& range : ranges) {
@@ -469,13 +478,9 @@ void Session::OnReadingChanged() {
   if (has_waiting_) strand_.Post([self = shared_from_this()] { self->ConsiderQuestions(); });
 }
 
-void Session::OnEvicted() {
-  strand_.Post([self = shared_from_this()] {
-    self->reader_.Trim();
-    self->CloseIdleStore();
-    self->context_->observer.OnSessionEvent(self->id_, "evicted", "its state is restored on use");
-    self->NotifySubscribers();
-  });
+void Session::ReadUnread() {
+  if (!reader_.HasNeverReadText() || !problem_.ok()) return;
+  strand_.Post([self = shared_from_this()] { self->reader_.ReadOn().IgnoreError(); });  // its status tells
 }
 
 void Session::NotifySubscribers() {
@@ -483,6 +488,7 @@ void Session::NotifySubscribers() {
     std::lock_guard lock(mutex_);
     if (subscribers_.empty() || std::exchange(delivering_, true)) return;
   }
+  reader_.Hold();  // until they know how far it is
   callbacks_.Post([self = shared_from_this()] { self->Deliver(); });
 }
 
@@ -495,6 +501,7 @@ void Session::Deliver() {
     if (gone_) subscribers_.clear();
   }
   const SessionProgress progress = Progress();
+  reader_.Unhold();
   for (const auto& [id, on_progress] : subscribers) (*on_progress)(progress);
 }
 

@@ -23,13 +23,13 @@
 #include "server/session/session_export.h"
 #include "server/session/session_reader.h"
 #include "server/session/session_store.h"
-#include "server/session/snapshot_keeper.h"
+#include "server/session/store_handle.h"
 
 namespace tome::server {
 
 // All that touches the disk runs on the session's strand, one job at a time; callbacks run on a queue of their own. All
 // public methods are thread-safe and quick.
-class Session final : public std::enable_shared_from_this<Session>, private ReadingHost, private SnapshotHost {
+class Session final : public std::enable_shared_from_this<Session>, private ReadingHost {
  public:
   // A session that is on disk. `problem`: why it could not be loaded; `stored` then has what is known of it.
   static std::shared_ptr<Session> Make(std::shared_ptr<SessionContext> context, StoredSession stored,
@@ -76,6 +76,8 @@ class Session final : public std::enable_shared_from_this<Session>, private Read
   void WhenRoom(std::function<void()> ready);
   Subscription Subscribe(std::function<void(const SessionProgress&)> on_progress);
   void Ask(const std::shared_ptr<QuestionRun>& run);
+  // Reads what was never read. Other text is read again only when someone uses the session.
+  void ReadUnread();
   // Ends all questions.
   void FailQuestions(const absl::Status& status);
 
@@ -85,17 +87,7 @@ class Session final : public std::enable_shared_from_this<Session>, private Read
   // ReadingHost.
   std::shared_ptr<void> KeepAlive() override { return shared_from_this(); }
   const std::vector<StoredDocument>& Documents() override { return appender_.documents(); }
-  absl::StatusOr<SessionStore*> Store() override;
-  absl::StatusOr<std::optional<ReadingState>> LoadSnapshot() override;
-  void OnSnapshotDue() override;
   void OnReadingChanged() override;
-  void OnEvicted() override;
-  // SnapshotHost.
-  std::shared_ptr<void> KeepSession() override { return shared_from_this(); }
-  SessionReader& Reader() override { return reader_; }
-  absl::StatusOr<SessionStore*> OpenStore() override { return Store(); }
-  void OnSnapshots(const std::vector<SnapshotInfo>& snapshots) override;
-  bool Deleted() const override { return deleted_; }
 
   // --- On the strand ---
   absl::Status CheckEtag(const std::string& etag) const;
@@ -124,6 +116,8 @@ class Session final : public std::enable_shared_from_this<Session>, private Read
   void ConsiderQuestions();
   // Whether enough is read for the question.
   absl::StatusOr<bool> MayRun(QuestionRun& run);
+  // The question has its slot, and holds the state from now on.
+  void OnSlot(const std::shared_ptr<QuestionRun>& run);
   void LaunchQuestion(const std::shared_ptr<QuestionRun>& run);
   absl::StatusOr<std::vector<std::string>> ReadTexts(const std::vector<ByteRange>& ranges);
 
@@ -142,16 +136,16 @@ class Session final : public std::enable_shared_from_this<Session>, private Read
   SerialQueue strand_;
   SerialQueue callbacks_;
   AppendQueue queue_;
-  std::atomic<bool> has_waiting_ = false;  // waiting_ is not empty
+  std::atomic<bool> has_waiting_ = false;  // waiting_ or launching_ is not empty
 
   // The strand's own.
-  std::optional<SessionStore> store_;
+  StoreHandle store_;
   absl::Duration last_commit_ = -absl::InfiniteDuration();  // Clock::Elapsed
   bool commit_timed_ = false;                               // the timer will call CommitWrites
   DocumentAppender appender_;
-  SnapshotKeeper snapshots_;
   bool deleted_ = false;
   std::vector<std::shared_ptr<QuestionRun>> waiting_;
+  std::vector<std::shared_ptr<QuestionRun>> launching_;  // may run, once the state is in memory
 
   mutable std::mutex mutex_;  // guards all that follows
   StoredSession stored_;      // what is durable
@@ -162,7 +156,7 @@ class Session final : public std::enable_shared_from_this<Session>, private Read
   bool gone_ = false;     // deleted
   absl::Time saved_use_;  // on disk
 
-  SessionReader reader_;
+  SessionReader reader_;  // has a lock of its own
 };
 
 }  // namespace tome::server

@@ -99,6 +99,7 @@ absl::Status SessionManagerImpl::LoadSessions() {
     context_->observer.OnSessionEvent(id, "failed", std::string(stored.status().message()));
     InsertLocked(Session::Make(context_, {.id = id}, WithSession(stored.status(), id)));
   }
+  for (const auto& [id, session] : sessions_) session->ReadUnread();
   context_->observer.OnSessions(static_cast<std::int64_t>(sessions_.size()));
   ScheduleExpiry();
   return absl::OkStatus();
@@ -200,7 +201,11 @@ void SessionManagerImpl::EndCreation(const SessionId& id, const absl::StatusOr<S
     context_->observer.OnSessions(static_cast<std::int64_t>(sessions_.size()));
   }
   if (session) context_->observer.OnSessionEvent(id, "created", "");
-  if (session && state) session->Adopt(*std::move(state));
+  if (session && state) {
+    session->Adopt(*std::move(state));
+  } else if (session) {
+    session->ReadUnread();
+  }
   const absl::StatusOr<SessionInfo> result =
       session ? absl::StatusOr<SessionInfo>(session->Info()) : absl::StatusOr<SessionInfo>(stored.status());
   for (CreateCallback& done : creation.done) {

@@ -51,8 +51,8 @@ struct SessionManagerOptions {
   std::int64_t max_sessions = 10'000;
   std::int64_t max_documents = 10'000;  // of one session
   // Memory for attention states, and for archives as far as the model does not keep them in files, of all resident
-  // sessions. The most that a session can need is reserved before it is read; idle sessions are evicted, least recently
-  // used first, to make room.
+  // sessions. What a session's text can need is reserved before it is read; idle sessions are evicted, least recently
+  // used first, to make room. Sessions for which there is none wait in order.
   std::size_t max_state_bytes = std::size_t{4} << 30;
   // Bytes received for a session and not yet durable. A message is taken whole when there is any room.
   std::size_t max_append_queue_bytes = std::size_t{4} << 20;
@@ -65,6 +65,9 @@ struct SessionManagerOptions {
   int max_waiting_questions = 64;
   // Of a question with its instruction and turns, checked before it is tokenized.
   std::size_t max_question_bytes = std::size_t{1} << 20;
+  // A state that is being read into can be evicted after so long, at the end of a segment, when another one waits for
+  // room: it is written to disk, and waits for its next turn.
+  absl::Duration reading_turn = absl::Seconds(30);
   // The least share of compute time that reading gets while questions are being answered, 0..1.
   double reading_share = 0.25;
 

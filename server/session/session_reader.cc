@@ -1,7 +1,7 @@
 #include "server/session/session_reader.h"
 
 #include <algorithm>
-#include <iterator>
+#include <numeric>
 #include <utility>
 
 #include "engine/base/status.h"
@@ -10,33 +10,47 @@
 namespace tome::server {
 namespace {
 
-// Segments that wait for the model; more are made when half of them are taken.
-constexpr std::size_t kMaxReadySegments = 4;
-// Bytes tokenized between two looks at ready_.
-constexpr std::size_t kSliceBytes = std::size_t{4} << 10;
+// Text of which so much becomes a token is common; where it is more tokens the room grows.
+constexpr std::uint64_t kBytesPerToken = 4;
+// A last segment that is not whole has no more bytes than this for each token of a segment.
+constexpr std::uint64_t kTailBytesPerToken = 8;
 
-HeldBytes HeldBy(const Memory& memory) {
-  return {.state = memory.state_bytes(),
-          .archive = memory.archive_resident_bytes(),
-          .spilled = memory.archive_spilled_bytes()};
+std::uint64_t StoredBytes(const std::vector<StoredDocument>& documents) {
+  return std::accumulate(documents.begin(), documents.end(), std::uint64_t{0},
+                         [](std::uint64_t sum, const StoredDocument& document) { return sum + document.size; });
+}
+
+std::uint64_t BytesAfter(const std::vector<StoredDocument>& documents, const std::vector<SnapshotInfo>& snapshots) {
+  const std::uint64_t stored = StoredBytes(documents);
+  return snapshots.empty() ? stored : stored - std::min(stored, snapshots.front().ingested_bytes);
+}
+
+// A text that goes on ends with less than a segment that is not read.
+bool HasNeverRead(const StoredSession& stored) {
+  const std::uint64_t unread = BytesAfter(stored.documents, stored.snapshots);
+  if (stored.documents.empty() || stored.documents.back().sealed) return unread > 0;
+  return unread > kTailBytesPerToken * static_cast<std::uint64_t>(stored.options.segment_tokens);
 }
 
 }  // namespace
 
-SessionReader::SessionReader(std::shared_ptr<SessionContext> context, SessionId id, const MemoryOptions& options,
-                             ReadingHost& host, SerialQueue& strand, std::uint64_t restore_target_bytes)
+SessionReader::SessionReader(std::shared_ptr<SessionContext> context, const StoredSession& stored, ReadingHost& host,
+                             StoreHandle& store, SerialQueue& strand)
     : context_(std::move(context)),
-      id_(std::move(id)),
-      options_(options),
+      id_(stored.id),
+      options_(stored.options),
       host_(host),
+      store_(store),
       strand_(strand),
       max_state_bytes_(
           Memory::MaxStateBytes(context_->model->info().config, options_, context_->model->info().precision)),
-      reserved_bytes_(MaxResidentBytes(*context_->model, options_)),
-      caught_up_(restore_target_bytes == 0),
-      trigger_(context_->options.snapshots),
-      restore_target_bytes_(restore_target_bytes),
-      attended_(options_) {}
+      max_resident_bytes_(MaxResidentBytes(*context_->model, options_)),
+      archive_bytes_per_token_(ComputeSessionCost(*context_->model, options_).archive_bytes_per_token),
+      never_read_text_(HasNeverRead(stored)),
+      keeper_(context_, stored.id, *this, store, strand, stored.snapshots),
+      caught_up_(StoredBytes(stored.documents) == 0),
+      restore_target_bytes_(StoredBytes(stored.documents)),
+      snapshots_(stored.snapshots) {}
 
 // --- On the strand ---
 
@@ -47,84 +61,103 @@ void SessionReader::NoteUnread() {
 }
 
 void SessionReader::ForgetStorageFailure() {
+  Place gone;
   std::lock_guard lock(mutex_);
-  if (std::exchange(failure_passes_, false)) failure_ = absl::OkStatus();
+  const auto* failed = std::get_if<Failed>(&place_);
+  if (failed != nullptr && failed->passes) gone = MoveLocked(Absent());
 }
 
-absl::Status SessionReader::ReadOn() {
-  ForgetStorageFailure();
-  const bool has_unread = HasUnread();
-  bool resident, by_this_model;
+bool SessionReader::HasUnread() {
   {
     std::lock_guard lock(mutex_);
-    TOME_RETURN_IF_ERROR(failure_);
-    if (has_unread) caught_up_ = false;
-    resident = memory_.has_value();
-    by_this_model = by_this_model_;
+    if (!damage_.ok()) return false;
   }
-  if (!resident) {
-    if (!has_unread) return absl::OkStatus();
-    if (absl::Status status = CheckRoom(); !status.ok()) {
-      Fail(status);
-      return status;
-    }
-    if (const Room room = context_->residency.Reserve(Self(), reserved_bytes_); room != Room::kReserved) {
-      return NoRoom(room);
-    }
+  const Here state = here();
+  if (state) return state->HasFed() || state->HasUnfed(host_.Documents());
+  return StoredBytes(host_.Documents()) > 0;
+}
+
+absl::Status SessionReader::ReadOn(Urgency urgency) {
+  ForgetStorageFailure();
+  const bool has_unread = HasUnread();
+  Here state;
+  bool waits;
+  {
+    std::lock_guard lock(mutex_);
+    if (const auto* failed = std::get_if<Failed>(&place_)) return failed->status;
+    state = HereLocked();
+    if (has_unread && state) caught_up_ = false;
+    if (!state && !has_unread) return absl::OkStatus();
+    waits = std::holds_alternative<WaitingForRoom>(place_);
   }
-  const auto read = [&]() -> absl::Status {
-    if (!resident) TOME_RETURN_IF_ERROR(BecomeResident());
-    if (!by_this_model) TOME_RETURN_IF_ERROR(CheckModel());
-    return Pump();
-  };
-  absl::Status status = read();
-  if (!status.ok()) FailReading(status);
-  return status;
+  if (state) {
+    absl::Status status = Pump(state);
+    if (!status.ok()) FailReading(status);
+    return status;
+  }
+  if (absl::Status status = CheckRoom(); !status.ok()) {
+    Fail(status);
+    return status;
+  }
+  if (!waits) {
+    std::lock_guard lock(mutex_);
+    MoveLocked(WaitingForRoom());
+  }
+  context_->residency.Request(Self(), NeededBytes(), urgency);
+  if (!waits) host_.OnReadingChanged();
+  return absl::OkStatus();
 }
 
 absl::Status SessionReader::CheckRoom() const {
-  if (reserved_bytes_ <= context_->options.max_state_bytes) return absl::OkStatus();
+  if (max_resident_bytes_ <= context_->options.max_state_bytes) return absl::OkStatus();
   return MakeError(absl::StatusCode::kFailedPrecondition,
                    fmt::format("session {}: its attention state and archive can take {} bytes of memory, but the "
                                "server allows {} for all",
-                               id_, reserved_bytes_, context_->options.max_state_bytes),
+                               id_, max_resident_bytes_, context_->options.max_state_bytes),
                    {.reason = "MEMORY_OPTIONS", .metadata = {{"session", id_}}});
 }
 
-absl::Status SessionReader::NoRoom(Room room) {
-  bool changed;
+std::size_t SessionReader::NeededBytes(std::int64_t tokens) const {
+  const ModelInfo& info = context_->model->info();
+  const auto archive = static_cast<std::size_t>(archive_bytes_per_token_ * static_cast<double>(tokens));
+  return std::min(max_resident_bytes_,
+                  Memory::MaxStateBytesAfter(tokens, info.config, options_, info.precision) + archive);
+}
+
+std::size_t SessionReader::NeededBytes() {
+  const std::vector<SnapshotInfo> kept = snapshots();
+  const std::uint64_t read = kept.empty() ? 0 : kept.front().ingested_tokens;
+  return NeededBytes(static_cast<std::int64_t>(read + BytesAfter(host_.Documents(), kept) / kBytesPerToken));
+}
+
+void SessionReader::TakeRoom(Reservation room) {
   {
     std::lock_guard lock(mutex_);
-    changed = !std::exchange(waiting_for_room_, true);
+    if (!std::holds_alternative<WaitingForRoom>(place_)) return;  // it failed, or was dropped
+    MoveLocked(Loading());
+    // So that what it was wanted for comes before its next eviction.
+    ++holds_;
   }
-  if (changed) host_.OnReadingChanged();
-  if (room == Room::kComing) return absl::OkStatus();
-  return MakeError(
-      absl::StatusCode::kResourceExhausted,
-      fmt::format("session {}: no room for its attention state and archive of up to {} bytes until another session "
-                  "becomes idle",
-                  id_, reserved_bytes_),
-      {.reason = "STATE_MEMORY", .metadata = {{"session", id_}}, .retry_delay = context_->options.retry_delay});
+  host_.OnReadingChanged();
+  absl::StatusOr<Here> state = Load(std::move(room));
+  if (state.ok()) {
+    std::lock_guard lock(mutex_);
+    MoveLocked(*state);
+  }
+  absl::Status status = state.status();
+  if (status.ok()) status = CheckModel();
+  if (status.ok()) status = Pump(*state);
+  if (!status.ok()) FailReading(status);
+  host_.OnReadingChanged();
+  strand_.Post([self = Self()] { self->Unhold(); });
 }
 
-absl::Status SessionReader::BecomeResident() {
-  const auto set_loading = [this](bool loading) {
-    {
-      std::lock_guard lock(mutex_);
-      waiting_for_room_ = false;
-      loading_ = loading;
-    }
-    host_.OnReadingChanged();
-  };
-  set_loading(true);
-  absl::StatusOr<std::optional<ReadingState>> loaded = host_.LoadSnapshot();
-  absl::Status status = loaded.status();
-  if (loaded.ok()) status = *loaded ? RestoreFrom(**std::move(loaded)) : BeginEmpty();
-  set_loading(false);
-  return status;
+absl::StatusOr<SessionReader::Here> SessionReader::Load(Reservation room) {
+  TOME_ASSIGN_OR_RETURN(std::optional<ReadingState> loaded, keeper_.Restore(options_, host_.Documents()));
+  return loaded ? Restore(std::move(room), *std::move(loaded)) : BeginEmpty(std::move(room));
 }
 
-absl::Status SessionReader::BeginEmpty() {
+absl::StatusOr<SessionReader::Here> SessionReader::BeginEmpty(Reservation room) {
   absl::StatusOr<Memory> memory = Memory::Create(context_->model, options_);
   if (!memory.ok()) {
     return MakeError(
@@ -132,125 +165,83 @@ absl::Status SessionReader::BeginEmpty() {
         fmt::format("session {} was made for another model: {}", id_, std::string(memory.status().message())),
         {.reason = "MEMORY_OPTIONS", .metadata = {{"session", id_}}});
   }
-  pipeline_ = std::make_unique<TextPipeline>(context_->model->tokenizer(), options_.segment_tokens);
-  buffer_.clear();
-  buffer_used_ = 0;
   bool restoring;
   {
     std::lock_guard lock(mutex_);
-    memory_ = *std::move(memory);
     restoring = restore_target_bytes_ > 0;
-    pipeline_epoch_ = epoch_;
+    caught_up_ = false;
   }
   if (restoring) {
     context_->observer.OnRestoreBegun(/*from_snapshot=*/false);
     context_->observer.OnSessionEvent(id_, "restoring", "the stored bytes are read again from the first one");
   }
-  return absl::OkStatus();
+  return ResidentState::Empty(context_, std::move(room), *std::move(memory), SegmentListener());
 }
 
-absl::Status SessionReader::BeginWith(ReadingState state) {
-  TOME_ASSIGN_OR_RETURN(pipeline_,
-                        TextPipeline::Resume(context_->model->tokenizer(), options_.segment_tokens, state.pipeline));
-  buffer_.clear();
-  buffer_used_ = 0;
-  const HeldBytes held = HeldBy(state.memory);
-  bool begins;
+absl::StatusOr<SessionReader::Here> SessionReader::Restore(Reservation room, ReadingState state) {
+  const auto tokens = static_cast<std::uint64_t>(state.memory.tokens_read());
+  TOME_ASSIGN_OR_RETURN(const Here here,
+                        ResidentState::From(context_, std::move(room), std::move(state), tokens, SegmentListener()));
+  const std::uint64_t bytes = here->counts().bytes;
   {
     std::lock_guard lock(mutex_);
-    for (const ReadRange& range : state.memory.ReadRanges()) {
-      if (documents_.size() <= range.document) documents_.resize(range.document + 1);
-      documents_[range.document] = {.bytes = range.end, .tokens = static_cast<std::uint64_t>(range.tokens)};
-      ingested_bytes_ += range.end - range.begin;
-      ingested_tokens_ += static_cast<std::uint64_t>(range.tokens);
-    }
-    attended_.Add(state.memory.KeptSpans());
-    memory_ = std::move(state.memory);
-    ready_ = std::move(state.unread);
-    pipeline_epoch_ = epoch_;
-    begins = !ready_.empty() && !std::exchange(in_loop_, true);
-  }
-  context_->residency.SetHeldBytes(*this, held);
-  if (begins) context_->compute.Submit(Lane::kReading, Self());
-  return absl::OkStatus();
-}
-
-absl::Status SessionReader::RestoreFrom(ReadingState state) {
-  std::uint64_t bytes = 0, tokens = 0;
-  for (const ReadRange& range : state.memory.ReadRanges()) {
-    bytes += range.end - range.begin;
-    tokens += static_cast<std::uint64_t>(range.tokens);
-  }
-  {
-    std::lock_guard lock(mutex_);
-    saved_tokens_ = tokens;
     restore_target_bytes_ = std::max(restore_target_bytes_, bytes);
-  }
-  TOME_RETURN_IF_ERROR(BeginWith(std::move(state)));
-  bool restored, idle;
-  {
-    std::lock_guard lock(mutex_);
-    idle = IdleLocked();
-    restored = EndRestoringLocked();
+    caught_up_ = false;
   }
   context_->observer.OnRestoreBegun(/*from_snapshot=*/true);
   context_->observer.OnSessionEvent(id_, "restoring", fmt::format("from a snapshot of the first {} bytes", bytes));
-  if (restored) context_->observer.OnSessionEvent(id_, "restored", "");
-  if (idle) context_->residency.NotifyRoom();
-  return absl::OkStatus();
+  return here;
 }
 
-void SessionReader::Trim() {
-  std::lock_guard lock(mutex_);
-  if (memory_) return;
-  pipeline_.reset();
-  buffer_ = {};
-  buffer_used_ = 0;
-}
-
-bool SessionReader::HasUnread() {
+absl::Status SessionReader::Pump(const Here& here) {
   const std::vector<StoredDocument>& documents = host_.Documents();
-  {
+  const auto read_chunk = [&](std::size_t ordinal, ByteOffset offset) -> absl::StatusOr<std::string> {
+    TOME_ASSIGN_OR_RETURN(SessionStore* const store, store_.Get());
+    return store->ReadChunk(ordinal, documents[ordinal], offset);
+  };
+  const auto goes_on = [&] {
     std::lock_guard lock(mutex_);
-    if (!damage_.ok()) return false;
-    if (!memory_ || pipeline_epoch_ != epoch_) {
-      return std::any_of(documents.begin(), documents.end(), [](const auto& document) { return document.size > 0; });
-    }
-  }
-  const std::size_t at = pipeline_->document();
-  return at < documents.size() && (documents[at].sealed || pipeline_->offset() < documents[at].size);
-}
-
-absl::Status SessionReader::Pump() {
+    return HereLocked() == here;
+  };
+  if (!AddFed(here)) return absl::OkStatus();
   while (HasUnread()) {
-    {
-      std::lock_guard lock(mutex_);
-      if (!failure_.ok() || !memory_ || ready_.size() >= kMaxReadySegments) return absl::OkStatus();
-    }
-    std::deque<Segment> segments;
-    const absl::Status fed = FeedSlice(&segments);
+    if (here->IsFull() || !goes_on()) return absl::OkStatus();
+    const absl::Status fed = here->Feed(documents, read_chunk);
     // What was read up to here can still be asked about.
     if (absl::IsDataLoss(fed) && !IsStorageFailure(fed)) {
       NoteDamage(fed);
       break;
     }
     TOME_RETURN_IF_ERROR(fed);
-    AddSegments(std::move(segments));
+    if (!AddFed(here)) return absl::OkStatus();
   }
-  bool idle, restored, snapshot_due;
+  OnCaughtUp(here);
+  return absl::OkStatus();
+}
+
+bool SessionReader::AddFed(const Here& here) {
+  if (!here->HasFed()) return true;
+  // Before it is asked for, so that the state can be evicted as soon as others are.
+  here->WaitToGrow();
+  if (!context_->residency.Grow(here->room(), NeededBytes(here->TokensWithFed()))) return false;
+  here->AddFed();
+  return true;
+}
+
+void SessionReader::OnCaughtUp(const Here& here) {
+  bool restored, at_end;
   {
     std::lock_guard lock(mutex_);
-    if (!memory_ || std::exchange(caught_up_, true)) return absl::OkStatus();
-    at_sealed_end_ = damage_.ok() && pipeline_->document() > 0 && pipeline_->offset() == 0;
-    idle = IdleLocked();
+    if (HereLocked() != here || std::exchange(caught_up_, true)) return;
+    at_end = damage_.ok() && here->AtSealedEnd();
+    at_sealed_end_ = at_end;
     restored = EndRestoringLocked();
-    snapshot_due = SnapshotDueLocked();
+    ++holds_;  // until those who watch it are told
   }
-  if (snapshot_due) host_.OnSnapshotDue();
+  if (here->SnapshotDue(at_end)) keeper_.Begin();
   if (restored) context_->observer.OnSessionEvent(id_, "restored", "");
-  if (idle) context_->residency.NotifyRoom();
   host_.OnReadingChanged();
-  return absl::OkStatus();
+  Unhold();
 }
 
 void SessionReader::NoteDamage(const absl::Status& damage) {
@@ -261,116 +252,72 @@ void SessionReader::NoteDamage(const absl::Status& damage) {
   context_->observer.OnSessionEvent(id_, "damaged", std::string(damage.message()));
 }
 
-absl::Status SessionReader::FeedSlice(std::deque<Segment>* segments) {
-  const std::size_t ordinal = pipeline_->document();
-  const StoredDocument& document = host_.Documents()[ordinal];
-  if (pipeline_->offset() == document.size) {
-    pipeline_->FinishDocument(segments);
-    return absl::OkStatus();
-  }
-  if (buffer_used_ == buffer_.size()) {
-    TOME_ASSIGN_OR_RETURN(SessionStore* const store, host_.Store());
-    TOME_ASSIGN_OR_RETURN(buffer_, store->ReadChunk(ordinal, document, pipeline_->offset()));
-    buffer_used_ = 0;
-  }
-  const std::string_view slice = std::string_view(buffer_).substr(buffer_used_, kSliceBytes);
-  buffer_used_ += slice.size();
-  pipeline_->Append(slice, segments);
-  return absl::OkStatus();
-}
-
-void SessionReader::AddSegments(std::deque<Segment> segments) {
-  if (segments.empty()) return;
+absl::StatusOr<ReadingFork> SessionReader::Fork() {
+  Here state;
+  bool caught_up;
   {
     std::lock_guard lock(mutex_);
-    std::move(segments.begin(), segments.end(), std::back_inserter(ready_));
-    if (std::exchange(in_loop_, true)) return;
+    if (const auto* failed = std::get_if<Failed>(&place_)) return failed->status;
+    state = HereLocked();
+    caught_up = caught_up_;
   }
-  context_->compute.Submit(Lane::kReading, Self());
-}
-
-absl::StatusOr<ReadingFork> SessionReader::Fork() {
-  std::unique_lock lock(mutex_);
-  TOME_RETURN_IF_ERROR(failure_);
-  if (!memory_) return Internal("session {}: its state is not in memory", id_);
-  ReadingFork fork{.memory = *memory_,
-                   .tail = {},
-                   .attended = attended_,
-                   .ingested_bytes = ingested_bytes_,
-                   .ingested_tokens = ingested_tokens_};
-  const bool idle = IdleLocked();
-  lock.unlock();
-  // Only the strand moves the pipeline, so what is pending still follows the memory that was taken.
-  if (idle) fork.tail = pipeline_->PendingTail();
-  return fork;
+  if (!state) return Internal("session {}: its state is not in memory", id_);
+  return state->Fork(caught_up);
 }
 
 std::optional<ReadingState> SessionReader::CopyState() const {
-  std::unique_lock lock(mutex_);
-  if (!memory_ || !failure_.ok()) return std::nullopt;
-  ReadingState state{.memory = *memory_, .unread = ready_, .pipeline = {}};
-  if (in_flight_ && step_epoch_ == epoch_) state.unread.push_front(reading_);
-  lock.unlock();
-  // Only the strand moves the pipeline and adds segments, so it still follows what was taken.
-  state.pipeline = pipeline_->Save();
-  return state;
+  const Here state = here();
+  return state ? std::optional<ReadingState>(state->Copy()) : std::nullopt;
 }
 
-void SessionReader::Adopt(ReadingState state, std::uint64_t saved_tokens) {
-  if (status().resident || context_->residency.Reserve(Self(), reserved_bytes_) != Room::kReserved) return;
+void SessionReader::Adopt(ReadingState state) {
   {
     std::lock_guard lock(mutex_);
-    waiting_for_room_ = false;
-    restore_target_bytes_ = 0;  // what the other has not read was never read here
-    saved_tokens_ = saved_tokens;
-    by_this_model_ = true;
+    if (!std::holds_alternative<Absent>(place_)) return;
   }
-  absl::Status status = BeginWith(std::move(state));
-  if (status.ok()) status = Pump();
+  std::optional<Reservation> room = context_->residency.TryReserve(Self(), NeededBytes(state.memory.tokens_read()));
+  if (!room) {
+    if (never_read_text_) ReadOn().IgnoreError();  // its status tells
+    return;
+  }
+  const std::vector<SnapshotInfo> kept = snapshots();
+  const absl::StatusOr<Here> here = ResidentState::From(
+      context_, *std::move(room), std::move(state), kept.empty() ? 0 : kept.front().ingested_tokens, SegmentListener());
+  if (here.ok()) {
+    std::lock_guard lock(mutex_);
+    restore_target_bytes_ = 0;  // what the other has not read was never read here
+    by_this_model_ = true;
+    caught_up_ = false;
+    MoveLocked(*here);
+  }
+  const absl::Status status = here.ok() ? Pump(*here) : here.status();
   if (!status.ok()) FailReading(status);
 }
 
-std::optional<ReadingState> SessionReader::CopyForSnapshot(std::uint64_t* epoch) {
+absl::Status SessionReader::StartOver() {
+  TOME_RETURN_IF_ERROR(keeper_.Drop());
+  context_->residency.Cancel(*this);
+  Place gone;
   {
     std::lock_guard lock(mutex_);
-    if (SavedLocked()) {
-      trigger_.End(context_->clock.Elapsed(), absl::ZeroDuration());
-      return std::nullopt;
-    }
-    trigger_.Begin();
-    *epoch = epoch_;
-  }
-  std::optional<ReadingState> state = CopyState();
-  if (!state) {
-    std::lock_guard lock(mutex_);
-    trigger_.End(context_->clock.Elapsed(), absl::ZeroDuration());
-  }
-  return state;
-}
-
-void SessionReader::OnSnapshotEnded(std::uint64_t epoch, std::uint64_t ingested_tokens, bool written,
-                                    absl::Duration duration) {
-  std::lock_guard lock(mutex_);
-  trigger_.End(context_->clock.Elapsed(), duration);
-  if (epoch == epoch_) (written ? saved_tokens_ : unsavable_tokens_) = ingested_tokens;
-}
-
-void SessionReader::StartOver() {
-  {
-    std::lock_guard lock(mutex_);
-    failure_ = absl::OkStatus();
-    failure_passes_ = false;
-    restore_target_bytes_ = std::max(restore_target_bytes_, ingested_bytes_);
-    DropStateLocked();
+    if (const Here state = HereLocked()) counts_ = state->counts();
+    gone = MoveLocked(Absent());
+    restore_target_bytes_ = std::max(restore_target_bytes_, std::exchange(counts_, {}).bytes);
+    damage_ = absl::OkStatus();
     caught_up_ = false;
     by_this_model_ = false;
   }
-  context_->residency.Release(*this);
+  if (const Here* const state = std::get_if<Here>(&gone)) (*state)->Leave();
+  return absl::OkStatus();
 }
 
 absl::Status SessionReader::CheckModel() {
+  {
+    std::lock_guard lock(mutex_);
+    if (by_this_model_) return absl::OkStatus();
+  }
   const ModelInfo& info = context_->model->info();
-  TOME_ASSIGN_OR_RETURN(SessionStore* const store, host_.Store());
+  TOME_ASSIGN_OR_RETURN(SessionStore* const store, store_.Get());
   TOME_ASSIGN_OR_RETURN(const StoredSession stored, store->Load());
   if (stored.model_digest != info.model_digest || stored.tokenizer_digest != info.tokenizer_digest) {
     TOME_RETURN_IF_ERROR(store->SaveDigests(info.model_digest, info.tokenizer_digest));
@@ -384,166 +331,195 @@ absl::Status SessionReader::CheckModel() {
   return absl::OkStatus();
 }
 
-// --- On the compute thread ---
-
-Task* SessionReader::NextTask() {
-  std::lock_guard lock(mutex_);
-  if (in_flight_) return &*task_;
-  if (ready_.empty() || !memory_ || !failure_.ok()) {
-    in_loop_ = false;
-    return nullptr;
-  }
-  in_flight_ = true;
-  reading_ = std::move(ready_.front());
-  ready_.pop_front();
-  step_epoch_ = epoch_;
-  writing_ = *memory_;
-  task_.emplace(Task::Read(&*writing_, reading_.tokens, reading_.spans));
-  return &*task_;
-}
-
-void SessionReader::OnStep(StepResult result, absl::Duration step_time) {
-  bool restoring, wants_more, restored = false, idle = false, snapshot_due = false, dropped;
-  HeldBytes held;
+void SessionReader::OnEvicted() {
+  bool unread;
   {
     std::lock_guard lock(mutex_);
-    in_flight_ = false;
-    task_.reset();
-    restoring = restore_target_bytes_ > 0;
-    dropped = !failure_.ok() || step_epoch_ != epoch_;
-    if (result.status.ok() && !dropped) {
-      memory_ = std::move(writing_);
-      held = HeldBy(*memory_);
-      Count(reading_, step_time);
-      trigger_.NoteSegment(context_->clock.Elapsed());
-    }
-    writing_.reset();
-    if (!failure_.ok()) DropStateLocked();
-    idle = IdleLocked();
-    restored = EndRestoringLocked();
-    snapshot_due = SnapshotDueLocked();
-    if (idle) rate_.Reset();
-    wants_more = !caught_up_ && ready_.size() <= kMaxReadySegments / 2;
+    if (!std::holds_alternative<Absent>(place_)) return;  // it is wanted again
+    unread = !caught_up_;
   }
-  if (!result.status.ok() && !dropped) {
+  store_.Close();
+  if (unread) {
+    ReadOn().IgnoreError();  // its status tells
+  } else {
+    host_.OnReadingChanged();
+  }
+}
+
+// --- Snapshots ---
+
+std::vector<SnapshotInfo> SessionReader::snapshots() const {
+  std::lock_guard lock(mutex_);
+  return snapshots_;
+}
+
+void SessionReader::OnSnapshotsChanged() {
+  std::lock_guard lock(mutex_);
+  snapshots_ = keeper_.registered();
+}
+
+std::optional<ReadingState> SessionReader::CopyForSnapshot(RoomNumber* room) {
+  const Here state = here();
+  if (!state) return std::nullopt;
+  if (state->IsSaved()) {
+    state->EndSnapshot(absl::ZeroDuration());
+    return std::nullopt;
+  }
+  *room = state->room();
+  state->BeginSnapshot();
+  return state->Copy();
+}
+
+void SessionReader::OnSnapshotEnded(RoomNumber room, std::uint64_t ingested_tokens, bool written,
+                                    absl::Duration duration) {
+  const Here state = here();
+  if (!state || state->room() != room) return;
+  state->EndSnapshot(duration);
+  state->NoteSnapshot(ingested_tokens, written);
+}
+
+// --- On the compute thread ---
+
+ResidentState::OnSegment SessionReader::SegmentListener() {
+  return [weak = std::weak_ptr<SessionReader>(Self())](const Here& here, const StepResult& result,
+                                                       absl::Duration step_time) {
+    if (const std::shared_ptr<SessionReader> self = weak.lock()) self->OnSegment(here, result, step_time);
+  };
+}
+
+void SessionReader::OnSegment(const Here& here, const StepResult& result, absl::Duration step_time) {
+  bool restoring, restored, idle, at_end, wants_more;
+  {
+    std::lock_guard lock(mutex_);
+    if (HereLocked() != here) return;
+    restoring = restore_target_bytes_ > 0;
+    idle = IdleLocked();
+    restored = result.status.ok() && EndRestoringLocked();
+    at_end = caught_up_ && at_sealed_end_;
+    wants_more = !caught_up_ && here->WantsMore();
+  }
+  if (!result.status.ok()) {
     Fail(Annotate(result.status, fmt::format("session {}: reading", id_)));
     return;
   }
   context_->observer.OnSegmentRead(result.tokens_read, step_time, restoring);
-  if (!dropped) context_->residency.SetHeldBytes(*this, held);
   context_->ReportSpillFailures();
+  if (idle) here->ResetRate();
   if (restored) context_->observer.OnSessionEvent(id_, "restored", "");
-  if (snapshot_due) host_.OnSnapshotDue();
+  if (here->SnapshotDue(at_end)) Save();
   if (wants_more) {
     strand_.Post([self = Self()] { self->ReadOn().IgnoreError(); });  // status() tells
   }
-  if (idle) context_->residency.NotifyRoom();
   host_.OnReadingChanged();
-}
-
-void SessionReader::Count(const Segment& segment, absl::Duration step_time) {
-  const std::uint64_t bytes = segment.num_bytes();
-  ingested_bytes_ += bytes;
-  ingested_tokens_ += segment.tokens.size();
-  if (documents_.size() <= segment.document) documents_.resize(segment.document + 1);
-  documents_[segment.document].bytes = segment.end;
-  documents_[segment.document].tokens += segment.tokens.size();
-  attended_.Add(segment.spans);
-  const absl::Duration now = context_->clock.Elapsed();
-  rate_.Add(now - step_time, now, segment.tokens.size(), bytes);
+  if (idle) context_->residency.Reconsider();
 }
 
 // --- From any thread ---
 
-bool SessionReader::IdleLocked() const { return memory_ && caught_up_ && ready_.empty() && !in_flight_; }
-
-bool SessionReader::SnapshotDueLocked() {
-  return memory_ && trigger_.Due(context_->clock.Elapsed(), IdleLocked() && at_sealed_end_);
+SessionReader::Here SessionReader::HereLocked() const {
+  const Here* const state = std::get_if<Here>(&place_);
+  return state == nullptr ? nullptr : *state;
 }
 
-StatePlace SessionReader::PlaceLocked() const {
-  const bool restoring = restore_target_bytes_ > 0;
-  if (memory_)
-    return restoring ? StatePlace::kRestoring : ingested_tokens_ > 0 ? StatePlace::kResident : StatePlace::kNone;
-  if (restoring) return loading_ || waiting_for_room_ ? StatePlace::kRestoring : StatePlace::kEvicted;
-  return StatePlace::kNone;
+SessionReader::Here SessionReader::here() const {
+  std::lock_guard lock(mutex_);
+  return HereLocked();
 }
 
-SessionPhase SessionReader::PhaseLocked() const {
-  if (!failure_.ok() || !damage_.ok()) return SessionPhase::kFailed;
-  const bool restoring = restore_target_bytes_ > 0;
-  if (memory_) {
-    if (IdleLocked()) return SessionPhase::kIdle;
-    return restoring ? SessionPhase::kRestoring : SessionPhase::kReading;
-  }
-  if (waiting_for_room_ || loading_) return restoring ? SessionPhase::kRestoring : SessionPhase::kReading;
-  if (restoring) return SessionPhase::kEvicted;
-  return caught_up_ ? SessionPhase::kIdle : SessionPhase::kReading;
+SessionReader::Place SessionReader::MoveLocked(Place place) { return std::exchange(place_, std::move(place)); }
+
+bool SessionReader::IdleLocked() const {
+  const Here state = HereLocked();
+  return state && caught_up_ && state->IsRead();
 }
 
 bool SessionReader::EndRestoringLocked() {
-  if (restore_target_bytes_ == 0 || (!IdleLocked() && ingested_bytes_ < restore_target_bytes_)) return false;
+  const Here state = HereLocked();
+  if (restore_target_bytes_ == 0 || !state) return false;
+  if (!IdleLocked() && state->counts().bytes < restore_target_bytes_) return false;
   restore_target_bytes_ = 0;
   return true;
 }
 
+StatePlace SessionReader::PlaceLocked() const {
+  const bool restoring = restore_target_bytes_ > 0;
+  if (const Here state = HereLocked()) {
+    if (restoring) return StatePlace::kRestoring;
+    return state->counts().tokens > 0 ? StatePlace::kResident : StatePlace::kNone;
+  }
+  const bool comes = std::holds_alternative<WaitingForRoom>(place_) || std::holds_alternative<Loading>(place_);
+  if (!restoring) return StatePlace::kNone;
+  return comes ? StatePlace::kRestoring : StatePlace::kEvicted;
+}
+
+SessionPhase SessionReader::PhaseLocked() const {
+  if (std::holds_alternative<Failed>(place_) || !damage_.ok()) return SessionPhase::kFailed;
+  if (IdleLocked()) return SessionPhase::kIdle;
+  const bool restoring = restore_target_bytes_ > 0;
+  if (!std::holds_alternative<Absent>(place_)) return restoring ? SessionPhase::kRestoring : SessionPhase::kReading;
+  if (restoring) return SessionPhase::kEvicted;
+  return caught_up_ ? SessionPhase::kIdle : SessionPhase::kReading;
+}
+
 ReadingStatus SessionReader::status() const {
-  std::lock_guard lock(mutex_);
-  return {.phase = PhaseLocked(),
-          .ingested_bytes = ingested_bytes_,
-          .ingested_tokens = ingested_tokens_,
-          .caught_up = IdleLocked(),
-          .restore_target_bytes = restore_target_bytes_,
-          .tokens_per_second = rate_.tokens_per_second(),
-          .bytes_per_second = rate_.bytes_per_second(),
-          .resident = memory_.has_value(),
-          .state_bytes = memory_ ? memory_->state_bytes() : 0,
-          .archive_bytes = memory_ ? memory_->archive_bytes() : 0,
-          .archive_resident_bytes = memory_ ? memory_->archive_resident_bytes() : 0,
-          .by_this_model = by_this_model_,
-          .place = PlaceLocked(),
-          .failure = failure_,
-          .damage = damage_};
+  ReadingStatus status;
+  Here state;
+  bool waits;
+  {
+    std::lock_guard lock(mutex_);
+    state = HereLocked();
+    waits = std::holds_alternative<WaitingForRoom>(place_);
+    const auto* failed = std::get_if<Failed>(&place_);
+    const ReadingCounts counts = state ? state->counts() : counts_;
+    status = {.phase = PhaseLocked(),
+              .ingested_bytes = counts.bytes,
+              .ingested_tokens = counts.tokens,
+              .caught_up = IdleLocked(),
+              .restore_target_bytes = restore_target_bytes_,
+              .resident = state != nullptr,
+              .by_this_model = by_this_model_,
+              .place = PlaceLocked(),
+              .failure = failed == nullptr ? absl::OkStatus() : failed->status,
+              .damage = damage_};
+  }
+  if (waits) status.queue_position = context_->residency.Place(*this);
+  if (!state) return status;
+  const HeldBytes held = state->held();
+  status.tokens_per_second = state->tokens_per_second();
+  status.bytes_per_second = state->bytes_per_second();
+  status.state_bytes = held.state;
+  status.archive_bytes = state->archive_bytes();
+  status.archive_resident_bytes = held.archive;
+  return status;
 }
 
 void SessionReader::DocumentProgress(std::size_t ordinal, ByteOffset* ingested_bytes,
                                      std::uint64_t* ingested_tokens) const {
   std::lock_guard lock(mutex_);
-  const DocumentCounts counts = ordinal < documents_.size() ? documents_[ordinal] : DocumentCounts();
-  *ingested_bytes = counts.bytes;
-  *ingested_tokens = counts.tokens;
+  const Here state = HereLocked();
+  const ReadingCounts counts = state ? state->counts() : counts_;
+  const bool known = ordinal < counts.documents.size();
+  *ingested_bytes = known ? counts.documents[ordinal].bytes : 0;
+  *ingested_tokens = known ? counts.documents[ordinal].tokens : 0;
 }
 
 void SessionReader::Hold() {
+  Here state;
   {
     std::lock_guard lock(mutex_);
     ++holds_;
+    state = HereLocked();
   }
-  context_->residency.Touch(*this);
+  if (state) context_->residency.Touch(state->room());
 }
 
 void SessionReader::Unhold() {
   bool evictable;
   {
     std::lock_guard lock(mutex_);
-    --holds_;
-    evictable = holds_ == 0 && IdleLocked();
+    evictable = --holds_ == 0 && HereLocked();
   }
-  if (evictable) context_->residency.NotifyRoom();
-}
-
-void SessionReader::DropStateLocked() {
-  memory_.reset();
-  ready_.clear();
-  ++epoch_;
-  ingested_bytes_ = ingested_tokens_ = 0;
-  documents_.clear();
-  attended_ = AttendedText(options_);
-  rate_.Reset();
-  damage_ = absl::OkStatus();
-  saved_tokens_ = unsavable_tokens_ = 0;
-  trigger_.Reset();
-  at_sealed_end_ = false;
+  if (evictable) context_->residency.Reconsider();
 }
 
 void SessionReader::Fail(absl::Status failure) { Stop(std::move(failure), /*passes=*/false); }
@@ -553,49 +529,79 @@ void SessionReader::FailReading(absl::Status failure) {
 }
 
 void SessionReader::Stop(absl::Status failure, bool passes) {
+  Place gone;
   {
     std::lock_guard lock(mutex_);
-    if (!failure_.ok() && (passes || !failure_passes_)) return;
-    failure_ = std::move(failure);
-    failure_passes_ = passes;
-    if (passes) restore_target_bytes_ = std::max(restore_target_bytes_, ingested_bytes_);
-    DropStateLocked();
+    const auto* failed = std::get_if<Failed>(&place_);
+    if (failed != nullptr && (passes || !failed->passes)) return;
+    const Here state = HereLocked();
+    if (passes) restore_target_bytes_ = std::max(restore_target_bytes_, state ? state->counts().bytes : counts_.bytes);
+    gone = MoveLocked(Failed{.status = std::move(failure), .passes = passes});
+    counts_ = {};
+    damage_ = absl::OkStatus();
   }
-  context_->residency.Release(*this);
+  if (const Here* const state = std::get_if<Here>(&gone)) (*state)->Leave();
+  context_->residency.Cancel(*this);
   host_.OnReadingChanged();
 }
 
+// --- Resident ---
+
 bool SessionReader::CanEvict() const {
   std::lock_guard lock(mutex_);
-  return holds_ == 0 && IdleLocked() && MayGoLocked();
+  const Here state = HereLocked();
+  return holds_ == 0 && state && state->AtRest(caught_up_) && state->MayGo();
 }
 
 bool SessionReader::CanSave() const {
   std::lock_guard lock(mutex_);
-  return holds_ == 0 && IdleLocked() && !MayGoLocked();
+  const Here state = HereLocked();
+  return holds_ == 0 && state && state->AtRest(caught_up_) && !state->MayGo();
 }
 
-bool SessionReader::TryEvict() {
+void SessionReader::Save() {
+  strand_.Post([self = Self()] { self->keeper_.Begin(); });
+}
+
+bool SessionReader::CanYield() const {
+  std::lock_guard lock(mutex_);
+  const Here state = HereLocked();
+  return holds_ == 0 && state && !state->AtRest(caught_up_) && state->HadItsTurn(context_->options.reading_turn);
+}
+
+void SessionReader::Yield() {
+  if (const Here state = here()) state->Yield();
+}
+
+std::optional<Reservation> SessionReader::TryEvict() {
+  Place gone;
+  Here state;
   {
     std::lock_guard lock(mutex_);
-    if (holds_ > 0 || !IdleLocked() || !MayGoLocked()) return false;
-    const std::uint64_t target = ingested_bytes_;
-    DropStateLocked();
-    restore_target_bytes_ = target;
-    caught_up_ = target == 0;
+    state = HereLocked();
+    if (holds_ > 0 || !state || !state->AtRest(caught_up_) || !state->MayGo()) return std::nullopt;
+    counts_ = state->counts();
+    restore_target_bytes_ = std::max(restore_target_bytes_, counts_.bytes);
+    caught_up_ = IdleLocked();  // it may have yielded with segments that wait
+    gone = MoveLocked(Absent());
   }
-  host_.OnEvicted();
-  return true;
+  context_->observer.OnSessionEvent(id_, "evicted", "its state is restored on use");
+  strand_.Post([self = Self()] { self->OnEvicted(); });
+  return state->Leave();
 }
 
-void SessionReader::OnRoom() {
-  strand_.Post([self = Self()] {
-    {
-      std::lock_guard lock(self->mutex_);
-      self->waiting_for_room_ = false;
-    }
-    self->ReadOn().IgnoreError();  // it waits again, or the status tells why not
-  });
+void SessionReader::OnRoom(Reservation room) {
+  strand_.Post(
+      [self = Self(), room = std::make_shared<Reservation>(std::move(room))] { self->TakeRoom(std::move(*room)); });
+}
+
+void SessionReader::OnGrown() {
+  strand_.Post([self = Self()] { self->ReadOn().IgnoreError(); });  // its status tells
+}
+
+void SessionReader::KeepOn() {
+  if (const Here state = here()) state->KeepOn();
+  OnGrown();
 }
 
 }  // namespace tome::server

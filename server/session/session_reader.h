@@ -1,43 +1,45 @@
-// The reading of one session: stored bytes become segments, segments become state, idle state that is on disk may be
-// evicted, and is restored from a snapshot or rebuilt from the bytes.
+// The reading of one session: stored bytes become segments, segments become state. A state that is not in use may be
+// evicted; it is restored from a snapshot, or rebuilt from the bytes.
 #ifndef TOME_SERVER_SESSION_SESSION_READER_H_
 #define TOME_SERVER_SESSION_SESSION_READER_H_
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/engine.h"
-#include "server/session/attended_text.h"
-#include "server/session/rate_meter.h"
 #include "server/session/reading_state.h"
+#include "server/session/resident_state.h"
 #include "server/session/session_context.h"
 #include "server/session/session_store.h"
-#include "server/session/snapshot_trigger.h"
-#include "server/session/text_pipeline.h"
+#include "server/session/snapshot_keeper.h"
+#include "server/session/store_handle.h"
 
 namespace tome::server {
 
 // How far the reading is.
 struct ReadingStatus {
   SessionPhase phase = SessionPhase::kIdle;
+  // Also of a state that was evicted, as far as it had come.
   std::uint64_t ingested_bytes = 0;
   std::uint64_t ingested_tokens = 0;
-  // Everything stored is read, but for a last part that is too short for a segment.
+  // Everything stored is read, but for a last part that is too short for a segment, and the state is in memory.
   bool caught_up = false;
   // Bytes to be read again before the state is what it was before an eviction or a restart; 0 when it is.
   std::uint64_t restore_target_bytes = 0;
   double tokens_per_second = 0;
   double bytes_per_second = 0;
   bool resident = false;
+  // Among the states that wait for memory: 1 is the next one; 0 when it does not wait.
+  std::size_t queue_position = 0;
   std::size_t state_bytes = 0;
   std::size_t archive_bytes = 0;
   std::size_t archive_resident_bytes = 0;
@@ -45,15 +47,6 @@ struct ReadingStatus {
   StatePlace place = StatePlace::kNone;
   absl::Status failure;  // why reading stopped for good, with nothing left to answer from
   absl::Status damage;   // stored bytes that cannot be read: reading stopped before them
-};
-
-// What a question starts from.
-struct ReadingFork {
-  Memory memory;
-  Segment tail;  // of stored bytes that follow; empty unless all before is read
-  AttendedText attended;
-  std::uint64_t ingested_bytes = 0;
-  std::uint64_t ingested_tokens = 0;
 };
 
 // What the reader needs of the session that owns it.
@@ -64,24 +57,20 @@ class ReadingHost {
   virtual std::shared_ptr<void> KeepAlive() = 0;
   // On the strand only.
   virtual const std::vector<StoredDocument>& Documents() = 0;
-  virtual absl::StatusOr<SessionStore*> Store() = 0;
-  // The state of a snapshot; nullopt when there is none. An error when there are some that this server cannot use.
-  virtual absl::StatusOr<std::optional<ReadingState>> LoadSnapshot() = 0;
-  // What was read should be written to disk. From any thread; must not call the residency or the reader.
-  virtual void OnSnapshotDue() = 0;
-  // ReadingStatus changed. From any thread, without the reader's lock held.
+  // ReadingStatus or the list of snapshots changed. From any thread, without the reader's lock held.
   virtual void OnReadingChanged() = 0;
-  // The state was evicted. From any thread; must not call the residency or the reader.
-  virtual void OnEvicted() = 0;
 };
 
 // Methods marked "strand" are called on the session's serial queue only and may wait for the disk; the others are
 // thread-safe and quick.
-class SessionReader final : public ComputeWork, public Resident {
+//
+// A state is in one of these places, and whatever it waits for wakes it: room (the residency, in order), the strand (a
+// job on it), the model (the compute loop), more text (ReadOn after each commit).
+class SessionReader final : public Resident, private SnapshotSource {
  public:
-  // `host` and `strand` outlive the reader. `restore_target_bytes`: stored before the server started.
-  SessionReader(std::shared_ptr<SessionContext> context, SessionId id, const MemoryOptions& options, ReadingHost& host,
-                SerialQueue& strand, std::uint64_t restore_target_bytes);
+  // `host`, `store` and `strand` outlive the reader. `stored`: as the session was loaded.
+  SessionReader(std::shared_ptr<SessionContext> context, const StoredSession& stored, ReadingHost& host,
+                StoreHandle& store, SerialQueue& strand);
 
   // Strand. Looks whether there are bytes that are not read, so that the status tells; ReadOn follows.
   void NoteUnread();
@@ -89,36 +78,35 @@ class SessionReader final : public ComputeWork, public Resident {
   // Strand. What the storage could not do may be tried again. ReadOn calls it too.
   void ForgetStorageFailure();
 
-  // Strand. Reads on: after new bytes, on use, and when room came. When there is no room for the state,
-  // RESOURCE_EXHAUSTED/STATE_MEMORY: reading goes on by itself once there is.
-  absl::Status ReadOn();
+  // Strand. Reads on: after new bytes, on use, and when room came. Where there is no room for the state it waits, and
+  // reading goes on by itself.
+  absl::Status ReadOn(Urgency urgency = Urgency::kReading);
 
   // Strand. The present state; an error when it is not in memory, see ReadOn.
   absl::StatusOr<ReadingFork> Fork();
 
-  // Strand. Frees what was kept for an evicted state.
-  void Trim();
-
-  // Strand. A copy of the state, which costs nothing, unless nothing is in it that the last one had not, or there is no
-  // state. OnSnapshotEnded follows, with the number of the state that is put into `epoch`, and the tokens read of it.
-  std::optional<ReadingState> CopyForSnapshot(std::uint64_t* epoch);
-  // Strand. A snapshot was written, or could not be, after so long.
-  void OnSnapshotEnded(std::uint64_t epoch, std::uint64_t ingested_tokens, bool written, absl::Duration duration);
-
   // Strand. A copy of the state, which costs nothing; nullopt when there is none.
   std::optional<ReadingState> CopyState() const;
-  // Strand. Goes on from a state of another session with the same documents, if there is room and no state yet.
-  // `saved_tokens`: read in the newest snapshot.
-  void Adopt(ReadingState state, std::uint64_t saved_tokens);
+  // Strand. Goes on from a state of another session with the same documents and snapshots, if there is room and no
+  // state yet.
+  void Adopt(ReadingState state);
 
-  // Strand. Drops the state, whatever it is doing or has failed at. ReadOn then reads from the first byte, unless the
-  // host has a snapshot.
-  void StartOver();
+  // Strand. Drops the state, whatever it is doing or has failed at, and the snapshots. ReadOn then reads from the first
+  // byte.
+  absl::Status StartOver();
+
+  // Strand. See SnapshotKeeper.
+  void BeginSnapshot() { keeper_.Begin(); }
+  void TakeSnapshot(SnapshotKeeper::TakeCallback done) { keeper_.Take(std::move(done)); }
+  void AbandonSnapshots() { keeper_.Abandon(); }
+  std::vector<SnapshotInfo> snapshots() const;
 
   ReadingStatus status() const;
   // Of one document: 0 where nothing was read.
   void DocumentProgress(std::size_t ordinal, ByteOffset* ingested_bytes, std::uint64_t* ingested_tokens) const;
   std::size_t max_state_bytes() const { return max_state_bytes_; }
+  // There is text that was never read, as far as can be told before the session is used.
+  bool HasNeverReadText() const { return never_read_text_; }
 
   // While held the state is not evicted.
   void Hold();
@@ -128,97 +116,95 @@ class SessionReader final : public ComputeWork, public Resident {
   // ForgetStorageFailure.
   void Fail(absl::Status failure);
 
-  // ComputeWork.
-  Task* NextTask() override;
-  void OnStep(StepResult result, absl::Duration step_time) override;
   // Resident.
   bool CanEvict() const override;
   bool CanSave() const override;
-  void Save() override { host_.OnSnapshotDue(); }
-  bool TryEvict() override;
-  void OnRoom() override;
+  void Save() override;
+  bool CanYield() const override;
+  void Yield() override;
+  std::optional<Reservation> TryEvict() override;
+  void OnRoom(Reservation room) override;
+  void OnGrown() override;
+  void KeepOn() override;
+  void OnPlaceChanged() override { host_.OnReadingChanged(); }
 
  private:
-  struct DocumentCounts {
-    ByteOffset bytes = 0;
-    std::uint64_t tokens = 0;
+  struct Absent {};
+  struct WaitingForRoom {};
+  struct Loading {};
+  using Here = std::shared_ptr<ResidentState>;
+  struct Failed {
+    absl::Status status;
+    bool passes = false;  // it is of the storage
   };
+  using Place = std::variant<Absent, WaitingForRoom, Loading, Here, Failed>;
+
+  // SnapshotSource.
+  std::shared_ptr<void> KeepAlive() override { return host_.KeepAlive(); }
+  std::optional<ReadingState> CopyForSnapshot(RoomNumber* room) override;
+  void OnSnapshotEnded(RoomNumber room, std::uint64_t ingested_tokens, bool written, absl::Duration duration) override;
+  void OnSnapshotsChanged() override;
 
   std::shared_ptr<SessionReader> Self() { return {host_.KeepAlive(), this}; }
-  absl::Status CheckRoom() const;
-  absl::Status BecomeResident();
-  // Begins with the first byte, or where a snapshot was taken.
-  absl::Status BeginEmpty();
-  absl::Status BeginWith(ReadingState state);
-  absl::Status RestoreFrom(ReadingState state);
-  absl::Status NoRoom(Room room);
-  absl::Status CheckModel();
+  ResidentState::OnSegment SegmentListener();
+
+  // --- On the strand ---
   bool HasUnread();
-  absl::Status Pump();
-  absl::Status FeedSlice(std::deque<Segment>* segments);
+  absl::Status CheckRoom() const;
+  // For the state with all that is stored now, as far as that can be told.
+  std::size_t NeededBytes();
+  std::size_t NeededBytes(std::int64_t tokens) const;
+  void TakeRoom(Reservation room);
+  absl::StatusOr<Here> Load(Reservation room);
+  absl::StatusOr<Here> BeginEmpty(Reservation room);
+  absl::StatusOr<Here> Restore(Reservation room, ReadingState state);
+  absl::Status CheckModel();
+  absl::Status Pump(const Here& here);
+  // Has what was fed read, if there is room for it; else OnGrown follows.
+  bool AddFed(const Here& here);
+  void OnCaughtUp(const Here& here);
   void NoteDamage(const absl::Status& damage);
-  void AddSegments(std::deque<Segment> segments);
-  void Count(const Segment& segment, absl::Duration step_time);
+  void OnEvicted();
+
+  // --- From any thread ---
+  void OnSegment(const Here& here, const StepResult& result, absl::Duration step_time);
+  Here here() const;
+  // Fail, but until ForgetStorageFailure where it is one of the storage.
+  void FailReading(absl::Status failure);
+  void Stop(absl::Status failure, bool passes);
 
   // With mutex_ held.
+  Here HereLocked() const;
   bool IdleLocked() const;
-  bool SavedLocked() const { return saved_tokens_ == ingested_tokens_; }
-  // Nothing more can be done to save it: memory that is needed is taken all the same.
-  bool MayGoLocked() const { return SavedLocked() || unsavable_tokens_ == ingested_tokens_; }
-  bool SnapshotDueLocked();
+  // Where the state goes; what it was must be dropped without the lock.
+  Place MoveLocked(Place place);
   StatePlace PlaceLocked() const;
   SessionPhase PhaseLocked() const;
   // Whether a restoring has just come to its end.
   bool EndRestoringLocked();
-  void DropStateLocked();
-  // Fail, but until ForgetStorageFailure where it is one of the storage.
-  void FailReading(absl::Status failure);
-  void Stop(absl::Status failure, bool passes);
 
   const std::shared_ptr<SessionContext> context_;
   const SessionId id_;
   const MemoryOptions options_;
   ReadingHost& host_;
+  StoreHandle& store_;
   SerialQueue& strand_;
   const std::size_t max_state_bytes_;
-  const std::size_t reserved_bytes_;  // while it is resident
+  const std::size_t max_resident_bytes_;
+  const double archive_bytes_per_token_;
+  const bool never_read_text_;
+  SnapshotKeeper keeper_;  // the strand's own
 
-  // The strand's own.
-  std::unique_ptr<TextPipeline> pipeline_;
-  std::uint64_t pipeline_epoch_ = 0;
-  std::string buffer_;           // stored bytes at the pipeline's position
-  std::size_t buffer_used_ = 0;  // of which this many were taken
-
-  // The compute thread's own, while in_flight_.
-  std::optional<Memory> writing_;
-  std::optional<Task> task_;
-  Segment reading_;
-  std::uint64_t step_epoch_ = 0;
-
-  mutable std::mutex mutex_;      // guards all that follows
-  std::optional<Memory> memory_;  // absent: not resident
-  std::uint64_t epoch_ = 0;       // counts evictions
-  std::deque<Segment> ready_;
-  bool caught_up_ = true;  // the pipeline took all stored bytes
-  bool in_flight_ = false;
-  bool in_loop_ = false;
-  bool waiting_for_room_ = false;
-  bool loading_ = false;        // a snapshot
-  bool at_sealed_end_ = false;  // the pipeline took all stored bytes, and the last document is sealed
+  mutable std::mutex mutex_;  // guards all that follows
+  Place place_;
+  bool caught_up_;              // all stored bytes were fed to the state that is here, or that was
+  bool at_sealed_end_ = false;  // and the last document is sealed
   bool by_this_model_ = false;
   int holds_ = 0;
-  absl::Status failure_;
-  bool failure_passes_ = false;  // it is of the storage
   absl::Status damage_;
-  std::uint64_t saved_tokens_ = 0;      // that a snapshot has
-  std::uint64_t unsavable_tokens_ = 0;  // that none could be given
-  SnapshotTrigger trigger_;
   std::uint64_t restore_target_bytes_;
-  std::uint64_t ingested_bytes_ = 0;
-  std::uint64_t ingested_tokens_ = 0;
-  std::vector<DocumentCounts> documents_;
-  AttendedText attended_;
-  RateMeter rate_;
+  ReadingCounts counts_;  // while no state is here: of the last one
+  std::vector<SnapshotInfo> snapshots_;
 };
 
 }  // namespace tome::server

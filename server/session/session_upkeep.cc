@@ -52,7 +52,7 @@ void Session::SaveLastUse() {
     last_use = stored_.last_use_time;
   }
   if (deleted_ || !problem_.ok()) return;
-  const absl::StatusOr<SessionStore*> store = Store();
+  const absl::StatusOr<SessionStore*> store = store_.Get();
   // At worst the session expires a little too early after a restart, and other calls tell what is wrong with the disk.
   if (store.ok()) (*store)->SaveLastUse(last_use).IgnoreError();
   CloseIdleStore();
@@ -86,27 +86,9 @@ void Session::ExpireIfDue(std::function<void()> removed) {
 
 // --- Snapshots ---
 
-absl::StatusOr<std::optional<ReadingState>> Session::LoadSnapshot() {
-  MemoryOptions options;
-  {
-    std::lock_guard lock(mutex_);
-    options = stored_.options;
-  }
-  return snapshots_.Restore(options, appender_.documents());
-}
-
-void Session::OnSnapshotDue() {
-  strand_.Post([self = shared_from_this()] { self->snapshots_.Begin(); });
-}
-
 void Session::SnapshotBeforeStop() {
   strand_.Post(
-      [self = shared_from_this(), activity = context_->snapshot_activity.Begin()] { self->snapshots_.Begin(); });
-}
-
-void Session::OnSnapshots(const std::vector<SnapshotInfo>& snapshots) {
-  std::lock_guard lock(mutex_);
-  stored_.snapshots = snapshots;
+      [self = shared_from_this(), activity = context_->snapshot_activity.Begin()] { self->reader_.BeginSnapshot(); });
 }
 
 void Session::Snapshot(std::function<void(absl::StatusOr<SnapshotInfo>)> done) {
@@ -116,7 +98,7 @@ void Session::Snapshot(std::function<void(absl::StatusOr<SnapshotInfo>)> done) {
       self->callbacks_.Post([done, result = std::move(result), activity] { done(result); });
     };
     if (!self->problem_.ok()) return reply(self->problem_);
-    self->snapshots_.Take(reply);
+    self->reader_.TakeSnapshot(reply);
   });
 }
 
@@ -130,8 +112,7 @@ void Session::Reread(std::function<void(absl::StatusOr<SessionInfo>)> done) {
 absl::StatusOr<SessionInfo> Session::StartOver() {
   TOME_RETURN_IF_ERROR(CheckEtag(/*etag=*/""));
   TOME_RETURN_IF_ERROR(problem_);
-  TOME_RETURN_IF_ERROR(snapshots_.Drop());
-  reader_.StartOver();
+  TOME_RETURN_IF_ERROR(reader_.StartOver());
   context_->observer.OnSessionEvent(id_, "reread", "its documents are read again");
   reader_.ReadOn().IgnoreError();  // its status tells
   OnReadingChanged();
@@ -152,7 +133,7 @@ void Session::RemoveUnusedBases(const std::vector<std::string>& used) {
 }
 
 absl::Status Session::Rebase() {
-  TOME_ASSIGN_OR_RETURN(SessionStore* const store, Store());
+  TOME_ASSIGN_OR_RETURN(SessionStore* const store, store_.Get());
   TOME_ASSIGN_OR_RETURN(StoredSession stored, store->Load());
   RemoveUnusedBases(stored.bases);
   // A database without chunks of its own has nothing to share.
@@ -169,8 +150,7 @@ absl::Status Session::Rebase() {
   const std::string folder = context_->folder->SessionPath(id_), database = context_->folder->DatabasePath(id_);
   const std::string changed = fmt::format("{}/{}", folder, kNewDatabase);
   FileSystem& files = context_->files;
-  SessionStore frozen = *std::move(store_);
-  store_.reset();
+  TOME_ASSIGN_OR_RETURN(SessionStore frozen, store_.Take());
   TOME_RETURN_IF_ERROR(SessionStore::Freeze(std::move(frozen)));
   TOME_RETURN_IF_ERROR(SessionStore::Create(changed, stored));
   TOME_RETURN_IF_ERROR(files.Link(database, fmt::format("{}/{}", folder, stored.bases.back())));
@@ -204,7 +184,7 @@ absl::StatusOr<StoredSession> Session::LinkFork(StoredSession fork) {
   TOME_RETURN_IF_ERROR(CheckEtag(/*etag=*/""));
   TOME_RETURN_IF_ERROR(problem_);
   TOME_RETURN_IF_ERROR(Rebase());
-  TOME_ASSIGN_OR_RETURN(SessionStore* const store, Store());
+  TOME_ASSIGN_OR_RETURN(SessionStore* const store, store_.Get());
   TOME_ASSIGN_OR_RETURN(const StoredSession stored, store->Load());
   if (fork.display_name.empty()) fork.display_name = stored.display_name;
   fork.labels = stored.labels;
@@ -237,12 +217,7 @@ void Session::Fork(StoredSession fork,
 
 void Session::Adopt(ReadingState state) {
   strand_.Post([self = shared_from_this(), state = std::make_shared<ReadingState>(std::move(state))] {
-    std::uint64_t saved_tokens = 0;
-    {
-      std::lock_guard lock(self->mutex_);
-      if (!self->stored_.snapshots.empty()) saved_tokens = self->stored_.snapshots.front().ingested_tokens;
-    }
-    self->reader_.Adopt(std::move(*state), saved_tokens);
+    self->reader_.Adopt(std::move(*state));
   });
 }
 
@@ -256,6 +231,7 @@ absl::StatusOr<std::shared_ptr<SessionExport>> Session::BeginExport(bool with_sn
     std::lock_guard lock(mutex_);
     session = stored_;
   }
+  session.snapshots = reader_.snapshots();
   if (!with_snapshot || session.snapshots.empty()) {
     return std::make_shared<SessionExport>(std::move(session), SnapshotInfo(), nullptr);
   }
@@ -280,7 +256,7 @@ void Session::NextOfExport(std::shared_ptr<SessionExport> session_export,
                 activity = context_->activity.Begin()] {
     const auto next = [&]() -> absl::StatusOr<std::string> {
       TOME_RETURN_IF_ERROR(self->CheckEtag(/*etag=*/""));
-      TOME_ASSIGN_OR_RETURN(SessionStore* const store, self->Store());
+      TOME_ASSIGN_OR_RETURN(SessionStore* const store, self->store_.Get());
       return session_export->Next(*store);
     };
     self->callbacks_.Post([done, result = next(), activity] { done(result); });

@@ -46,11 +46,12 @@ absl::Status WriteFile(const SessionContext& context, const ReadingState& state,
 
 }  // namespace
 
-SnapshotKeeper::SnapshotKeeper(std::shared_ptr<SessionContext> context, SessionId id, SnapshotHost& host,
-                               SerialQueue& strand, std::vector<SnapshotInfo> registered)
+SnapshotKeeper::SnapshotKeeper(std::shared_ptr<SessionContext> context, SessionId id, SnapshotSource& source,
+                               StoreHandle& store, SerialQueue& strand, std::vector<SnapshotInfo> registered)
     : context_(std::move(context)),
       id_(std::move(id)),
-      host_(host),
+      source_(source),
+      store_(store),
       strand_(strand),
       registered_(std::move(registered)) {
   if (!registered_.empty()) next_number_ = registered_.front().number + 1;
@@ -61,7 +62,7 @@ std::string SnapshotKeeper::Path(std::uint64_t number) const { return SnapshotPa
 
 void SnapshotKeeper::SetRegistered(std::vector<SnapshotInfo> snapshots) {
   registered_ = std::move(snapshots);
-  host_.OnSnapshots(registered_);
+  source_.OnSnapshotsChanged();
 }
 
 void SnapshotKeeper::RemoveUnregistered() {
@@ -85,9 +86,8 @@ void SnapshotKeeper::Take(TakeCallback done) {
 
 void SnapshotKeeper::Begin() {
   if (writing_) return;  // OnWritten looks again
-  std::optional<ReadingState> copy;
-  std::uint64_t epoch = 0;
-  if (!host_.Deleted()) copy = host_.Reader().CopyForSnapshot(&epoch);
+  RoomNumber room = 0;
+  std::optional<ReadingState> copy = source_.CopyForSnapshot(&room);
   if (!copy) {
     const absl::StatusOr<SnapshotInfo> newest =
         !registered_.empty() ? absl::StatusOr<SnapshotInfo>(registered_.front())
@@ -95,14 +95,14 @@ void SnapshotKeeper::Begin() {
                                          fmt::format("session {}: nothing was read that could be kept", id_),
                                          {.reason = "SESSION_EMPTY", .metadata = {{"session", id_}}});
     for (const TakeCallback& done : std::exchange(waiting_, {})) done(newest);
-    context_->residency.NotifyRoom();
+    context_->residency.Reconsider();
     return;
   }
   if (!std::exchange(cleared_, true)) RemoveUnregistered();
   writing_ = true;
   served_ = std::exchange(waiting_, {});
   const ModelInfo& model = context_->model->info();
-  Writing writing{.epoch = epoch, .drops = drops_, .begin = context_->clock.Elapsed()};
+  Writing writing{.room = room, .drops = drops_, .begin = context_->clock.Elapsed()};
   writing.info = {.number = next_number_++,
                   .create_time = context_->StoredNow(),
                   .ingested_tokens = static_cast<std::uint64_t>(copy->memory.tokens_read())};
@@ -118,7 +118,7 @@ void SnapshotKeeper::Begin() {
 }
 
 void SnapshotKeeper::Write(ReadingState state, Writing writing) {
-  context_->snapshots.Post([this, self = host_.KeepSession(), state = std::make_shared<ReadingState>(std::move(state)),
+  context_->snapshots.Post([this, self = source_.KeepAlive(), state = std::make_shared<ReadingState>(std::move(state)),
                             writing = std::move(writing), folder = Folder(),
                             activity = context_->snapshot_activity.Begin()]() mutable {
     absl::Status status = WriteFile(*context_, *state, writing.header, folder, &writing.info);
@@ -130,7 +130,7 @@ void SnapshotKeeper::Write(ReadingState state, Writing writing) {
 }
 
 absl::Status SnapshotKeeper::Register(const SnapshotInfo& snapshot) {
-  TOME_ASSIGN_OR_RETURN(SessionStore* const store, host_.OpenStore());
+  TOME_ASSIGN_OR_RETURN(SessionStore* const store, store_.Get());
   TOME_ASSIGN_OR_RETURN(std::vector<SnapshotInfo> left, store->AddSnapshot(snapshot, kKeptSnapshots));
   Failpoint("snapshot.registered");
   SetRegistered(std::move(left));
@@ -141,7 +141,7 @@ absl::Status SnapshotKeeper::Register(const SnapshotInfo& snapshot) {
 void SnapshotKeeper::OnWritten(const Writing& writing, absl::Status status) {
   writing_ = false;
   const SnapshotInfo& snapshot = writing.info;
-  const bool wanted = !host_.Deleted() && writing.drops == drops_;
+  const bool wanted = writing.drops == drops_;
   if (!wanted) status = absl::CancelledError(fmt::format("session {}: its state was dropped", id_));
   if (status.ok()) status = Register(snapshot);
   const absl::Duration duration = context_->clock.Elapsed() - writing.begin;
@@ -154,11 +154,11 @@ void SnapshotKeeper::OnWritten(const Writing& writing, absl::Status status) {
     context_->observer.OnSnapshotFailed(status);
     context_->observer.OnSessionEvent(id_, "snapshot_failed", std::string(status.message()));
   }
-  host_.Reader().OnSnapshotEnded(writing.epoch, snapshot.ingested_tokens, status.ok(), duration);
+  source_.OnSnapshotEnded(writing.room, snapshot.ingested_tokens, status.ok(), duration);
   const absl::StatusOr<SnapshotInfo> result = status.ok() ? absl::StatusOr<SnapshotInfo>(snapshot) : status;
   for (const TakeCallback& done : std::exchange(served_, {})) done(result);
   if (!waiting_.empty()) return Begin();
-  context_->residency.NotifyRoom();
+  context_->residency.Reconsider();
 }
 
 // --- Loading ---
@@ -237,7 +237,7 @@ absl::StatusOr<std::optional<ReadingState>> SnapshotKeeper::Restore(const Memory
 }
 
 void SnapshotKeeper::StrikeOut(const SnapshotInfo& damaged) {
-  const absl::StatusOr<SessionStore*> store = host_.OpenStore();
+  const absl::StatusOr<SessionStore*> store = store_.Get();
   // Otherwise it is looked at and refused again the next time.
   if (!store.ok() || !(*store)->RemoveSnapshot(damaged.number).ok()) return;
   std::vector<SnapshotInfo> left = registered_;
@@ -247,7 +247,7 @@ void SnapshotKeeper::StrikeOut(const SnapshotInfo& damaged) {
 }
 
 absl::Status SnapshotKeeper::Drop() {
-  TOME_ASSIGN_OR_RETURN(SessionStore* const store, host_.OpenStore());
+  TOME_ASSIGN_OR_RETURN(SessionStore* const store, store_.Get());
   TOME_RETURN_IF_ERROR(store->RemoveSnapshots());
   ++drops_;
   SetRegistered({});

@@ -11,26 +11,31 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/session/reading_state.h"
+#include "server/session/residency.h"
 #include "server/session/session_context.h"
-#include "server/session/session_reader.h"
 #include "server/session/session_store.h"
 #include "server/session/snapshot_file.h"
+#include "server/session/store_handle.h"
 
 namespace tome::server {
 
 inline constexpr std::size_t kKeptSnapshots = 2;
 
-// What the keeper needs of the session that owns it. On the strand only.
-class SnapshotHost {
+// Whose state the keeper writes. On the strand only.
+class SnapshotSource {
  public:
-  virtual ~SnapshotHost() = default;
+  virtual ~SnapshotSource() = default;
   // Keeps the session, and with it the keeper, alive.
-  virtual std::shared_ptr<void> KeepSession() = 0;
-  virtual SessionReader& Reader() = 0;
-  virtual absl::StatusOr<SessionStore*> OpenStore() = 0;
-  // `snapshots`: those that are registered now, newest first.
-  virtual void OnSnapshots(const std::vector<SnapshotInfo>& snapshots) = 0;
-  virtual bool Deleted() const = 0;
+  virtual std::shared_ptr<void> KeepAlive() = 0;
+  // A copy of the state, which costs nothing, unless nothing is in it that the last one had not, or there is no state.
+  // OnSnapshotEnded follows, with the room of the state that is put into `room`, and the tokens read of it.
+  virtual std::optional<ReadingState> CopyForSnapshot(RoomNumber* room) = 0;
+  // A snapshot was written, or could not be, after so long.
+  virtual void OnSnapshotEnded(RoomNumber room, std::uint64_t ingested_tokens, bool written,
+                               absl::Duration duration) = 0;
+  // SnapshotKeeper::registered has changed.
+  virtual void OnSnapshotsChanged() = 0;
 };
 
 // Used on the session's strand only.
@@ -43,9 +48,9 @@ class SnapshotKeeper {
  public:
   using TakeCallback = std::function<void(absl::StatusOr<SnapshotInfo>)>;
 
-  // `host` and `strand` outlive the keeper. `registered`: newest first.
-  SnapshotKeeper(std::shared_ptr<SessionContext> context, SessionId id, SnapshotHost& host, SerialQueue& strand,
-                 std::vector<SnapshotInfo> registered);
+  // `source`, `store` and `strand` outlive the keeper. `registered`: newest first.
+  SnapshotKeeper(std::shared_ptr<SessionContext> context, SessionId id, SnapshotSource& source, StoreHandle& store,
+                 SerialQueue& strand, std::vector<SnapshotInfo> registered);
 
   // Begins a snapshot of what was read, unless one is being written or nothing is new. When there is none to write, or
   // when it has ended, those who wait for memory are told.
@@ -62,6 +67,11 @@ class SnapshotKeeper {
 
   // Strikes out and removes all snapshots, also the one that is being written.
   absl::Status Drop();
+  // The session is gone, with all its files: what is being written comes to nothing.
+  void Abandon() { ++drops_; }
+
+  // Newest first.
+  const std::vector<SnapshotInfo>& registered() const { return registered_; }
 
  private:
   std::string Folder() const;
@@ -74,7 +84,7 @@ class SnapshotKeeper {
   struct Writing {
     SnapshotInfo info;
     SnapshotHeader header;
-    std::uint64_t epoch = 0;  // of the reader's state
+    RoomNumber room = 0;      // of the state
     std::uint64_t drops = 0;  // drops_ when it began
     absl::Duration begin;
   };
@@ -87,13 +97,14 @@ class SnapshotKeeper {
 
   const std::shared_ptr<SessionContext> context_;
   const SessionId id_;
-  SnapshotHost& host_;
+  SnapshotSource& source_;
+  StoreHandle& store_;
   SerialQueue& strand_;
   std::vector<SnapshotInfo> registered_;  // newest first
   std::uint64_t next_number_ = 1;
   bool cleared_ = false;  // what is not registered was removed
   bool writing_ = false;
-  std::uint64_t drops_ = 0;            // calls of Drop
+  std::uint64_t drops_ = 0;            // calls of Drop and Abandon
   std::vector<TakeCallback> served_;   // by the snapshot that is being written
   std::vector<TakeCallback> waiting_;  // for the next one
 };

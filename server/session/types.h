@@ -57,7 +57,7 @@ struct SnapshotInfo {
 struct DocumentInfo {
   std::string name;
   ByteOffset durable_bytes = 0;
-  // Read into the present state: 0 while the state is evicted, and growing again while it is restored.
+  // What was read, also while the state is evicted; growing from 0 again while it is rebuilt from the stored bytes.
   ByteOffset ingested_bytes = 0;
   std::uint64_t ingested_tokens = 0;
   bool sealed = false;
@@ -90,6 +90,7 @@ struct SessionInfo {
   absl::Time last_use_time;
   std::optional<absl::Time> expire_time;
   StatePlace state_place = StatePlace::kNone;
+  std::size_t queue_position = 0;       // as in SessionProgress
   std::vector<SnapshotInfo> snapshots;  // newest first
 };
 
@@ -101,6 +102,8 @@ struct SessionProgress {
   std::uint64_t ingested_tokens = 0;
   double tokens_per_second = 0;  // over the last segments; 0 when nothing is being read
   double bytes_per_second = 0;
+  // Among the sessions that wait for memory before they are read: 1 is the next one; 0 when it does not wait.
+  std::size_t queue_position = 0;
   std::optional<absl::Duration> time_left;  // until all durable bytes are read, when that can be told
   std::string problem;
   // The session's last document, the one that Append may be writing; empty when there is none.

@@ -38,6 +38,30 @@ MemoryOptions OptionsWith(const char* regions) {
           .regions = *ParseRegionMemoryOptions(regions)};
 }
 
+std::size_t BytesAfter(std::int64_t tokens, const MemoryOptions& options) {
+  return Memory::MaxStateBytesAfter(tokens, TinyModel()->info().config, options, TinyModel()->info().precision);
+}
+
+TEST(SessionCost, GrowsWithTheTokensUntilItIsWhole) {
+  for (const char* regions : {"off", "ring=3,query-region=16", "ring=2,query-region=16,pool=3,precision=int8"}) {
+    SCOPED_TRACE(regions);
+    const MemoryOptions options = OptionsWith(regions);
+    const std::size_t most = ComputeSessionCost(*TinyModel(), options).max_state_bytes;
+    std::mt19937 random(7);
+    Memory memory = *Memory::Create(TinyModel(), options);
+    std::size_t before = 0;
+    for (int i = 0; i < 60; ++i) {
+      Read(1 + static_cast<int>(random() % 16), &random, &memory);
+      const std::size_t bytes = BytesAfter(memory.tokens_read(), options);
+      EXPECT_LE(memory.state_bytes(), bytes) << memory.tokens_read();
+      EXPECT_GE(bytes, before);
+      before = bytes;
+    }
+    EXPECT_EQ(before, most);
+    EXPECT_LT(BytesAfter(8, options), most / 2);
+  }
+}
+
 TEST(SessionCost, IsNeverExceededAndFinallyReached) {
   for (const char* regions :
        {"off", "ring=3,query-region=16", "ring=3,query-region=16,precision=int8",
@@ -56,6 +80,7 @@ TEST(SessionCost, IsNeverExceededAndFinallyReached) {
     for (int i = 0; i < 24; ++i) {
       Read(32, &random, &memory);
       EXPECT_LE(memory.state_bytes(), cost.max_state_bytes);
+      EXPECT_LE(memory.state_bytes(), BytesAfter(memory.tokens_read(), options));
       EXPECT_LE(memory.tokens_kept(), cost.attended_tokens);
     }
     EXPECT_EQ(memory.state_bytes(), cost.max_state_bytes);

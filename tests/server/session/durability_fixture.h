@@ -96,10 +96,24 @@ class DurabilityFixture : public ManagerFixture {
     return ContentDigest(session, snapshot->number);
   }
 
+  // The state of a session that read this text at once.
+  std::string DigestOf(const std::string& text) {
+    const std::string id = "whole-" + std::to_string(num_wholes_++);
+    CreateSession(id);
+    EXPECT_THAT(Append(id, "doc", text), IsOk());
+    WaitUntilRead(id);
+    const std::string digest = StateDigest(id);
+    EXPECT_THAT(Delete(id), IsOk());
+    return digest;
+  }
+
   int Events(const std::string& event) { return events_.counts.Get().events[event]; }
   std::int64_t Segments() { return events_.counts.Get().segments; }
 
   FaultyFiles files_;
+
+ private:
+  int num_wholes_ = 0;
 };
 
 }  // namespace tome::testing

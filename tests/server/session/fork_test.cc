@@ -26,16 +26,6 @@ using tome::testing::TinyServerModel;
 
 class ForkTest : public tome::testing::DurabilityFixture {
  protected:
-  // The state of a session that has read just this.
-  std::string DigestOf(const std::string& text) {
-    const std::string id = "whole-" + std::to_string(num_wholes_++);
-    CreateSession(id);
-    EXPECT_THAT(Append(id, "doc", text), IsOk());
-    WaitUntilRead(id);
-    const std::string digest = StateDigest(id);
-    EXPECT_THAT(Delete(id), IsOk());
-    return digest;
-  }
   // The state of a session whose bytes are read again from the disk.
   std::string DigestFromDisk(const std::string& id) {
     EXPECT_THAT(Reread(id), IsOk());
@@ -62,8 +52,6 @@ class ForkTest : public tome::testing::DurabilityFixture {
     EXPECT_EQ(stat(path.c_str(), &status), 0) << path;
     return status.st_nlink;
   }
-
-  int num_wholes_ = 0;
 };
 
 TEST_F(ForkTest, HasWhatTheSessionHasAndReadsNothing) {

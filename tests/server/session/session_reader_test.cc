@@ -1,6 +1,7 @@
 // The reader with the session that owns it, by the digest of the state it makes.
 #include "server/session/session_reader.h"
 
+#include <filesystem>
 #include <random>
 
 #include "engine/base/status.h"
@@ -24,22 +25,19 @@ using tome::testing::Watched;
 // A session that is only documents and a reader.
 class ReaderOwner final : public ReadingHost, public std::enable_shared_from_this<ReaderOwner> {
  public:
-  ReaderOwner(std::shared_ptr<SessionContext> context, const std::string& path, std::uint64_t restore_bytes)
+  ReaderOwner(std::shared_ptr<SessionContext> context, const std::string& path)
       : context_(std::move(context)),
         strand_(context_->io),
-        store_(SessionStore::Open(path, "session").value()),
-        appender_("session", store_.Load().value().documents, 100),
-        reader_(context_, "session", kTinyMemoryOptions, *this, strand_, restore_bytes) {}
+        store_(path, "session"),
+        stored_(store_.Get().value()->Load().value()),
+        appender_("session", stored_.documents, 100),
+        reader_(context_, stored_, *this, store_, strand_) {}
 
   std::shared_ptr<void> KeepAlive() override { return shared_from_this(); }
   const std::vector<StoredDocument>& Documents() override { return appender_.documents(); }
-  absl::StatusOr<SessionStore*> Store() override { return &store_; }
-  absl::StatusOr<std::optional<ReadingState>> LoadSnapshot() override { return std::optional<ReadingState>(); }
-  void OnSnapshotDue() override {}
   void OnReadingChanged() override {
     status_.Update([this](ReadingStatus& status) { status = reader_.status(); });
   }
-  void OnEvicted() override {}
 
   // Runs on the strand, and waits.
   template <typename Body>
@@ -51,7 +49,7 @@ class ReaderOwner final : public ReadingHost, public std::enable_shared_from_thi
 
   void Append(const std::string& document, const WriteRequest& request, Utf8Policy policy = Utf8Policy::kRefuse) {
     const absl::Status status = OnStrand([this, document, request, policy]() -> absl::Status {
-      TOME_RETURN_IF_ERROR(appender_.Begin(&store_));
+      TOME_RETURN_IF_ERROR(appender_.Begin(store_.Get().value()));
       TOME_RETURN_IF_ERROR(appender_.Apply(document, policy, request, absl::UnixEpoch()).status());
       TOME_RETURN_IF_ERROR(appender_.Commit());
       return reader_.ReadOn();
@@ -66,14 +64,10 @@ class ReaderOwner final : public ReadingHost, public std::enable_shared_from_thi
     return OnStrand([this] { return reader_.Fork(); }).value().memory;
   }
 
-  // As if it had been written to disk.
   void Save() {
-    OnStrand([this] {
-      std::uint64_t epoch = 0;
-      const std::optional<ReadingState> state = reader_.CopyForSnapshot(&epoch);
-      if (state) reader_.OnSnapshotEnded(epoch, state->memory.tokens_read(), /*written=*/true, absl::ZeroDuration());
-      return true;
-    });
+    Awaited<absl::StatusOr<SnapshotInfo>> snapshot;
+    strand_.Post([this, done = snapshot.callback()] { reader_.TakeSnapshot(done); });
+    EXPECT_THAT(snapshot.Get(), IsOk());
   }
 
   SessionReader& reader() { return reader_; }
@@ -81,7 +75,8 @@ class ReaderOwner final : public ReadingHost, public std::enable_shared_from_thi
  private:
   const std::shared_ptr<SessionContext> context_;
   SerialQueue strand_;
-  SessionStore store_;
+  StoreHandle store_;
+  const StoredSession stored_;
   DocumentAppender appender_;
   Watched<ReadingStatus> status_;
   SessionReader reader_;
@@ -99,6 +94,7 @@ class SessionReaderTest : public ::testing::Test {
   }
   ~SessionReaderTest() override {
     context_->compute.Stop();
+    context_->snapshots.Finish();
     context_->io.Finish();
     context_->callbacks.Finish();
   }
@@ -110,7 +106,8 @@ class SessionReaderTest : public ::testing::Test {
                                                           .model_digest = model.model_digest,
                                                           .tokenizer_digest = model.tokenizer_digest}),
                 IsOk());
-    return std::make_shared<ReaderOwner>(context_, folder_.File(name), 0);
+    std::filesystem::create_directories(context_->folder->SessionPath("session"));
+    return std::make_shared<ReaderOwner>(context_, folder_.File(name));
   }
 
   static std::string Expected(const std::vector<std::string>& documents, bool whole_segments_only = false) {
@@ -161,27 +158,26 @@ TEST_F(SessionReaderTest, RestartAndEvictionGiveTheSameState) {
   const std::string digest = session->MemoryWhenRead().Digest();
   EXPECT_EQ(digest, Expected({text}));
 
-  EXPECT_FALSE(session->reader().TryEvict()) << "it is not on disk";
   session->Save();
   ASSERT_TRUE(session->reader().TryEvict());
-  context_->residency.Release(session->reader());
   EXPECT_EQ(session->reader().status().phase, SessionPhase::kEvicted);
   EXPECT_EQ(session->reader().status().restore_target_bytes, 5000u);
   EXPECT_EQ(session->MemoryWhenRead().Digest(), digest);
   EXPECT_EQ(session->reader().status().restore_target_bytes, 0u);
 
-  context_->residency.Release(session->reader());
-  session = std::make_shared<ReaderOwner>(context_, folder_.File("session.db"), 5000);
+  session.reset();
+  session = std::make_shared<ReaderOwner>(context_, folder_.File("session.db"));
   EXPECT_EQ(session->reader().status().phase, SessionPhase::kEvicted);
   EXPECT_EQ(session->MemoryWhenRead().Digest(), digest);
   EXPECT_EQ(events_.counts.Get().events["restoring"], 2);
   EXPECT_EQ(events_.counts.Get().events["restored"], 2);
 }
 
-TEST_F(SessionReaderTest, StateInUseIsNotEvicted) {
+TEST_F(SessionReaderTest, StateThatIsInUseOrNotOnDiskIsNotEvicted) {
   const auto session = NewSession();
-  session->Append("doc", {.data = SomeText(1000), .finish = true});
+  session->Append("doc", {.data = SomeText(1000)});
   session->MemoryWhenRead();
+  EXPECT_FALSE(session->reader().TryEvict()) << "it is not on disk";
   EXPECT_TRUE(session->reader().CanSave());
   session->Save();
   EXPECT_FALSE(session->reader().CanSave());
