@@ -11,7 +11,7 @@
 // - FAILED_PRECONDITION: DOCUMENT_NOT_LAST {session, document}, only the last document can be appended to
 // - FAILED_PRECONDITION: DOCUMENT_UNFINISHED {session, document}, the document before is not sealed
 // - FAILED_PRECONDITION: ETAG_MISMATCH {session, etag}
-// - FAILED_PRECONDITION: SESSION_EMPTY {session}
+// - FAILED_PRECONDITION: SESSION_EMPTY {session}, no text, or none that has a token
 // - FAILED_PRECONDITION: READING_FAILED {session}, see the session's problem
 // - FAILED_PRECONDITION: SNAPSHOT_MISMATCH {session, snapshot, field, found, expected}, of another model or the like
 // - FAILED_PRECONDITION: FORK_DEPTH {session}, it cannot be forked again; ARCHIVE_VERSION, of an import
@@ -21,6 +21,7 @@
 // - INVALID_ARGUMENT: MEMORY_OPTIONS, PAGE_TOKEN, GENERATION_OPTIONS, ANSWER_BUDGET, PROMPT_FORM {field}
 // - INVALID_ARGUMENT: LIST_QUERY {field}; ARCHIVE_CONTENT, of an import
 // - INVALID_ARGUMENT: QUESTION_TOO_LONG {field, ...}
+// - INVALID_ARGUMENT: QUESTION_EMPTY {field}, it says nothing, or the vocabulary has no token for it
 // - DATA_LOSS: CHECKSUM_MISMATCH {session, document, write_offset}, of a message
 // - DATA_LOSS: ARCHIVE_DAMAGED, of an import
 // - DATA_LOSS: STORED_DATA_DAMAGED {session[, document, begin, end]}; DISK_FAILED, the disk cannot read or write

@@ -1,5 +1,9 @@
 #include "server/session/prompt.h"
 
+#include <algorithm>
+
+#include "engine/base/blank_text.h"
+#include "engine/base/quote.h"
 #include "engine/base/status.h"
 #include "engine/generation/prompt_form.h"
 #include "server/session/errors.h"
@@ -42,6 +46,12 @@ absl::StatusOr<tome::PromptForm> FormOf(PromptForm name, const QuestionRequest& 
   return Internal("unknown prompt form {}", static_cast<int>(name));
 }
 
+// Every vocabulary has tokens for visible ASCII.
+bool HasTokens(const Tokenizer& tokenizer, const std::string& text) {
+  const bool plain = std::any_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
+  return plain || !tokenizer.Encode(text).empty();
+}
+
 absl::Status CheckPlace(const tome::PromptForm& form, bool given, const char* field) {
   const std::string mark = fmt::format("{{{}}}", field);
   if (!given || HasPlace(form, mark)) return absl::OkStatus();
@@ -73,6 +83,19 @@ absl::Status CheckQuestionSize(const QuestionRequest& request, std::size_t max_b
                    fmt::format("question, instruction, turns and prompt form have {} bytes, at most {} are allowed",
                                bytes, max_bytes),
                    {.reason = "QUESTION_TOO_LONG", .metadata = {{"field", "question"}}});
+}
+
+absl::Status CheckQuestionText(const QuestionRequest& request, const Tokenizer& tokenizer) {
+  const auto error = [](const std::string& message) {
+    return MakeError(absl::StatusCode::kInvalidArgument, message,
+                     {.reason = "QUESTION_EMPTY", .metadata = {{"field", "question"}}});
+  };
+  if (!request.score && IsBlank(request.question)) {
+    return error("expected a question, found only white space and characters that nobody sees");
+  }
+  if (HasTokens(tokenizer, request.question)) return absl::OkStatus();
+  return error(fmt::format("the model's vocabulary has no token for any of these {} bytes: {}", request.question.size(),
+                           Quote(request.question)));
 }
 
 }  // namespace tome::server

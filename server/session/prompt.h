@@ -26,6 +26,10 @@ absl::StatusOr<ChosenForm> ChooseForm(const QuestionRequest& request, ChatTempla
 // `max_bytes`.
 absl::Status CheckQuestionSize(const QuestionRequest& request, std::size_t max_bytes);
 
+// INVALID_ARGUMENT/QUESTION_EMPTY for a question in which nothing can be seen, and for a question or a text to score
+// for which the vocabulary has no token.
+absl::Status CheckQuestionText(const QuestionRequest& request, const Tokenizer& tokenizer);
+
 }  // namespace tome::server
 
 #endif  // TOME_SERVER_SESSION_PROMPT_H_

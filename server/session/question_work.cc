@@ -41,6 +41,17 @@ Coverage MakeCoverage(const ReadingFork& fork, const Segment& tail, const std::v
   return coverage;
 }
 
+absl::Status CheckAnyRead(const ReadingFork& fork, const SessionId& id, const std::vector<StoredDocument>& documents) {
+  if (fork.memory.tokens_read() > 0 || !fork.tail.tokens.empty()) return absl::OkStatus();
+  std::uint64_t bytes = 0;
+  for (const StoredDocument& document : documents) bytes += document.size;
+  return MakeError(absl::StatusCode::kFailedPrecondition,
+                   fmt::format("session {}: none of the {} bytes that it has stored gives the model a token, so that "
+                               "nothing was read; append text first",
+                               id, bytes),
+                   {.reason = "SESSION_EMPTY", .metadata = {{"session", id}}});
+}
+
 // --- The question ---
 
 absl::StatusOr<ChosenForm> FormFor(const QuestionRequest& request, const Memory& memory) {
@@ -195,6 +206,7 @@ absl::Status WithQuestionDetails(const absl::Status& status) {
 
 absl::StatusOr<QuestionWork> MakeQuestionWork(const QuestionRequest& request, const std::optional<RegionSlice>& search,
                                               ReadingFork fork, const std::vector<StoredDocument>& documents) {
+  TOME_RETURN_IF_ERROR(CheckAnyRead(fork, request.session_id, documents));
   if (request.score) return MakeScoreWork(request, std::move(fork), documents);
   if (!search && request.mode == AnswerMode::kWindow) return MakeWindowWork(request, std::move(fork), documents);
   return MakeRoutedWork(request, search, std::move(fork), documents);

@@ -32,8 +32,9 @@ struct QuestionWork {
 };
 
 // A task that answers `request`, scores its text, or finds its regions if `search` is given, over a fork of a session
-// that stores `documents`. INVALID_ARGUMENT/QUESTION_TOO_LONG, INVALID_ARGUMENT/ANSWER_BUDGET, ABORTED/SEARCH_CHANGED,
-// and the errors of ChooseForm.
+// that stores `documents`. FAILED_PRECONDITION/SESSION_EMPTY where nothing that was stored has a token;
+// INVALID_ARGUMENT/QUESTION_TOO_LONG, INVALID_ARGUMENT/ANSWER_BUDGET, ABORTED/SEARCH_CHANGED, and the errors of
+// ChooseForm.
 absl::StatusOr<QuestionWork> MakeQuestionWork(const QuestionRequest& request, const std::optional<RegionSlice>& search,
                                               ReadingFork fork, const std::vector<StoredDocument>& documents);
 

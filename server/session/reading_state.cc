@@ -1,5 +1,6 @@
 #include "server/session/reading_state.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 
@@ -141,11 +142,10 @@ class Walk {
 
 absl::Status CheckSegment(const Segment& segment, const Memory& memory) {
   const auto limit = static_cast<std::size_t>(memory.options().segment_tokens);
-  if (segment.tokens.empty() || segment.tokens.size() > limit) {
-    return DataLoss("progress: a segment of {} tokens", segment.tokens.size());
-  }
+  if (segment.tokens.size() > limit) return DataLoss("progress: a segment of {} tokens", segment.tokens.size());
+  if (segment.tokens.empty()) return absl::OkStatus();
   const int vocab_size = memory.model()->tokenizer()->vocab_size();
-  ByteOffset end = segment.spans.front().begin;
+  ByteOffset end = segment.begin;
   for (std::size_t i = 0; i < segment.tokens.size(); ++i) {
     if (segment.tokens[i] < 0 || segment.tokens[i] >= vocab_size || segment.spans[i].begin != end) {
       return DataLoss("progress: token {} at byte {} of a segment cannot be", segment.tokens[i],
@@ -154,6 +154,14 @@ absl::Status CheckSegment(const Segment& segment, const Memory& memory) {
     end += segment.spans[i].num_bytes;
   }
   return absl::OkStatus();
+}
+
+// A segment without tokens ends its document.
+absl::Status CheckTokenless(const Segment& segment, const std::vector<StoredDocument>& documents) {
+  const bool known = segment.document < documents.size() && documents[segment.document].sealed;
+  if (known && segment.begin < segment.end && segment.end == documents[segment.document].size) return absl::OkStatus();
+  return DataLoss("progress: bytes {} to {} of document {} are a segment without tokens", segment.begin, segment.end,
+                  segment.document);
 }
 
 }  // namespace
@@ -165,6 +173,9 @@ std::string SerializeProgress(const ReadingState& state) {
     writer.Write<std::uint32_t>(segment.tokens.size());
     writer.Write<std::uint32_t>(segment.document);
     WriteTokens(segment.tokens, segment.spans, &writer);
+    if (!segment.tokens.empty()) continue;
+    writer.Write<std::uint64_t>(segment.begin);
+    writer.Write<std::uint64_t>(segment.end);
   }
   WritePipeline(state.pipeline, &writer);
   return std::move(writer).Take();
@@ -177,9 +188,14 @@ absl::Status ParseProgress(std::string_view bytes, std::deque<Segment>* unread, 
     Segment segment;
     TOME_ASSIGN_OR_RETURN(const std::uint32_t tokens, reader.Read<std::uint32_t>("tokens of a segment"));
     TOME_ASSIGN_OR_RETURN(segment.document, reader.Read<std::uint32_t>("document of a segment"));
-    if (tokens == 0) return DataLoss("progress: a segment without tokens");
     TOME_RETURN_IF_ERROR(ReadTokens(tokens, segment.document, &reader, &segment.tokens, &segment.spans));
-    segment.end = segment.spans.back().begin + segment.spans.back().num_bytes;
+    if (tokens == 0) {
+      TOME_ASSIGN_OR_RETURN(segment.begin, reader.Read<std::uint64_t>("begin of a segment"));
+      TOME_ASSIGN_OR_RETURN(segment.end, reader.Read<std::uint64_t>("end of a segment"));
+    } else {
+      segment.begin = segment.spans.front().begin;
+      segment.end = segment.spans.back().begin + segment.spans.back().num_bytes;
+    }
     unread->push_back(std::move(segment));
   }
   TOME_RETURN_IF_ERROR(ReadPipeline(&reader, pipeline));
@@ -194,14 +210,31 @@ absl::Status CheckProgress(const ReadingState& state, const std::vector<StoredDo
   }
   for (const Segment& segment : state.unread) {
     TOME_RETURN_IF_ERROR(CheckSegment(segment, state.memory));
-    TOME_RETURN_IF_ERROR(walk.MoveTo(segment.document, segment.spans.front().begin));
+    TOME_RETURN_IF_ERROR(walk.MoveTo(segment.document, segment.begin));
     TOME_RETURN_IF_ERROR(walk.Pass(segment.end));
+    if (segment.tokens.empty()) TOME_RETURN_IF_ERROR(CheckTokenless(segment, documents));
   }
   const TextPipelineState& pipeline = state.pipeline;
   if (pipeline.document > documents.size()) return DataLoss("progress: at document {}", pipeline.document);
   const ByteOffset begin = pipeline.spans.empty() ? pipeline.source_end : pipeline.spans.front().begin;
   TOME_RETURN_IF_ERROR(walk.MoveTo(pipeline.document, begin));
   return walk.Pass(pipeline.offset);
+}
+
+std::vector<ReadRange> DocumentsRead(const ReadingState& state, const std::vector<StoredDocument>& documents) {
+  const std::size_t next = state.unread.empty() ? state.pipeline.document : state.unread.front().document;
+  std::vector<ReadRange> read;
+  for (std::size_t i = 0; i < std::min(next, documents.size()); ++i) {
+    read.push_back({.document = static_cast<std::uint32_t>(i), .end = documents[i].size});
+  }
+  for (const ReadRange& range : state.memory.ReadRanges()) {
+    if (range.document == read.size()) read.push_back({.document = range.document});
+    if (range.document >= read.size()) break;  // not of these documents
+    ReadRange& document = read[range.document];
+    document.end = std::max(document.end, range.end);
+    document.tokens += range.tokens;
+  }
+  return read;
 }
 
 }  // namespace tome::server

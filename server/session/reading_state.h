@@ -21,7 +21,8 @@ struct ReadingState {
 };
 
 // All but the memory as bytes: u32 number of segments; of each u32 tokens, u32 document, then for each token i32 id,
-// u32 bytes, u64 begin. Then the fields of the pipeline in the order in which they are declared.
+// u32 bytes, u64 begin, or without tokens u64 begin, u64 end. Then the fields of the pipeline in the order in which
+// they are declared.
 std::string SerializeProgress(const ReadingState& state);
 // DATA_LOSS when they are no such bytes. Whether the parts fit each other tell TextPipeline::Resume and CheckProgress.
 absl::Status ParseProgress(std::string_view bytes, std::deque<Segment>* unread, TextPipelineState* pipeline);
@@ -29,6 +30,10 @@ absl::Status ParseProgress(std::string_view bytes, std::deque<Segment>* unread, 
 // Whether memory, segments and pipeline follow each other without a gap through documents that are stored: each read
 // from its beginning, and sealed before the next one. DATA_LOSS says where they do not.
 absl::Status CheckProgress(const ReadingState& state, const std::vector<StoredDocument>& documents);
+
+// What of each document the memory has read, from its beginning on. Of a document that is behind these are all bytes,
+// also those at its end that have no token. `documents`: as for CheckProgress.
+std::vector<ReadRange> DocumentsRead(const ReadingState& state, const std::vector<StoredDocument>& documents);
 
 }  // namespace tome::server
 

@@ -45,13 +45,14 @@ std::shared_ptr<ResidentState> ResidentState::Empty(std::shared_ptr<SessionConte
 
 absl::StatusOr<std::shared_ptr<ResidentState>> ResidentState::From(std::shared_ptr<SessionContext> context,
                                                                    Reservation room, ReadingState state,
+                                                                   const std::vector<StoredDocument>& documents,
                                                                    std::uint64_t saved_tokens, OnSegment on_segment) {
   TOME_ASSIGN_OR_RETURN(
       std::unique_ptr<TextPipeline> pipeline,
       TextPipeline::Resume(context->model->tokenizer(), state.memory.options().segment_tokens, state.pipeline));
   std::shared_ptr<ResidentState> resident(
       new ResidentState(std::move(context), std::move(room), state.memory, std::move(pipeline), std::move(on_segment)));
-  for (const ReadRange& range : state.memory.ReadRanges()) {
+  for (const ReadRange& range : DocumentsRead(state, documents)) {
     resident->counts_.Add(range.document, range.end, static_cast<std::uint64_t>(range.tokens));
   }
   resident->attended_.Add(state.memory.KeptSpans());
@@ -101,6 +102,7 @@ void ResidentState::AddFed() {
     std::lock_guard lock(mutex_);
     waits_to_grow_ = false;
     std::move(fed_.begin(), fed_.end(), std::back_inserter(ready_));
+    PassTokenless();
   }
   fed_.clear();
   SubmitIfReady();
@@ -251,6 +253,13 @@ void ResidentState::NoteSnapshot(std::uint64_t tokens, bool written) {
 
 // --- On the compute thread ---
 
+void ResidentState::PassTokenless() {
+  while (!in_flight_ && !ready_.empty() && ready_.front().tokens.empty()) {
+    counts_.Add(ready_.front().document, ready_.front().end, 0);
+    ready_.pop_front();
+  }
+}
+
 void ResidentState::SubmitIfReady() {
   {
     std::lock_guard lock(mutex_);
@@ -292,6 +301,7 @@ void ResidentState::OnStep(StepResult result, absl::Duration step_time) {
       attended_.Add(reading_.spans);
       rate_.Add(now - step_time, now, reading_.tokens.size(), counts_.bytes - bytes_before);
       trigger_.NoteSegment(now);
+      PassTokenless();
     }
     writing_.reset();
   }

@@ -64,10 +64,12 @@ class ResidentState final : public ComputeWork, public std::enable_shared_from_t
   // With nothing read yet.
   static std::shared_ptr<ResidentState> Empty(std::shared_ptr<SessionContext> context, Reservation room, Memory memory,
                                               OnSegment on_segment);
-  // Goes on where `state` was. DATA_LOSS when it cannot be. `saved_tokens`: read in the newest snapshot.
+  // Goes on where `state` was, of a session that has stored `documents`. DATA_LOSS when it cannot be. `saved_tokens`:
+  // read in the newest snapshot.
   static absl::StatusOr<std::shared_ptr<ResidentState>> From(std::shared_ptr<SessionContext> context, Reservation room,
-                                                             ReadingState state, std::uint64_t saved_tokens,
-                                                             OnSegment on_segment);
+                                                             ReadingState state,
+                                                             const std::vector<StoredDocument>& documents,
+                                                             std::uint64_t saved_tokens, OnSegment on_segment);
 
   // Strand. Whether the text goes on beyond what was fed.
   bool HasUnfed(const std::vector<StoredDocument>& documents) const;
@@ -125,6 +127,8 @@ class ResidentState final : public ComputeWork, public std::enable_shared_from_t
   ResidentState(std::shared_ptr<SessionContext> context, Reservation room, Memory memory,
                 std::unique_ptr<TextPipeline> pipeline, OnSegment on_segment);
   void SubmitIfReady();
+  // Segments without tokens count as read once all before them is. With mutex_ held.
+  void PassTokenless();
 
   const std::shared_ptr<SessionContext> context_;
   const RoomNumber room_number_;

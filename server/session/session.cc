@@ -411,7 +411,8 @@ absl::StatusOr<bool> Session::MayRun(QuestionRun& run) {
   // Over nothing at all there is no answer, so at least the first segment is waited for.
   const std::uint64_t target = std::max<std::uint64_t>({1, wait_for, reading.restore_target_bytes});
   if (reading.caught_up && reading.ingested_bytes < target) TOME_RETURN_IF_ERROR(reading.damage);
-  const bool enough = reading.caught_up ? durable >= wait_for : reading.ingested_bytes >= target;
+  const bool enough =
+      reading.caught_up ? durable >= wait_for : reading.ingested_bytes >= target && reading.ingested_tokens > 0;
   if (reading.resident && enough) return true;
   run.ReportWaiting(reading.ingested_bytes, target);
   return false;

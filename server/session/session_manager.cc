@@ -345,6 +345,7 @@ std::shared_ptr<Question> SessionManagerImpl::StartSearch(SearchRequest request,
 
 absl::Status SessionManagerImpl::Start(const std::shared_ptr<QuestionRun>& run) {
   TOME_RETURN_IF_ERROR(CheckQuestionSize(run->request(), context_->options.max_question_bytes));
+  TOME_RETURN_IF_ERROR(CheckQuestionText(run->request(), *context_->model->tokenizer()));
   std::lock_guard lock(mutex_);  // so that none starts after BeginDrain
   if (context_->draining) return context_->DrainingError();
   const auto session = sessions_.find(run->request().session_id);

@@ -180,8 +180,8 @@ absl::StatusOr<SessionReader::Here> SessionReader::BeginEmpty(Reservation room) 
 
 absl::StatusOr<SessionReader::Here> SessionReader::Restore(Reservation room, ReadingState state) {
   const auto tokens = static_cast<std::uint64_t>(state.memory.tokens_read());
-  TOME_ASSIGN_OR_RETURN(const Here here,
-                        ResidentState::From(context_, std::move(room), std::move(state), tokens, SegmentListener()));
+  TOME_ASSIGN_OR_RETURN(const Here here, ResidentState::From(context_, std::move(room), std::move(state),
+                                                             host_.Documents(), tokens, SegmentListener()));
   const std::uint64_t bytes = here->counts().bytes;
   {
     std::lock_guard lock(mutex_);

@@ -141,6 +141,7 @@ class SessionReader final : public Resident, private SnapshotSource {
 
   // SnapshotSource.
   std::shared_ptr<void> KeepAlive() override { return host_.KeepAlive(); }
+  const std::vector<StoredDocument>& Documents() override { return host_.Documents(); }
   std::optional<ReadingState> CopyForSnapshot(RoomNumber* room) override;
   void OnSnapshotEnded(RoomNumber room, std::uint64_t ingested_tokens, bool written, absl::Duration duration) override;
   void OnSnapshotsChanged() override;

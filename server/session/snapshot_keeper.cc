@@ -106,7 +106,9 @@ void SnapshotKeeper::Begin() {
   writing.info = {.number = next_number_++,
                   .create_time = context_->StoredNow(),
                   .ingested_tokens = static_cast<std::uint64_t>(copy->memory.tokens_read())};
-  for (const ReadRange& range : copy->memory.ReadRanges()) writing.info.ingested_bytes += range.end - range.begin;
+  for (const ReadRange& range : DocumentsRead(*copy, source_.Documents())) {
+    writing.info.ingested_bytes += range.end - range.begin;
+  }
   writing.header = {.model_digest = model.model_digest,
                     .tokenizer_digest = model.tokenizer_digest,
                     .precision = std::string(PrecisionName(model.precision)),

@@ -34,6 +34,8 @@ class SnapshotSource {
   // A snapshot was written, or could not be, after so long.
   virtual void OnSnapshotEnded(RoomNumber room, std::uint64_t ingested_tokens, bool written,
                                absl::Duration duration) = 0;
+  // What the session has stored.
+  virtual const std::vector<StoredDocument>& Documents() = 0;
   // SnapshotKeeper::registered has changed.
   virtual void OnSnapshotsChanged() = 0;
 };

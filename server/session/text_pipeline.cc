@@ -54,12 +54,6 @@ bool TokensFit(const TextPipelineState& state, const Tokenizer& tokenizer, std::
 
 }  // namespace
 
-std::uint64_t Segment::num_bytes() const {
-  std::uint64_t sum = 0;
-  for (const TokenSpan& span : spans) sum += span.num_bytes;
-  return sum;
-}
-
 void SourceMap::Add(const std::vector<Utf8Replacement>& replacements) {
   replacements_.insert(replacements_.end(), replacements.begin(), replacements.end());
 }
@@ -152,10 +146,17 @@ ByteOffset TextPipeline::CharacterEnd() const {
   return text_begin_ + size;
 }
 
+void TextPipeline::ExtendLast(ByteOffset end) {
+  if (spans_.empty()) return;
+  spans_.back().num_bytes = static_cast<std::uint32_t>(end - spans_.back().begin);
+  source_end_ = end;
+}
+
 void TextPipeline::Cut(std::size_t size, std::deque<Segment>* segments) {
   Segment segment{.tokens = {tokens_.begin(), tokens_.begin() + size},
                   .spans = {spans_.begin(), spans_.begin() + size},
-                  .document = document_};
+                  .document = document_,
+                  .begin = spans_.front().begin};
   segment.end = segment.spans.back().begin + segment.spans.back().num_bytes;
   segments->push_back(std::move(segment));
   tokens_.erase(tokens_.begin(), tokens_.begin() + size);
@@ -188,10 +189,10 @@ void TextPipeline::FinishDocument(std::deque<Segment>* segments) {
   std::vector<TextToken> tokens;
   stream_->Finish(&tokens);
   Take(tokens);
-  // Bytes at the end for which the vocabulary has no token count for the last one.
-  if (!spans_.empty()) spans_.back().num_bytes = static_cast<std::uint32_t>(offset_ - spans_.back().begin);
+  ExtendLast(offset_);
   while (tokens_.size() >= segment_tokens_) Cut(segment_tokens_, segments);
   if (!tokens_.empty()) Cut(tokens_.size(), segments);
+  if (source_end_ < offset_) segments->push_back({.document = document_, .begin = source_end_, .end = offset_});
 
   ++document_;
   offset_ = text_end_ = text_begin_ = source_end_ = 0;
@@ -206,7 +207,9 @@ Segment TextPipeline::PendingTail() const {
   std::vector<TextToken> tokens;
   copy.stream_->Finish(&tokens);
   copy.Take(tokens);
+  copy.ExtendLast(offset_ - replacer_.pending_bytes());
   Segment tail{.tokens = std::move(copy.tokens_), .spans = std::move(copy.spans_), .document = document_};
+  tail.begin = tail.spans.empty() ? copy.source_end_ : tail.spans.front().begin;
   tail.end = copy.source_end_;
   return tail;
 }

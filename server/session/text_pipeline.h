@@ -18,12 +18,13 @@
 namespace tome::server {
 
 struct Segment {
-  std::vector<TokenId> tokens;
-  std::vector<TokenSpan> spans;  // of each token
+  std::vector<TokenId> tokens;   // none: the bytes end their document, and the vocabulary has no token for them
+  std::vector<TokenSpan> spans;  // of each token; they tile the bytes
   std::uint32_t document = 0;
-  ByteOffset end = 0;  // the document's bytes up to here are in this and earlier segments
+  ByteOffset begin = 0;  // which bytes of the document it is; those before are in earlier segments
+  ByteOffset end = 0;
 
-  std::uint64_t num_bytes() const;
+  std::uint64_t num_bytes() const { return end - begin; }
 };
 
 // Offsets in text that Utf8Replacer put out, as offsets in what it took. Asked for ascending offsets only.
@@ -72,7 +73,9 @@ struct TextPipelineState {
 
 // The reading order of a session: its documents one after another, cut into segments of `segment_tokens` tokens, the
 // last segment of each document as short as it comes. The session's first segment begins with BOS where the model
-// expects it. Holds what is not yet a whole segment, and what the tokenizer holds back. Not thread-safe.
+// expects it. Bytes for which the vocabulary has no token belong to a token beside them; where a document has none that
+// is still to be read, they are a segment without tokens, so that the segments tile each document whatever its bytes.
+// Holds what is not yet a whole segment, and what the tokenizer holds back. Not thread-safe.
 class TextPipeline {
  public:
   TextPipeline(std::shared_ptr<const Tokenizer> tokenizer, int segment_tokens);
@@ -101,6 +104,8 @@ class TextPipeline {
   TextPipeline(const TextPipeline& other, std::unique_ptr<TokenStream> stream);
 
   void Take(const std::vector<TextToken>& tokens);
+  // Gives the bytes up to `end` that have no token of their own to the last one that is still here, if there is one.
+  void ExtendLast(ByteOffset end);
   // Where the last whole character before text_end_ ends.
   ByteOffset CharacterEnd() const;
   void AddText(std::string_view text, const std::vector<Utf8Replacement>& replacements, std::deque<Segment>* segments);

@@ -84,6 +84,7 @@ std::vector<StoredDocument> Documents() {
 
 void ReadSegments(std::deque<Segment> segments, Memory* memory) {
   for (const Segment& segment : segments) {
+    if (segment.tokens.empty()) continue;
     Task task = Task::Read(memory, segment.tokens, segment.spans);
     Task* tasks[] = {&task};
     Step(tasks)[0].status.IgnoreError();  // numbers near the limits of their type may fail a step
