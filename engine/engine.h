@@ -222,9 +222,10 @@ class Memory {
   // Where the bytes of the tokens in sink and window are, tokens_kept() of them, in order.
   std::vector<TokenSpan> KeptSpans() const;
 
-  // Canonical: the same state gives the same bytes. Versioned, checksummed; see memory/state_format.h.
+  // Canonical: the same state gives the same bytes. Versioned, checksummed; see memory/state_format.h. Empty when memory
+  // runs out.
   std::string Serialize() const;
-  // The same in pieces of a few MB at most. An error is the sink's.
+  // The same in pieces of a few MB at most. An error is the sink's, or RESOURCE_EXHAUSTED when memory runs out.
   absl::Status Serialize(const ByteSink& sink) const;
   // FAILED_PRECONDITION when it was made by another model or other options (the message has both values);
   // DATA_LOSS when damaged.
@@ -403,7 +404,7 @@ class Task {
   static absl::StatusOr<Task> Generate(Memory fork, std::vector<TokenId> prompt, GenerationOptions options);
 
   // Finds the regions of what `fork` has read that `question` asks for. The last step's result has the evidence.
-  // INVALID_ARGUMENT for an empty question, or one that does not fit the context beside the memory.
+  // INVALID_ARGUMENT for a question without tokens, or one that does not fit the context beside the memory.
   static absl::StatusOr<Task> Search(Memory fork, PendingText pending, std::string question, RouteOptions options);
 
   // Search, then an answer generated over what was found. kReread: the text prefilled anew, best passage last, with the
@@ -414,7 +415,7 @@ class Task {
   static absl::StatusOr<Task> Answer(Memory fork, PendingText pending, Question question, GenerationOptions options);
 
   // How likely the model finds the tokens of `text` after what `fork` has read and `pending`: reads both into the fork,
-  // a segment in each step. INVALID_ARGUMENT for an empty text.
+  // a segment in each step. INVALID_ARGUMENT for a text without tokens.
   static absl::StatusOr<Task> Score(Memory fork, PendingText pending, const std::string& text);
 
   Task(Task&&) noexcept;
@@ -436,7 +437,8 @@ class Task {
 
 // One forward pass for several unfinished tasks of one model, of any kinds: a Read advances by a segment, a Generate by
 // a chunk of its prompt or by one token. Decoding tasks share one pass over the weights. The result of a task does not
-// depend on which others are in the batch. Result i belongs to task i. A failing task fails alone.
+// depend on which others are in the batch. Result i belongs to task i. A failing task fails alone, also where it makes
+// the shared pass throw: the others then have passes of their own.
 std::vector<StepResult> Step(absl::Span<Task* const> tasks);
 
 }  // namespace tome

@@ -70,7 +70,8 @@ RegionScores ScoreRegions(const Model& model, const Archive& archive, std::strin
   if (!model.profile().empty()) {
     scores.attention = ScoreByAttention(archive, model.profile(), queries, scores.token_weights);
   }
-  const absl::Span<const TokenId> own = question_tokens.subspan(1);  // without the empty line
+  // Without the empty line, unless the question's own tokens are one with it.
+  const absl::Span<const TokenId> own = question_tokens.size() > 1 ? question_tokens.subspan(1) : question_tokens;
   scores.stems = ScoreByStems(archive, question);
   scores.tokens = ScoreByTokens(archive, own);
   const LlamaModel& llama = LlamaModel::From(model);

@@ -5,36 +5,16 @@
 
 #include <ATen/ATen.h>
 
-#include <exception>
-#include <new>
+#include <utility>
 #include <vector>
 
 #include "engine/base/status.h"
-#include "engine/generation/task_impl.h"
+#include "engine/generation/step_tasks.h"
 #include "engine/model/forward.h"
+#include "engine/model/guard.h"
 
 namespace tome {
 namespace {
-
-// The status of what a body threw, or OK.
-template <typename Body>
-absl::Status Guard(Body body) {
-  try {
-    body();
-    return absl::OkStatus();
-  } catch (const std::bad_alloc&) {
-    return ResourceExhausted("out of memory");
-  } catch (const c10::OutOfMemoryError& error) {
-    return ResourceExhausted("out of device memory: {}", error.what_without_backtrace());
-  } catch (const c10::Error& error) {
-    const std::string message = error.what_without_backtrace();
-    if (message.find("DefaultCPUAllocator") != std::string::npos)
-      return ResourceExhausted("out of memory: {}", message);
-    return Internal("libtorch: {}", message);
-  } catch (const std::exception& error) {
-    return Internal("{}", error.what());
-  }
-}
 
 StepResult Failed(TaskImpl* task, absl::Status status) {
   task->Fail();
@@ -44,58 +24,80 @@ StepResult Failed(TaskImpl* task, absl::Status status) {
   return result;
 }
 
-StepResult AdvanceAlone(TaskImpl* task) {
+// What `advance` gives, a StepResult; where it throws or gives an error, the end of the task.
+template <typename Advance>
+StepResult Advanced(TaskImpl* task, Advance advance) {
   StepResult result;
-  const absl::Status status = Guard([&] { result = task->Advance(); });
-  if (!status.ok()) return Failed(task, status);
-  if (!result.status.ok()) return Failed(task, result.status);
-  return result;
+  absl::Status status = Guarded([&] {
+    result = advance();
+    return result.status;
+  });
+  return status.ok() ? std::move(result) : Failed(task, std::move(status));
 }
 
-// The decoding tasks among `tasks` at `indices`, which share one model.
-void DecodeTogether(absl::Span<Task* const> tasks, const std::vector<std::size_t>& indices,
-                    std::vector<StepResult>* results) {
+absl::Span<const float> Row(const at::Tensor& logits, std::size_t row) {
+  const auto vocab = static_cast<std::size_t>(logits.size(1));
+  return {logits.const_data_ptr<float>() + row * vocab, vocab};
+}
+
+// A pass over one token of each of these, which share one model: logits [tasks, V]. Leaves the tasks as they were.
+at::Tensor DecodePass(absl::Span<TaskImpl* const> tasks) {
   std::vector<TokenId> tokens;
   std::vector<TokenAttention*> attentions;
-  for (const std::size_t i : indices) {
-    tokens.push_back(tasks[i]->impl()->next_input());
-    attentions.push_back(tasks[i]->impl()->decode_attention());
+  for (TaskImpl* task : tasks) {
+    tokens.push_back(task->next_input());
+    attentions.push_back(task->decode_attention());
   }
+  return DecodeTokens(tasks[0]->weights(), tokens, attentions);
+}
+
+StepResult DecodeAlone(TaskImpl* task) {
+  return Advanced(task, [task] { return task->TakeLogits(Row(DecodePass({&task, 1}), 0)); });
+}
+
+// The results of decoding tasks, in their order.
+std::vector<StepResult> DecodeTogether(absl::Span<TaskImpl* const> tasks) {
   at::Tensor logits;
-  const LlamaWeights& weights = tasks[indices[0]]->impl()->weights();
-  const absl::Status status = Guard([&] { logits = DecodeTokens(weights, tokens, attentions); });
-  for (std::size_t row = 0; row < indices.size(); ++row) {
-    TaskImpl* task = tasks[indices[row]]->impl();
-    StepResult& result = (*results)[indices[row]];
-    if (!status.ok()) {
-      result = Failed(task, status);
-      continue;
-    }
-    const std::size_t vocab = static_cast<std::size_t>(logits.size(1));
-    const absl::Span<const float> own(logits.const_data_ptr<float>() + row * vocab, vocab);
-    absl::Status taken = Guard([&] { result = task->TakeLogits(own); });
-    taken.Update(result.status);
-    if (!taken.ok()) result = Failed(task, taken);
+  const absl::Status status = Guarded([&] {
+    logits = DecodePass(tasks);
+    return absl::OkStatus();
+  });
+  std::vector<StepResult> results;
+  for (std::size_t row = 0; row < tasks.size(); ++row) {
+    TaskImpl* task = tasks[row];
+    results.push_back(status.ok() ? Advanced(task, [&] { return task->TakeLogits(Row(logits, row)); })
+                                  : DecodeAlone(task));
   }
+  return results;
 }
 
 }  // namespace
 
-std::vector<StepResult> Step(absl::Span<Task* const> tasks) {
+std::vector<StepResult> StepTasks(absl::Span<TaskImpl* const> tasks) {
   std::vector<StepResult> results(tasks.size());
-  std::vector<std::size_t> decoding;
+  std::vector<std::size_t> indices;
+  std::vector<TaskImpl*> decoding;
   for (std::size_t i = 0; i < tasks.size(); ++i) {
-    TaskImpl* task = tasks[i]->impl();
+    TaskImpl* task = tasks[i];
     if (task->finished()) {
       results[i].finished = true;
     } else if (task->decode_attention() != nullptr) {
-      decoding.push_back(i);
+      indices.push_back(i);
+      decoding.push_back(task);
     } else {
-      results[i] = AdvanceAlone(task);
+      results[i] = Advanced(task, [task] { return task->Advance(); });
     }
   }
-  if (!decoding.empty()) DecodeTogether(tasks, decoding, &results);
+  if (decoding.empty()) return results;
+  std::vector<StepResult> decoded = DecodeTogether(decoding);
+  for (std::size_t i = 0; i < indices.size(); ++i) results[indices[i]] = std::move(decoded[i]);
   return results;
+}
+
+std::vector<StepResult> Step(absl::Span<Task* const> tasks) {
+  std::vector<TaskImpl*> impls;
+  for (const Task* task : tasks) impls.push_back(task->impl());
+  return StepTasks(impls);
 }
 
 }  // namespace tome

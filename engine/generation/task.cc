@@ -99,6 +99,10 @@ const LlamaWeights& ReadTask::weights() const { return LlamaModel::From(*memory_
 StepResult ReadTask::Advance() {
   const absl::Span<const TokenId> segment = NextChunk(tokens_, next_, memory_->options().segment_tokens);
   StepResult result;
+  if (segment.empty()) {
+    finished_ = result.finished = true;
+    return result;
+  }
   result.status = CheckTokens(segment, weights().config);
   if (!result.status.ok()) return result;
   SegmentReading reading = ReadSegment(weights(), *memory_->state(), segment);
@@ -253,9 +257,19 @@ absl::StatusOr<Task> Task::Generate(Memory fork, std::vector<TokenId> prompt, Ge
 
 namespace {
 
+// The most that Memory::tokens_kept() can be.
+std::int64_t MaxKeptTokens(const MemoryOptions& options) {
+  const int until_they_fill_a_region = options.regions.selected > 0 ? options.region_tokens - 1 : 0;
+  return std::int64_t{options.sink_tokens} + options.window_tokens + until_they_fill_a_region;
+}
+
 absl::Status CheckQuestion(const Memory& fork, const PendingText& pending, const std::string& question,
                            const RouteOptions& options) {
-  if (question.empty()) return InvalidArgument("the question is empty");
+  const std::size_t question_tokens = fork.model()->tokenizer()->Encode(question).size();
+  if (question_tokens == 0) {
+    return InvalidArgument("the question has no tokens: it is empty, or the vocabulary lacks all of its {} bytes",
+                           question.size());
+  }
   if (options.max_regions < 1 || options.max_regions > kMaxRoutedRegions) {
     return InvalidArgument("max_regions: expected 1 to {}, found {}", kMaxRoutedRegions, options.max_regions);
   }
@@ -265,8 +279,8 @@ absl::Status CheckQuestion(const Memory& fork, const PendingText& pending, const
   TOME_RETURN_IF_ERROR(CheckTokens(pending.tokens, fork.model()->info().config));
   const MemoryOptions& memory = fork.options();
   const std::int64_t context = fork.model()->info().config.context_length;
-  const std::int64_t room = context - std::max(memory.sink_tokens + memory.window_tokens, 3 * memory.region_tokens);
-  const auto tokens = static_cast<std::int64_t>(fork.model()->tokenizer()->Encode(question).size());
+  const std::int64_t room = context - std::max<std::int64_t>(MaxKeptTokens(memory), 3 * memory.region_tokens);
+  const auto tokens = static_cast<std::int64_t>(question_tokens);
   if (tokens + 2 <= room) return absl::OkStatus();
   return InvalidArgument("the question has {} tokens, but beside the memory the model's context of {} has room for {}",
                          tokens, context, room - 2);
@@ -295,7 +309,6 @@ absl::StatusOr<Task> Task::Answer(Memory fork, PendingText pending, Question que
 }
 
 absl::StatusOr<Task> Task::Score(Memory fork, PendingText pending, const std::string& text) {
-  if (text.empty()) return InvalidArgument("the text is empty");
   TOME_RETURN_IF_ERROR(CheckTokens(pending.tokens, fork.model()->info().config));
   const Tokenizer& tokenizer = *fork.model()->tokenizer();
   std::vector<TokenId> tokens = std::move(pending.tokens);
@@ -303,6 +316,10 @@ absl::StatusOr<Task> Task::Score(Memory fork, PendingText pending, const std::st
     tokens.push_back(*tokenizer.bos());
   const std::size_t first_scored = tokens.size();
   for (const TextToken& token : tokenizer.Encode(text)) tokens.push_back(token.id);
+  if (tokens.size() == first_scored) {
+    return InvalidArgument("the text has no tokens: it is empty, or the vocabulary lacks all of its {} bytes",
+                           text.size());
+  }
   return Task(std::make_unique<ScoreTask>(std::move(fork), std::move(tokens), first_scored));
 }
 

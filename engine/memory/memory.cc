@@ -7,6 +7,7 @@
 #include "engine/base/status.h"
 #include "engine/engine.h"
 #include "engine/memory/memory_state.h"
+#include "engine/model/guard.h"
 #include "engine/model/llama_model.h"
 
 namespace tome {
@@ -16,9 +17,11 @@ Memory::Memory(std::shared_ptr<const Model> model, std::shared_ptr<const MemoryS
 
 absl::StatusOr<Memory> Memory::Create(std::shared_ptr<const Model> model, const MemoryOptions& options) {
   TOME_RETURN_IF_ERROR(ValidateMemoryOptions(options, model->info().config));
-  TOME_ASSIGN_OR_RETURN(model, LlamaModel::WithEncoding(std::move(model), options.position_encoding));
-  const Archive archive(ArchiveLayoutOf(*model, options), model->spill_folder());
-  return Memory(std::move(model), std::make_shared<const MemoryState>(options, archive));
+  return Guarded([&]() -> absl::StatusOr<Memory> {
+    TOME_ASSIGN_OR_RETURN(model, LlamaModel::WithEncoding(std::move(model), options.position_encoding));
+    const Archive archive(ArchiveLayoutOf(*model, options), model->spill_folder());
+    return Memory(std::move(model), std::make_shared<const MemoryState>(options, archive));
+  });
 }
 
 ArchiveLayout ArchiveLayoutOf(const Model& model, const MemoryOptions& options) {
@@ -73,10 +76,11 @@ std::vector<TokenSpan> Memory::KeptSpans() const {
 std::string Memory::Serialize() const {
   std::string bytes;
   bytes.reserve(state_->bytes() + state_->archive().bytes() + 12 * state_->archive().num_blocks() + 1024);
-  Serialize([&](std::string_view piece) {
+  const absl::Status status = Serialize([&](std::string_view piece) {
     bytes += piece;
     return absl::OkStatus();
-  }).IgnoreError();  // a string takes all
+  });
+  if (!status.ok()) bytes.clear();
   return bytes;
 }
 
@@ -87,11 +91,11 @@ absl::StatusOr<Memory> Memory::Parse(std::shared_ptr<const Model> model, std::st
 
 std::string Memory::Digest() const {
   Sha256 digest;
-  Serialize([&](std::string_view piece) {
+  const absl::Status status = Serialize([&](std::string_view piece) {
     digest.Update(piece);
     return absl::OkStatus();
-  }).IgnoreError();  // it has none
-  return digest.FinishHex();
+  });
+  return status.ok() ? digest.FinishHex() : "";
 }
 
 }  // namespace tome

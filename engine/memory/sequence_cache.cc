@@ -177,6 +177,7 @@ void SequenceCache::Attend(std::int64_t layer, const at::Tensor& qkv, const at::
 }
 
 void SequenceCache::AttendToken(std::int64_t layer, const float* qkv, float* out) {
+  TORCH_CHECK(size_ < std::min(keys_.size(2), weights_.rope.cosines.size(0)), "the sequence is full with ", size_);
   if (keys_.scalar_type() == at::kFloat) return AttendTokenAs<float>(layer, qkv, out);
   AttendTokenAs<at::BFloat16>(layer, qkv, out);
 }

@@ -12,6 +12,7 @@
 #include "engine/base/crc32c.h"
 #include "engine/base/status.h"
 #include "engine/memory/memory_state.h"
+#include "engine/model/guard.h"
 #include "engine/model/llama_model.h"
 
 namespace tome {
@@ -299,22 +300,21 @@ absl::Status ReadArchive(const StateHeader& header, SourceReader* reader, Archiv
   return DataLoss("state: archive: {} tokens of {} that were read", archive->num_tokens(), header.tokens_read);
 }
 
-}  // namespace
-
-absl::Status Memory::Serialize(const ByteSink& sink) const {
-  const MemoryState& state = *state_;
+absl::Status WriteState(const Memory& memory, const ByteSink& sink) {
+  const Model& model = *memory.model();
+  const MemoryState& state = *memory.state();
   PieceWriter writer(sink);
   writer.piece().WriteBytes(kStateMagic);
   writer.piece().Write<std::uint32_t>(kStateVersion);
-  WriteIdentity(*model_, &writer.piece());
-  WriteOptions(options(), &writer.piece());
+  WriteIdentity(model, &writer.piece());
+  WriteOptions(memory.options(), &writer.piece());
   for (const std::int64_t count :
        {state.tokens_read(), state.sink_tokens(), state.window_tokens(), state.regions().size(),
         state.regions().queries().count, state.archive().num_blocks()}) {
     writer.piece().Write<std::int64_t>(count);
   }
   TOME_RETURN_IF_ERROR(writer.End());
-  for (std::int64_t layer = 0; layer < model_->info().config.num_layers && state.tokens_kept() > 0; ++layer) {
+  for (std::int64_t layer = 0; layer < model.info().config.num_layers && state.tokens_kept() > 0; ++layer) {
     for (at::Tensor KeyValueBlock::* part : {&KeyValueBlock::keys, &KeyValueBlock::values}) {
       std::vector<at::Tensor> pieces;
       for (const KeyValueBlock* block : state.blocks()) pieces.push_back((block->*part).select(0, layer));
@@ -331,7 +331,7 @@ absl::Status Memory::Serialize(const ByteSink& sink) const {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Memory> Memory::Parse(std::shared_ptr<const Model> model, ByteSource& source) {
+absl::StatusOr<Memory> ParseState(const std::shared_ptr<const Model>& model, ByteSource& source) {
   const LlamaWeights& weights = LlamaModel::From(*model).weights();
   const LlamaConfig& config = weights.config;
   SourceReader reader(source, "state");
@@ -365,6 +365,16 @@ absl::StatusOr<Memory> Memory::Parse(std::shared_ptr<const Model> model, ByteSou
                 std::make_shared<const MemoryState>(header.options, header.tokens_read, std::move(sink),
                                                     CutWindow(all, header.sink_tokens, header.options.segment_tokens),
                                                     std::move(regions), std::move(archive)));
+}
+
+}  // namespace
+
+absl::Status Memory::Serialize(const ByteSink& sink) const {
+  return Guarded([&] { return WriteState(*this, sink); });
+}
+
+absl::StatusOr<Memory> Memory::Parse(std::shared_ptr<const Model> model, ByteSource& source) {
+  return Guarded([&] { return ParseState(model, source); });
 }
 
 }  // namespace tome

@@ -15,6 +15,7 @@
 #include "engine/base/status.h"
 #include "engine/checkpoint/checkpoint.h"
 #include "engine/model/cpu/kernels.h"
+#include "engine/model/guard.h"
 #include "engine/model/position_encoding.h"
 
 namespace tome {
@@ -97,7 +98,9 @@ std::string EngineBuildInfo() {
   return fmt::format("libtorch {}, {}", TORCH_VERSION, build);
 }
 
-absl::StatusOr<std::shared_ptr<const Model>> Model::Load(const ModelOptions& options) {
+namespace {
+
+absl::StatusOr<std::shared_ptr<const Model>> LoadLlama(const ModelOptions& options) {
   if (options.num_threads < 0 || options.num_threads > 1024) {
     return InvalidArgument("num_threads: expected 0 to 1024, found {}", options.num_threads);
   }
@@ -151,6 +154,12 @@ absl::StatusOr<std::shared_ptr<const Model>> Model::Load(const ModelOptions& opt
   }
   return std::make_shared<LlamaModel>(std::move(info), std::move(tokenizer), std::move(weights), std::move(profile),
                                       std::move(spill_folder));
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const Model>> Model::Load(const ModelOptions& options) {
+  return Guarded([&] { return LoadLlama(options); });
 }
 
 absl::StatusOr<std::shared_ptr<const Model>> LlamaModel::WithEncoding(std::shared_ptr<const Model> model,

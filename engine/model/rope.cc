@@ -123,6 +123,8 @@ RopeTable RopeTable::Make(const LlamaConfig& config, std::int64_t num_positions,
 
 void RotateInto(const at::Tensor& source, const RopeTable& table, std::int64_t first_position,
                 const at::Tensor& target) {
+  TORCH_CHECK(first_position + source.size(-2) <= table.cosines.size(0), "positions ", first_position, " to ",
+              first_position + source.size(-2), " of ", table.cosines.size(0));
   if (source.is_cpu() && source.dim() == 3) {
     if (source.scalar_type() == at::kFloat) return RotateRowsOnCpu<float>(source, table, first_position, target);
     return RotateRowsOnCpu<at::BFloat16>(source, table, first_position, target);

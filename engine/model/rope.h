@@ -50,7 +50,8 @@ struct RopeTable {
 };
 
 // Writes `source` [..., n, D], turned by positions first_position .. first_position + n - 1, to `target`, of the same
-// shape and type. The last dimension is contiguous; other strides are free. Source and target may be the same.
+// shape and type. The last dimension is contiguous; other strides are free. Source and target may be the same. Throws
+// where the table ends before.
 void RotateInto(const at::Tensor& source, const RopeTable& table, std::int64_t first_position,
                 const at::Tensor& target);
 

@@ -66,13 +66,14 @@ TokenMeanings::TokenMeanings(const LlamaWeights& weights) {
 
 at::Tensor TokenMeanings::Similarities(const LlamaWeights& weights, absl::Span<const TokenId> tokens) const {
   const c10::InferenceMode inference;
+  const std::int64_t vocabulary = weights.config.vocab_size;
+  if (tokens.empty()) return at::empty({vocabulary, 0}, at::kFloat);
   std::vector<at::Tensor> own;
   for (const TokenId token : tokens) own.push_back(Rows(weights, token, 1));
   const at::Tensor centred = at::cat(own) - mean_;
   at::Tensor left = centred - at::matmul(at::matmul(centred, common_), common_.t());
   left = left / left.norm(2, 1, /*keepdim=*/true).clamp_min(1e-6);
   // What is left of a token has no part in the common directions, so that those of the vocabulary need no removing.
-  const std::int64_t vocabulary = weights.config.vocab_size;
   at::Tensor similarities = at::empty({vocabulary, static_cast<std::int64_t>(tokens.size())}, at::kFloat);
   ForEachChunk(vocabulary, [&](std::int64_t first, std::int64_t count) {
     at::Tensor chunk = similarities.narrow(0, first, count);

@@ -132,9 +132,12 @@ const std::vector<std::pair<std::string, std::string>>& TinyMerges() {
 
 int TinyVocabSize() { return SpecialId(std::size(kSpecialTokens)); }
 
-std::string TinyTokenizerJson() {
+std::string TinyTokenizerJson(const std::string& missing_bytes) {
   Json vocab = Json::object();
-  for (int byte = 0; byte < 256; ++byte) vocab[ByteAlphabet()[static_cast<std::size_t>(byte)]] = byte;
+  for (int byte = 0; byte < 256; ++byte) {
+    const bool missing = missing_bytes.find(static_cast<char>(byte)) != std::string::npos;
+    vocab[missing ? fmt::format("unused-{}", byte) : ByteAlphabet()[static_cast<std::size_t>(byte)]] = byte;
+  }
   Json merges = Json::array();
   for (std::size_t i = 0; i < TinyMerges().size(); ++i) {
     const auto& [left, right] = TinyMerges()[i];
@@ -286,7 +289,7 @@ void WriteTinyModel(const std::filesystem::path& folder, const TinyModelOptions&
   std::filesystem::create_directories(folder);
   WriteFile(folder / "config.json", TinyConfigJson(options));
   if (options.tokenizer) {
-    WriteFile(folder / "tokenizer.json", TinyTokenizerJson());
+    WriteFile(folder / "tokenizer.json", TinyTokenizerJson(options.missing_bytes));
     WriteFile(folder / "tokenizer_config.json", TinyTokenizerConfigJson());
   }
   if (options.num_files > 1) {

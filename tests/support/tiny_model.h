@@ -32,6 +32,7 @@ struct TinyModelOptions {
   TinyModelType type = TinyModelType::kF32;
   int num_files = 1;      // more than one: shards with model.safetensors.index.json
   bool tokenizer = true;  // write tokenizer.json and tokenizer_config.json
+  std::string missing_bytes;  // for which the tokenizer has no token, as SmolLM2's has none for U+0004
 };
 
 // A tensor with its values as floats, row-major.
@@ -53,7 +54,8 @@ std::string TinyTokenizerConfigJson();
 // Byte-level BPE (GPT-2's pattern): ids 0-255 are single bytes, then pieces of frequent English, then the special
 // tokens
 // <|endoftext|>, <|im_start|> (BOS) and <|im_end|> (EOS). Any text can be encoded.
-std::string TinyTokenizerJson();
+// `missing_bytes`: their ids have pieces that no text is made of.
+std::string TinyTokenizerJson(const std::string& missing_bytes = "");
 // All tensors of the model with Hugging Face's names.
 std::vector<TinyTensor> TinyTensors(const TinyModelOptions& options);
 
