@@ -46,7 +46,8 @@ absl::Status WaitUntilRead(const Connection& connection, const ReadingGoal& goal
   const auto take = [&](const v1::WatchResponse& report) {
     if (on_report) on_report(report);
     if (report.phase() == v1::Session::PHASE_FAILED) problem = report.problem();
-    const bool idle = report.phase() == v1::Session::PHASE_IDLE && report.durable_bytes() >= goal.ingested_bytes;
+    const bool idle = (report.caught_up() || report.phase() == v1::Session::PHASE_IDLE) &&
+                      report.durable_bytes() >= goal.ingested_bytes;
     reached = report.ingested_bytes() >= goal.ingested_bytes || (goal.idle_is_enough && idle);
     return !reached && report.phase() != v1::Session::PHASE_FAILED;
   };

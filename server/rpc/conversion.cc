@@ -208,6 +208,7 @@ v1::WatchResponse ToProto(const SessionProgress& progress) {
   if (progress.time_left) SetDuration(*progress.time_left, response.mutable_time_left());
   response.set_problem(ReplaceInvalidUtf8(progress.problem));
   response.set_queue_position(static_cast<std::uint32_t>(progress.queue_position));
+  response.set_caught_up(progress.caught_up);
   return response;
 }
 

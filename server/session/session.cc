@@ -126,6 +126,7 @@ SessionProgress Session::Progress() const {
                            .ingested_tokens = reading.ingested_tokens,
                            .tokens_per_second = reading.tokens_per_second,
                            .bytes_per_second = reading.bytes_per_second,
+                           .caught_up = reading.was_caught_up,
                            .queue_position = reading.queue_position,
                            .problem = ProblemOf(reading),
                            .deleted = gone_};

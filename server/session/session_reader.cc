@@ -281,8 +281,9 @@ void SessionReader::Adopt(ReadingState state) {
     return;
   }
   const std::vector<SnapshotInfo> kept = snapshots();
-  const absl::StatusOr<Here> here = ResidentState::From(
-      context_, *std::move(room), std::move(state), kept.empty() ? 0 : kept.front().ingested_tokens, SegmentListener());
+  const absl::StatusOr<Here> here =
+      ResidentState::From(context_, *std::move(room), std::move(state), host_.Documents(),
+                          kept.empty() ? 0 : kept.front().ingested_tokens, SegmentListener());
   if (here.ok()) {
     std::lock_guard lock(mutex_);
     restore_target_bytes_ = 0;  // what the other has not read was never read here
@@ -475,6 +476,7 @@ ReadingStatus SessionReader::status() const {
               .ingested_bytes = counts.bytes,
               .ingested_tokens = counts.tokens,
               .caught_up = IdleLocked(),
+              .was_caught_up = IdleLocked() || (caught_up_ && std::holds_alternative<Absent>(place_)),
               .restore_target_bytes = restore_target_bytes_,
               .resident = state != nullptr,
               .by_this_model = by_this_model_,

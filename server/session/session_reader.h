@@ -33,6 +33,8 @@ struct ReadingStatus {
   std::uint64_t ingested_tokens = 0;
   // Everything stored is read, but for a last part that is too short for a segment, and the state is in memory.
   bool caught_up = false;
+  // The same, but the state may have been evicted since.
+  bool was_caught_up = false;
   // Bytes to be read again before the state is what it was before an eviction or a restart; 0 when it is.
   std::uint64_t restore_target_bytes = 0;
   double tokens_per_second = 0;

@@ -102,6 +102,8 @@ struct SessionProgress {
   std::uint64_t ingested_tokens = 0;
   double tokens_per_second = 0;  // over the last segments; 0 when nothing is being read
   double bytes_per_second = 0;
+  // All stored text is read, but for a last part that is too short for a segment; also while the state is evicted.
+  bool caught_up = false;
   // Among the sessions that wait for memory before they are read: 1 is the next one; 0 when it does not wait.
   std::size_t queue_position = 0;
   std::optional<absl::Duration> time_left;  // until all durable bytes are read, when that can be told

@@ -264,7 +264,9 @@ class RandomCrowd : public CrowdTest {
 
 TEST_F(RandomCrowd, EveryWaitEnds) {
   const char* const longer = std::getenv("TOME_SOAK");
-  for (std::uint64_t seed = 0; seed < (longer == nullptr ? 8 : 400); ++seed) {
+  const char* const from = std::getenv("TOME_SEED");
+  const std::uint64_t first = from == nullptr ? 0 : std::strtoull(from, nullptr, 10);
+  for (std::uint64_t seed = first; seed < first + (longer == nullptr ? 8 : 400); ++seed) {
     SCOPED_TRACE(seed);
     random_.seed(seed);
     options_.data_folder = folder_.File("data" + std::to_string(seed));

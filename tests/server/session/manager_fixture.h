@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -184,12 +185,15 @@ class ManagerFixture : public ::testing::Test {
   // Waits for the progress that `condition` describes.
   template <typename Condition>
   server::SessionProgress WaitForProgress(const std::string& session, Condition condition) {
-    auto watched = std::make_shared<Watched<server::SessionProgress>>();
-    auto subscription = manager_->Subscribe(session, [watched](const server::SessionProgress& progress) {
-      watched->Update([&](server::SessionProgress& value) { value = progress; });
+    // The first one of which it is true: others may follow at once.
+    auto watched = std::make_shared<Watched<std::optional<server::SessionProgress>>>();
+    auto subscription = manager_->Subscribe(session, [watched, condition](const server::SessionProgress& progress) {
+      watched->Update([&](auto& found) {
+        if (!found && condition(progress)) found = progress;
+      });
     });
     EXPECT_THAT(subscription, IsOk());
-    return watched->WaitUntil(condition);
+    return *watched->WaitUntil([](const auto& found) { return found.has_value(); });
   }
   // Everything that is stored and makes a whole segment is read.
   server::SessionProgress WaitUntilRead(const std::string& session) {
