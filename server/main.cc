@@ -131,6 +131,13 @@ absl::StatusOr<Running> Start(ServerConfig* own_config) {
   return running;
 }
 
+// A model may take minutes to load, and a large data folder to be opened. Neither can be interrupted, and neither
+// writes what is not whole at every moment, so a signal ends the program as it stands.
+absl::StatusOr<Running> StartUnlessStopped(const StopSignals& signals, ServerConfig* config) {
+  const ExitOnStopSignal exit_on_signal(signals, [] { LogEvent(LogLevel::kInfo, "stopped", {{"while", "starting"}}); });
+  return Start(config);
+}
+
 // Not ready -> refuse new work -> finish what runs, within the grace -> stop.
 void Drain(const ServerConfig& config, const StopSignals& signals, Running& running) {
   LogEvent(LogLevel::kInfo, "draining", {{"grace_seconds", std::int64_t{config.grace_seconds}}});
@@ -180,7 +187,7 @@ int Run(int argc, char** argv) {
   const StopSignals signals;  // before any thread is started
   SetUpLogging(config->ToLogLevel(), config->ToLogFormat());
   RouteLibraryLogs();
-  absl::StatusOr<Running> running = Start(&*config);
+  absl::StatusOr<Running> running = StartUnlessStopped(signals, &*config);
   if (!running.ok()) {
     fmt::print(stderr, "tome-server: {}\n", std::string(running.status().message()));
     return kFailed;

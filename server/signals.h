@@ -3,6 +3,10 @@
 #define TOME_SERVER_SIGNALS_H_
 
 #include <csignal>
+#include <functional>
+#include <thread>
+
+#include "engine/base/file_descriptor.h"
 
 namespace tome::server {
 
@@ -19,7 +23,22 @@ class StopSignals {
   bool Arrived() const;
 
  private:
+  friend class ExitOnStopSignal;
   sigset_t signals_;
+};
+
+// While it lives, a signal ends the program at once, with exit code 0: for work that cannot be interrupted and leaves
+// nothing that a crash may not leave. A signal that arrives later waits to be fetched from `signals`.
+class ExitOnStopSignal {
+ public:
+  // `before_exit` is called on a thread of its own; nothing else is tidied up.
+  ExitOnStopSignal(const StopSignals& signals, std::function<void()> before_exit);
+  ~ExitOnStopSignal();
+
+ private:
+  FileDescriptor arrived_;  // readable while a signal waits to be fetched
+  FileDescriptor over_;     // readable once this is destroyed
+  std::thread thread_;
 };
 
 }  // namespace tome::server

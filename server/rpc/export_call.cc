@@ -1,85 +1,98 @@
 #include "server/rpc/export_call.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/base/status.h"
 #include "server/rpc/validation.h"
+#include "server/session/errors.h"
 
 namespace tome::server {
+namespace {
 
-grpc::ServerWriteReactor<grpc::ByteBuffer>* ExportCall::Start(const CallEnvironment& environment,
-                                                              grpc::CallbackServerContext* context,
-                                                              const grpc::ByteBuffer* request) {
-  const std::shared_ptr<ExportCall> call(new ExportCall(environment, context));
-  call->self_ = call;
-  if (const absl::Status status = call->Begin(*request); !status.ok()) call->End(status);
-  return call.get();
+constexpr std::size_t kPartBytes = std::size_t{128} << 10;
+
+}  // namespace
+
+void ExportCall::Begin(const grpc::ByteBuffer* request) {
+  if (const absl::Status status = Export(*request); !status.ok()) return End(status);
+  ListenToDrain();
 }
 
-ExportCall::ExportCall(const CallEnvironment& environment, grpc::CallbackServerContext* context)
-    : environment_(environment), trace_("ExportSession", *context, environment) {}
-
-absl::Status ExportCall::Begin(const grpc::ByteBuffer& bytes) {
+absl::Status ExportCall::Export(const grpc::ByteBuffer& bytes) {
   v1::ExportSessionRequest request;
   TOME_RETURN_IF_ERROR(ParseMessage(bytes, &request));
-  trace_.set_session(request.name());
+  SetSession(request.name());
   TOME_RETURN_IF_ERROR(Validate(request));
   TOME_ASSIGN_OR_RETURN(SessionManager* const sessions, environment_.backend.sessions());
-  sessions->Export(*ParseSessionName(request.name()), !request.without_snapshot(),
-                   [self = shared_from_this()](absl::StatusOr<std::unique_ptr<SessionExporter>> exporter) {
-                     if (!exporter.ok()) return self->End(exporter.status());
-                     {
-                       const std::lock_guard lock(self->mutex_);
-                       self->exporter_ = *std::move(exporter);
-                     }
-                     self->ReadNext();
-                   });
+  {
+    const std::lock_guard lock(mutex_);
+    to_skip_ = request.offset();
+  }
+  const SessionId id = *ParseSessionName(request.name());
+  const auto begun = [self = shared_from_this()](absl::StatusOr<std::unique_ptr<SessionExporter>> exporter) {
+    self->OnBegun(std::move(exporter));
+  };
+  if (request.bundle().empty()) {
+    sessions->Export(id, !request.without_snapshot(), begun);
+  } else {
+    sessions->ResumeExport(id, request.bundle(), begun);
+  }
   return absl::OkStatus();
 }
 
-void ExportCall::ReadNext() {
+void ExportCall::OnBegun(absl::StatusOr<std::unique_ptr<SessionExporter>> exporter) {
+  if (!exporter.ok()) return End(exporter.status());
+  {
+    const std::lock_guard lock(mutex_);
+    exporter_ = *std::move(exporter);
+  }
+  ReadPiece();
+}
+
+void ExportCall::ReadPiece() {
   std::shared_ptr<SessionExporter> exporter;
   {
     const std::lock_guard lock(mutex_);
-    if (!client_gone_) exporter = exporter_;
+    if (ended() || unsent_ < piece_.size() || std::exchange(reading_, true)) return;
+    exporter = exporter_;
   }
-  if (exporter == nullptr) return End(absl::CancelledError("the client has gone"));
   exporter->Next([self = shared_from_this()](const absl::StatusOr<std::string>& piece) { self->OnPiece(piece); });
 }
 
 void ExportCall::OnPiece(const absl::StatusOr<std::string>& piece) {
-  if (!piece.ok() || piece->empty()) return End(piece.status());
-  v1::ExportSessionResponse response;
-  response.set_data(*piece);
-  const std::lock_guard lock(mutex_);
-  outgoing_ = SerializeMessage(response);
-  StartWrite(&outgoing_);
-}
-
-void ExportCall::OnWriteDone(bool ok) {
-  if (!ok) {
+  {
     const std::lock_guard lock(mutex_);
-    client_gone_ = true;
+    reading_ = false;
+    if (!piece.ok()) return EndLocked(piece.status());
+    if (piece->empty()) return EndLocked(EndOfBundle());
+    piece_ = *piece;
+    unsent_ = std::min<std::uint64_t>(to_skip_, piece_.size());
+    to_skip_ -= unsent_;
+    if (unsent_ < piece_.size()) return Advance();
   }
-  ReadNext();
+  ReadPiece();
 }
 
-void ExportCall::OnCancel() {
-  const std::lock_guard lock(mutex_);
-  client_gone_ = true;
+absl::Status ExportCall::EndOfBundle() const {
+  if (to_skip_ == 0) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kInvalidArgument,
+                   fmt::format("offset: expected one within the bundle, found one {} bytes behind its end", to_skip_),
+                   {.reason = "INVALID_FIELD", .metadata = {{"field", "offset"}}});
 }
 
-void ExportCall::End(const absl::Status& status) {
+std::optional<grpc::ByteBuffer> ExportCall::NextMessage() {
+  if (unsent_ == piece_.size() || ended()) return std::nullopt;
+  v1::ExportSessionResponse response;
+  if (!std::exchange(named_, true)) response.set_bundle(exporter_->bundle());
+  response.set_data(piece_.substr(unsent_, kPartBytes));
+  unsent_ += response.data().size();
+  return SerializeMessage(response);
+}
+
+void ExportCall::Release() {
   const std::lock_guard lock(mutex_);
-  if (std::exchange(finished_, true)) return;
   exporter_.reset();
-  Finish(trace_.Finished(status));
-}
-
-void ExportCall::OnDone() {
-  const std::shared_ptr<ExportCall> self = std::move(self_);
-  const std::lock_guard lock(mutex_);
-  trace_.Done();
 }
 
 }  // namespace tome::server

@@ -2,46 +2,46 @@
 #ifndef TOME_SERVER_RPC_EXPORT_CALL_H_
 #define TOME_SERVER_RPC_EXPORT_CALL_H_
 
+#include <cstdint>
 #include <memory>
-#include <mutex>
+#include <optional>
 #include <string>
 
-#include "server/rpc/call.h"
-#include "tome/v1/tome.grpc.pb.h"
+#include "server/rpc/stream_call.h"
+#include "tome/v1/tome.pb.h"
 
 namespace tome::server {
 
-// Reads the next bytes once the last ones are on their way, so that a slow client holds no more than one piece.
-// Lifetime as of AppendCall.
-class ExportCall final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
-                         public std::enable_shared_from_this<ExportCall> {
- public:
-  static grpc::ServerWriteReactor<grpc::ByteBuffer>* Start(const CallEnvironment& environment,
-                                                           grpc::CallbackServerContext* context,
-                                                           const grpc::ByteBuffer* request);
-
-  void OnWriteDone(bool ok) override;
-  void OnCancel() override;
-  void OnDone() override;
-
+// Reads the next piece of the bundle when the last part of the one before is on its way, so that a slow client holds
+// little. Sends it in parts that also a bad connection lets through before it is cut. Ends when the server drains: the
+// client goes on where it was when the server is back.
+class ExportCall final : public WritingCall<StreamCall<ExportCall, grpc::ServerWriteReactor<grpc::ByteBuffer>>> {
  private:
-  ExportCall(const CallEnvironment& environment, grpc::CallbackServerContext* context);
+  friend StreamCall;
 
-  absl::Status Begin(const grpc::ByteBuffer& request);
-  void ReadNext();
+  ExportCall(const CallEnvironment& environment, grpc::CallbackServerContext* context)
+      : WritingCall("ExportSession", environment, context) {}
+
+  void Begin(const grpc::ByteBuffer* request);
+  std::optional<grpc::ByteBuffer> NextMessage() override;
+  void OnWritten() override { ReadPiece(); }
+  void Release() override;
+
+  absl::Status Export(const grpc::ByteBuffer& bytes);
+  void OnBegun(absl::StatusOr<std::unique_ptr<SessionExporter>> exporter);
+  // Unless it is too early, or too late.
+  void ReadPiece();
   void OnPiece(const absl::StatusOr<std::string>& piece);
-  void End(const absl::Status& status);
+  // The bundle has come to its end. With mutex_ held.
+  absl::Status EndOfBundle() const;
 
-  CallEnvironment environment_;
-  std::shared_ptr<ExportCall> self_;  // until OnDone
-
-  std::mutex mutex_;
   // Guarded by mutex_.
-  CallTrace trace_;
   std::shared_ptr<SessionExporter> exporter_;
-  grpc::ByteBuffer outgoing_;
-  bool client_gone_ = false;
-  bool finished_ = false;
+  std::uint64_t to_skip_ = 0;  // bytes that the client has
+  std::string piece_;          // of which the bytes from unsent_ on are not sent yet
+  std::size_t unsent_ = 0;
+  bool reading_ = false;  // the next piece
+  bool named_ = false;    // the client knows the bundle's name
 };
 
 }  // namespace tome::server

@@ -8,32 +8,19 @@
 
 namespace tome::server {
 
-grpc::ServerReadReactor<grpc::ByteBuffer>* ImportCall::Start(const CallEnvironment& environment,
-                                                             grpc::CallbackServerContext* context,
-                                                             grpc::ByteBuffer* response) {
-  const std::shared_ptr<ImportCall> call(new ImportCall(environment, context, response));
-  call->self_ = call;
-  call->ReadNext();
-  return call.get();
+void ImportCall::Begin(grpc::ByteBuffer* response) {
+  response_ = response;
+  ReadNext();
+  ListenToDrain();
 }
 
-ImportCall::ImportCall(const CallEnvironment& environment, grpc::CallbackServerContext* context,
-                       grpc::ByteBuffer* response)
-    : environment_(environment), response_(response), trace_("ImportSession", *context, environment) {}
-
-void ImportCall::ReadNext() {
-  const std::lock_guard lock(mutex_);
-  if (!finished_) StartRead(&incoming_);
+void ImportCall::OnMessage(grpc::ByteBuffer message) {
+  if (const absl::Status status = TakeMessage(message); !status.ok()) End(status);
 }
 
-void ImportCall::OnReadDone(bool ok) {
-  if (!ok) return Complete();
-  if (const absl::Status status = TakeMessage(); !status.ok()) End(status);
-}
-
-absl::Status ImportCall::TakeMessage() {
+absl::Status ImportCall::TakeMessage(const grpc::ByteBuffer& message) {
   v1::ImportSessionRequest request;
-  TOME_RETURN_IF_ERROR(ParseMessage(incoming_, &request));
+  TOME_RETURN_IF_ERROR(ParseMessage(message, &request));
   TOME_RETURN_IF_ERROR(Validate(request, /*first=*/importer_ == nullptr));
   if (importer_ == nullptr) {
     TOME_ASSIGN_OR_RETURN(SessionManager* const sessions, environment_.backend.sessions());
@@ -46,40 +33,21 @@ absl::Status ImportCall::TakeMessage() {
   return absl::OkStatus();
 }
 
-void ImportCall::Complete() {
+void ImportCall::OnHalfClose() {
+  if (importer_ == nullptr) return End(InvalidArgument("expected a bundle of ExportSession, found nothing"));
   {
     const std::lock_guard lock(mutex_);
-    if (finished_) return;
+    if (ended()) return;
+    finishing_ = true;
   }
-  if (client_gone()) return End(absl::CancelledError("the client has gone"));
-  if (importer_ == nullptr) return End(InvalidArgument("expected an archive, found nothing"));
-  importer_->Finish([self = shared_from_this()](const absl::StatusOr<SessionInfo>& info) {
-    if (info.ok()) *self->response_ = SerializeMessage(ToProto(*info));
-    self->End(info.status());
-  });
+  importer_->Finish([self = shared_from_this()](const absl::StatusOr<SessionInfo>& info) { self->OnFinished(info); });
 }
 
-bool ImportCall::client_gone() {
+void ImportCall::OnFinished(const absl::StatusOr<SessionInfo>& info) {
   const std::lock_guard lock(mutex_);
-  return client_gone_;
-}
-
-void ImportCall::OnCancel() {
-  const std::lock_guard lock(mutex_);
-  client_gone_ = true;
-}
-
-void ImportCall::End(const absl::Status& status) {
-  const std::lock_guard lock(mutex_);
-  if (std::exchange(finished_, true)) return;
-  Finish(trace_.Finished(status));
-}
-
-void ImportCall::OnDone() {
-  const std::shared_ptr<ImportCall> self = std::move(self_);
-  importer_.reset();
-  const std::lock_guard lock(mutex_);
-  trace_.Done();
+  finishing_ = false;
+  if (info.ok()) *response_ = SerializeMessage(ToProto(*info));
+  EndLocked(info.status());
 }
 
 }  // namespace tome::server

@@ -3,47 +3,34 @@
 #define TOME_SERVER_RPC_IMPORT_CALL_H_
 
 #include <memory>
-#include <mutex>
-#include <string>
 
-#include "server/rpc/call.h"
-#include "tome/v1/tome.grpc.pb.h"
+#include "server/rpc/stream_call.h"
+#include "tome/v1/tome.pb.h"
 
 namespace tome::server {
 
-// Takes the next message once the one before is on the disk. A stream that is cut off leaves nothing. Lifetime as of
-// AppendCall.
-class ImportCall final : public grpc::ServerReadReactor<grpc::ByteBuffer>,
-                         public std::enable_shared_from_this<ImportCall> {
- public:
-  static grpc::ServerReadReactor<grpc::ByteBuffer>* Start(const CallEnvironment& environment,
-                                                          grpc::CallbackServerContext* context,
-                                                          grpc::ByteBuffer* response);
-
-  void OnReadDone(bool ok) override;
-  void OnCancel() override;
-  void OnDone() override;
-
+// Takes the next message once the one before is on the disk. A stream that is cut off leaves nothing, and so does one
+// that is not at its end when the server drains.
+class ImportCall final : public ReadingCall<StreamCall<ImportCall, grpc::ServerReadReactor<grpc::ByteBuffer>>> {
  private:
-  ImportCall(const CallEnvironment& environment, grpc::CallbackServerContext* context, grpc::ByteBuffer* response);
+  friend StreamCall;
 
-  bool client_gone();
-  absl::Status TakeMessage();
-  void ReadNext();
-  void Complete();
-  void End(const absl::Status& status);
+  ImportCall(const CallEnvironment& environment, grpc::CallbackServerContext* context)
+      : ReadingCall("ImportSession", environment, context) {}
 
-  CallEnvironment environment_;
-  std::shared_ptr<ImportCall> self_;  // until OnDone
-  grpc::ByteBuffer* const response_;
-  grpc::ByteBuffer incoming_;                  // on the read path
+  void Begin(grpc::ByteBuffer* response);
+  void OnMessage(grpc::ByteBuffer message) override;
+  void OnHalfClose() override;
+  bool IsBusy() const override { return finishing_; }
+  bool EndsOnDrain() const override { return !finishing_; }
+  void Release() override { importer_.reset(); }
+
+  absl::Status TakeMessage(const grpc::ByteBuffer& message);
+  void OnFinished(const absl::StatusOr<SessionInfo>& info);
+
+  grpc::ByteBuffer* response_ = nullptr;
   std::unique_ptr<SessionImporter> importer_;  // on the read path, which runs one at a time
-
-  std::mutex mutex_;
-  // Guarded by mutex_.
-  CallTrace trace_;
-  bool client_gone_ = false;
-  bool finished_ = false;
+  bool finishing_ = false;  // guarded by mutex_: all was taken, and the session will be there in a moment
 };
 
 }  // namespace tome::server

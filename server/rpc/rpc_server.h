@@ -49,7 +49,8 @@ class RpcServer {
   // Serves `sessions`, which outlives the server, or at least Stop.
   void Open(SessionManager& sessions);
 
-  // Not ready any more; Append and Watch streams end with UNAVAILABLE, reason DRAINING, once what they hold is stored.
+  // Not ready any more. Append, Watch, ExportSession and ImportSession end with UNAVAILABLE, reason DRAINING, once what
+  // they hold is stored; of them an import that has all of its bytes comes to its end.
   // What refuses new work is SessionManager::BeginDrain.
   void Drain();
 

@@ -10,34 +10,19 @@
 
 namespace tome::server {
 
-grpc::ServerUnaryReactor* ScoreCall::Start(const CallEnvironment& environment, grpc::CallbackServerContext* context,
-                                           const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
-  const std::shared_ptr<ScoreCall> call(new ScoreCall(environment, context, response));
-  call->self_ = call;
-  if (absl::Status status = call->Score(*request); !status.ok()) call->OnDone(std::move(status));
-  return call.get();
+void ScoreCall::Begin(const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
+  response_ = response;
+  if (const absl::Status status = Score(*request); !status.ok()) End(WithField(status, "question", "text"));
 }
-
-ScoreCall::ScoreCall(const CallEnvironment& environment, grpc::CallbackServerContext* context,
-                     grpc::ByteBuffer* response)
-    : environment_(environment), response_(response), trace_("Score", *context, environment) {}
 
 absl::Status ScoreCall::Score(const grpc::ByteBuffer& bytes) {
   v1::ScoreRequest request;
   TOME_RETURN_IF_ERROR(ParseMessage(bytes, &request));
-  {
-    const std::lock_guard lock(mutex_);
-    trace_.set_session(request.session());
-  }
+  SetSession(request.session());
   TOME_RETURN_IF_ERROR(Validate(request));
   TOME_ASSIGN_OR_RETURN(SessionManager* const sessions, environment_.backend.sessions());
   tokenizer_ = sessions->model()->tokenizer();
-  std::shared_ptr<Question> work = sessions->StartQuestion(FromProto(request), shared_from_this());
-  {
-    const std::lock_guard lock(mutex_);
-    if (!finished_) work_ = std::move(work);
-  }
-  CancelWork();
+  StartQuestion([&] { return sessions->StartQuestion(FromProto(request), shared_from_this()); });
   return absl::OkStatus();
 }
 
@@ -56,36 +41,12 @@ void ScoreCall::OnDelta(const AnswerDelta& delta) {
 
 void ScoreCall::OnDone(const absl::StatusOr<QuestionResult>& result) {
   const std::lock_guard lock(mutex_);
-  work_.reset();
-  finished_ = true;
-  if (!result.ok()) return Finish(trace_.Finished(WithField(result.status(), "question", "text")));
-  reply_.set_ingested_bytes(result->coverage.ingested_bytes);
-  reply_.set_pending_bytes(result->coverage.pending_bytes);
-  *response_ = SerializeMessage(reply_);
-  Finish(trace_.Finished(absl::OkStatus()));
-}
-
-void ScoreCall::CancelWork() {
-  std::shared_ptr<Question> work;
-  {
-    const std::lock_guard lock(mutex_);
-    if (client_gone_) work = std::move(work_);
+  if (result.ok()) {
+    reply_.set_ingested_bytes(result->coverage.ingested_bytes);
+    reply_.set_pending_bytes(result->coverage.pending_bytes);
+    *response_ = SerializeMessage(reply_);
   }
-  if (work != nullptr) work->Cancel();
-}
-
-void ScoreCall::OnCancel() {
-  {
-    const std::lock_guard lock(mutex_);
-    client_gone_ = true;
-  }
-  CancelWork();
-}
-
-void ScoreCall::OnDone() {
-  const std::shared_ptr<ScoreCall> self = std::move(self_);
-  const std::lock_guard lock(mutex_);
-  trace_.Done();
+  LetGo(WithField(result.status(), "question", "text"));
 }
 
 }  // namespace tome::server

@@ -186,7 +186,16 @@ absl::Status Validate(const v1::CreateSessionRequest& request) {
 absl::Status Validate(const v1::GetSessionRequest& request) { return CheckName(request.name()); }
 absl::Status Validate(const v1::SnapshotSessionRequest& request) { return CheckName(request.name()); }
 absl::Status Validate(const v1::RereadSessionRequest& request) { return CheckName(request.name()); }
-absl::Status Validate(const v1::ExportSessionRequest& request) { return CheckName(request.name()); }
+absl::Status Validate(const v1::ExportSessionRequest& request) {
+  FieldViolations violations;
+  CheckSession(request.name(), "name", &violations);
+  CheckMaxBytes(request.bundle(), kMaxBundleNameBytes, "bundle", &violations);
+  if (request.bundle().empty() && request.offset() != 0) {
+    violations.Add("offset",
+                   fmt::format("expected 0 without the bundle that it is an offset in, found {}", request.offset()));
+  }
+  return violations.ToStatus();
+}
 
 absl::Status Validate(const v1::ForkSessionRequest& request) {
   FieldViolations violations;

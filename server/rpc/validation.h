@@ -27,6 +27,7 @@ inline constexpr int kDefaultSearchPageSize = 10;
 inline constexpr std::uint32_t kMaxCitations = 64;
 inline constexpr std::size_t kMaxImportBytes = std::size_t{2} << 20;  // of data in one ImportSessionRequest
 inline constexpr std::size_t kMaxFilterBytes = 1024;
+inline constexpr std::size_t kMaxBundleNameBytes = 256;
 
 // The id in "sessions/{id}"; nullopt when the name is not of this form.
 std::optional<SessionId> ParseSessionName(std::string_view name);

@@ -19,6 +19,13 @@ bool ThreadPool::Post(std::function<void()> job) {
   return true;
 }
 
+void ThreadPool::WaitUntilIdle() {
+  std::unique_lock lock(mutex_);
+  if (jobs_.empty() && running_ == 0) return;
+  // Others may post without end, so the moment counts and not what is true when this thread has its turn.
+  changed_.wait(lock, [this, before = idle_moments_] { return idle_moments_ != before; });
+}
+
 void ThreadPool::Finish() {
   {
     std::lock_guard lock(mutex_);
@@ -48,17 +55,24 @@ void ThreadPool::Run() {
     job = nullptr;  // what it holds is freed without the lock
     lock.lock();
     --running_;
-    if (finishing_ && running_ == 0) changed_.notify_all();
+    if (running_ > 0 || !jobs_.empty()) continue;
+    ++idle_moments_;
+    changed_.notify_all();
   }
 }
 
-void SerialQueue::Post(std::function<void()> job) {
+bool SerialQueue::Post(std::function<void()> job) {
   {
     std::lock_guard lock(state_->mutex);
     state_->jobs.push_back(std::move(job));
-    if (std::exchange(state_->scheduled, true)) return;
+    if (std::exchange(state_->scheduled, true)) return true;
   }
-  state_->pool.Post([state = state_] { RunOne(state); });
+  if (state_->pool.Post([state = state_] { RunOne(state); })) return true;
+  std::deque<std::function<void()>> dropped;  // without the lock
+  std::lock_guard lock(state_->mutex);
+  state_->scheduled = false;
+  dropped.swap(state_->jobs);
+  return false;
 }
 
 void SerialQueue::RunOne(const std::shared_ptr<State>& state) {

@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -22,6 +23,9 @@ class ThreadPool {
   // Runs `job` on one of the threads. False, and the job is dropped, after Finish has returned.
   bool Post(std::function<void()> job);
 
+  // Waits for a moment at which no job runs or waits. Not to be called from a job.
+  void WaitUntilIdle();
+
   // Runs all jobs, also those that jobs post, then ends the threads. Waits. Not to be called from a job.
   void Finish();
 
@@ -32,6 +36,7 @@ class ThreadPool {
   std::condition_variable changed_;
   std::deque<std::function<void()>> jobs_;  // guarded by mutex_
   int running_ = 0;                         // guarded by mutex_
+  std::uint64_t idle_moments_ = 0;          // guarded by mutex_: how often the last job ended
   bool finishing_ = false;                  // guarded by mutex_
   bool ended_ = false;                      // guarded by mutex_
   std::vector<std::thread> threads_;
@@ -43,7 +48,9 @@ class SerialQueue {
  public:
   explicit SerialQueue(ThreadPool& pool) : state_(std::make_shared<State>(pool)) {}
 
-  void Post(std::function<void()> job);
+  // False, and the job is dropped, when the pool takes no more. Who must be told of a job's end then sees to it: see
+  // dropped.h.
+  bool Post(std::function<void()> job);
 
  private:
   struct State {

@@ -7,6 +7,7 @@
 // - ABORTED: OFFSET_MISMATCH {session, document, committed_offset}
 // - ABORTED: CONTENT_MISMATCH {session, document, byte_offset, committed_offset}, a repeat that differs
 // - ABORTED: SEARCH_CHANGED {field}, more was read since the first page
+// - ABORTED: BUNDLE_CHANGED {session}, an export cannot be gone on with
 // - FAILED_PRECONDITION: DOCUMENT_SEALED {session, document, committed_offset}
 // - FAILED_PRECONDITION: DOCUMENT_NOT_LAST {session, document}, only the last document can be appended to
 // - FAILED_PRECONDITION: DOCUMENT_UNFINISHED {session, document}, the document before is not sealed
@@ -19,7 +20,7 @@
 // - INVALID_ARGUMENT: INVALID_UTF8 {session, document, byte_offset, committed_offset}
 // - INVALID_ARGUMENT: UTF8_POLICY_MISMATCH {session, document}, the document was begun with the other policy
 // - INVALID_ARGUMENT: MEMORY_OPTIONS, PAGE_TOKEN, GENERATION_OPTIONS, ANSWER_BUDGET, PROMPT_FORM {field}
-// - INVALID_ARGUMENT: LIST_QUERY {field}; ARCHIVE_CONTENT, of an import
+// - INVALID_ARGUMENT: LIST_QUERY {field}; BUNDLE_NAME {field}, of an export; ARCHIVE_CONTENT, of an import
 // - INVALID_ARGUMENT: QUESTION_TOO_LONG {field, ...}
 // - INVALID_ARGUMENT: QUESTION_EMPTY {field}, it says nothing, or the vocabulary has no token for it
 // - DATA_LOSS: CHECKSUM_MISMATCH {session, document, write_offset}, of a message

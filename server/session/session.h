@@ -60,7 +60,9 @@ class Session final : public std::enable_shared_from_this<Session>, private Read
   // The state of another session, which this one then shares, unless it has one or there is no room.
   void Adopt(ReadingState state);
 
-  void Export(bool with_snapshot, std::function<void(absl::StatusOr<std::shared_ptr<SessionExport>>)> done);
+  // `bundle`: that of an export before, which is gone on with; empty for a new one.
+  void Export(bool with_snapshot, std::string bundle,
+              std::function<void(absl::StatusOr<std::shared_ptr<SessionExport>>)> done);
   // The next bytes of an export; empty at its end.
   void NextOfExport(std::shared_ptr<SessionExport> session_export,
                     std::function<void(absl::StatusOr<std::string>)> done);
@@ -106,7 +108,7 @@ class Session final : public std::enable_shared_from_this<Session>, private Read
   absl::StatusOr<StoredSession> LinkFork(StoredSession fork);
   // Links bases and snapshots of `fork` into its folder, and takes from it the snapshots that are not there.
   absl::Status LinkFiles(const std::string& folder, StoredSession* fork);
-  absl::StatusOr<std::shared_ptr<SessionExport>> BeginExport(bool with_snapshot);
+  absl::StatusOr<std::shared_ptr<SessionExport>> BeginExport(bool with_snapshot, const std::string& bundle);
   // Whether what is queued is left to be committed with what follows, by a later call.
   bool DelayCommit();
   void CommitWrites();

@@ -1,4 +1,4 @@
-// The archive of a session as it is at one moment.
+// The bundle of a session as it is at one moment.
 #ifndef TOME_SERVER_SESSION_SESSION_EXPORT_H_
 #define TOME_SERVER_SESSION_SESSION_EXPORT_H_
 
@@ -14,11 +14,24 @@
 
 namespace tome::server {
 
+// What of a session is in its bundle: its metadata, its documents as far as they go, and at most one snapshot.
+// Documents only grow, so this and the stored bytes make the same bundle at any later time.
+//
+// Takes all documents, and the newest snapshot if one is wanted.
+StoredSession BundledNow(StoredSession session, bool with_snapshot);
+// Opaque: how far the documents went, which snapshot it was, and a digest of the rest.
+std::string BundleName(const StoredSession& bundled);
+// The same part of a session that was named before. ABORTED/BUNDLE_CHANGED when it is not there any more;
+// INVALID_ARGUMENT/BUNDLE_NAME for what BundleName never returns.
+absl::StatusOr<StoredSession> BundledAs(StoredSession session, const std::string& name);
+
 // Not thread-safe.
 class SessionExport {
  public:
-  // `session`: documents and metadata that are told, its snapshots are not. `snapshot`: the file of `info`, or null.
-  SessionExport(StoredSession session, const SnapshotInfo& info, std::unique_ptr<InputFile> snapshot);
+  // `snapshot`: the file of the one in `bundled`, or null.
+  SessionExport(StoredSession bundled, std::unique_ptr<InputFile> snapshot);
+
+  std::string bundle() const { return BundleName(session_); }
 
   // The next bytes, little more than kMaxArchiveFrame; empty when there are no more. DATA_LOSS/STORED_DATA_DAMAGED when
   // what is stored is damaged. Waits for the disk.

@@ -69,6 +69,11 @@ class DocumentWriterImpl final : public DocumentWriter {
 
 }  // namespace
 
+SessionManagerImpl::~SessionManagerImpl() {
+  Shutdown(absl::InfiniteDuration());
+  context_->callbacks.Finish();
+}
+
 absl::Status SessionManagerImpl::NotFoundError(const SessionId& id) {
   return MakeError(absl::StatusCode::kNotFound, fmt::format("session {} does not exist", id),
                    {.reason = "SESSION_NOT_FOUND", .metadata = {{"session", id}}});
@@ -219,11 +224,12 @@ void SessionManagerImpl::Create(CreateRequest request, CreateCallback done) {
   const SessionId id = stored.ok() ? stored->id : request.session_id.empty() ? RandomId() : request.session_id;
   if (!BeginCreation(id, request.request_id, std::move(done))) return;
   if (!stored.ok()) return EndCreation(id, stored.status());
-  context_->io.Post([this, stored = *std::move(stored)] {
+  const bool posted = context_->io.Post([this, stored = *std::move(stored)] {
     const absl::Status status = context_->folder->Add(
         stored.id, [&](const std::string& folder) { return SessionStore::Create(DatabasePathIn(folder), stored); });
     EndCreation(stored.id, status.ok() ? absl::StatusOr<StoredSession>(stored) : status);
   });
+  if (!posted) EndCreation(id, context_->DrainingError());
 }
 
 absl::StatusOr<SessionInfo> SessionManagerImpl::Get(const SessionId& id) const {
@@ -271,7 +277,7 @@ void SessionManagerImpl::Update(UpdateRequest request, std::function<void(absl::
     callbacks_.Post([done = std::move(done), status = session.status()] { done(status); });
     return;
   }
-  (*session)->Update(std::move(request), std::move(done));
+  (*session)->Update(std::move(request), InAnyCase(std::move(done)));
 }
 
 void SessionManagerImpl::Delete(const SessionId& id, const std::string& etag, std::function<void(absl::Status)> done) {
@@ -285,18 +291,18 @@ void SessionManagerImpl::Delete(const SessionId& id, const std::string& etag, st
       [this, weak = std::weak_ptr(*session)] {
         if (const std::shared_ptr<Session> removed = weak.lock()) OnRemoved(*removed);
       },
-      std::move(done));
+      InAnyCase(std::move(done)));
 }
 
 void SessionManagerImpl::Snapshot(const SessionId& id, std::function<void(absl::StatusOr<SnapshotInfo>)> done) {
   const absl::StatusOr<std::shared_ptr<Session>> session = FindUnlessDraining(id);
-  if (session.ok()) return (*session)->Snapshot(std::move(done));
+  if (session.ok()) return (*session)->Snapshot(InAnyCase(std::move(done)));
   callbacks_.Post([done = std::move(done), status = session.status()] { done(status); });
 }
 
 void SessionManagerImpl::Reread(const SessionId& id, std::function<void(absl::StatusOr<SessionInfo>)> done) {
   const absl::StatusOr<std::shared_ptr<Session>> session = FindUnlessDraining(id);
-  if (session.ok()) return (*session)->Reread(std::move(done));
+  if (session.ok()) return (*session)->Reread(InAnyCase(std::move(done)));
   callbacks_.Post([done = std::move(done), status = session.status()] { done(status); });
 }
 
@@ -380,7 +386,8 @@ void SessionManagerImpl::Shutdown(absl::Duration snapshot_time) {
   }
   context_->snapshots.Finish();
   context_->io.Finish();
-  context_->callbacks.Finish();
+  // Its threads live on: who calls from now on is told that the server drains.
+  context_->callbacks.WaitUntilIdle();
 }
 
 absl::StatusOr<std::unique_ptr<SessionManager>> SessionManager::Open(SessionManagerOptions options,

@@ -5,7 +5,8 @@
 // Results come by callback, on a thread of the manager, never inside the call that took the callback and never with a
 // lock held; calls for one writer, subscription or question come one at a time and in order. Callbacks must be quick
 // (hand on, do not block) and must own what they touch, by shared or weak pointer: after Cancel, or after a handle is
-// dropped, a call that has already begun may still be running.
+// dropped, a call that has already begun may still be running. Every callback that takes a result gets one: also after
+// Shutdown, then with DRAINING.
 //
 // Shapes of names, sizes of fields and message limits are checked by the caller; existence, etags, order, storage and
 // memory limits are checked here. Errors carry details: see errors.h. While draining, everything that begins new work
@@ -127,15 +128,17 @@ class DocumentWriter {
   virtual void WhenRoom(std::function<void()> ready) = 0;
 };
 
-// A session as an archive. One call at a time.
+// A session as a bundle. One call at a time.
 class SessionExporter {
  public:
   virtual ~SessionExporter() = default;
+  // Names the bundle for ResumeExport.
+  virtual std::string bundle() const = 0;
   // The next bytes, a little more than 1 MiB at most; empty at the end.
   virtual void Next(std::function<void(absl::StatusOr<std::string>)> done) = 0;
 };
 
-// An archive that becomes a session. One call at a time. Dropping it before Finish leaves nothing.
+// A bundle that becomes a session. One call at a time. Dropping it before Finish leaves nothing.
 class SessionImporter {
  public:
   virtual ~SessionImporter() = default;
@@ -204,7 +207,10 @@ class SessionManager {
   // SESSION_NOT_FOUND by `done`.
   virtual void Export(const SessionId& id, bool with_snapshot,
                       std::function<void(absl::StatusOr<std::unique_ptr<SessionExporter>>)> done) = 0;
-  // `id`: of the new session; empty for the one in the archive.
+  // Begins the bundle of this name again, with the same bytes. Also BUNDLE_CHANGED and BUNDLE_NAME.
+  virtual void ResumeExport(const SessionId& id, const std::string& bundle,
+                            std::function<void(absl::StatusOr<std::unique_ptr<SessionExporter>>)> done) = 0;
+  // `id`: of the new session; empty for the one in the bundle.
   virtual absl::StatusOr<std::unique_ptr<SessionImporter>> Import(const SessionId& id) = 0;
 
   // Writes what was read so far to disk. When nothing is new, the newest snapshot is told. SESSION_NOT_FOUND,
@@ -246,7 +252,8 @@ class SessionManager {
   virtual bool WaitUntilDrained(absl::Duration grace) = 0;
   // Stops: questions still running end with UNAVAILABLE/DRAINING, queued writes are committed, reading stops between
   // two steps, what was read is written to disk as far as that takes no longer than `snapshot_time`, all callbacks have
-  // been called when it returns. Blocks. The destructor does it too, without limit.
+  // been called when it returns. Blocks. The destructor does it too, without limit. What is asked afterwards is
+  // refused.
   virtual void Shutdown(absl::Duration snapshot_time = absl::InfiniteDuration()) = 0;
 
  protected:

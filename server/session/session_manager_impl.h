@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/scheduling/dropped.h"
 #include "server/session/question_run.h"
 #include "server/session/reading_state.h"
 #include "server/session/session.h"
@@ -27,7 +28,7 @@ class SessionManagerImpl final : public SessionManager {
  public:
   explicit SessionManagerImpl(std::shared_ptr<SessionContext> context)
       : context_(std::move(context)), callbacks_(context_->callbacks) {}
-  ~SessionManagerImpl() override { Shutdown(absl::InfiniteDuration()); }
+  ~SessionManagerImpl() override;
 
   absl::Status LoadSessions();
 
@@ -42,7 +43,13 @@ class SessionManagerImpl final : public SessionManager {
 
   void Fork(ForkRequest request, std::function<void(absl::StatusOr<SessionInfo>)> done) override;
   void Export(const SessionId& id, bool with_snapshot,
-              std::function<void(absl::StatusOr<std::unique_ptr<SessionExporter>>)> done) override;
+              std::function<void(absl::StatusOr<std::unique_ptr<SessionExporter>>)> done) override {
+    BeginExport(id, with_snapshot, /*bundle=*/"", std::move(done));
+  }
+  void ResumeExport(const SessionId& id, const std::string& bundle,
+                    std::function<void(absl::StatusOr<std::unique_ptr<SessionExporter>>)> done) override {
+    BeginExport(id, /*with_snapshot=*/true, bundle, std::move(done));
+  }
   absl::StatusOr<std::unique_ptr<SessionImporter>> Import(const SessionId& id) override;
   void Snapshot(const SessionId& id, std::function<void(absl::StatusOr<SnapshotInfo>)> done) override;
   void Reread(const SessionId& id, std::function<void(absl::StatusOr<SessionInfo>)> done) override;
@@ -70,12 +77,19 @@ class SessionManagerImpl final : public SessionManager {
   };
 
   static absl::Status NotFoundError(const SessionId& id);
+  // `done`, called in any case: with DRAINING when its session takes no more jobs.
+  template <typename Result>
+  std::function<void(Result)> InAnyCase(std::function<void(Result)> done) {
+    return Answered(std::move(done), callbacks_, context_->DrainingError());
+  }
   // A new id: a letter and enough random letters and digits that two are never the same.
   static SessionId RandomId();
 
   absl::StatusOr<std::shared_ptr<Session>> Find(const SessionId& id) const;
   absl::StatusOr<std::shared_ptr<Session>> FindUnlessDraining(const SessionId& id) const;
   absl::Status Start(const std::shared_ptr<QuestionRun>& run);
+  void BeginExport(const SessionId& id, bool with_snapshot, const std::string& bundle,
+                   std::function<void(absl::StatusOr<std::unique_ptr<SessionExporter>>)> done);
   absl::StatusOr<StoredSession> NewSession(const CreateRequest& request) const;
   absl::Status CheckCreateLocked(const SessionId& id) const;
   // Whether a creation was begun; else `done` is called, or will be by one that runs.

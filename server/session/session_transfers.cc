@@ -26,10 +26,12 @@ void SessionManagerImpl::Fork(ForkRequest request, CreateCallback done) {
                      .last_use_time = now};
   if (!BeginCreation(fork.id, request.request_id, std::move(done))) return;
   const SessionId id = fork.id;
-  (*session)->Fork(std::move(fork),
-                   [this, id](const absl::StatusOr<StoredSession>& made, std::optional<ReadingState> state) {
-                     EndCreation(id, made, std::move(state));
-                   });
+  auto when_dropped = std::make_shared<WhenDropped>([this, id] { EndCreation(id, context_->DrainingError()); });
+  (*session)->Fork(std::move(fork), [this, id, when_dropped](const absl::StatusOr<StoredSession>& made,
+                                                             std::optional<ReadingState> state) {
+    when_dropped->Disarm();
+    EndCreation(id, made, std::move(state));
+  });
 }
 
 // --- Expiry ---
@@ -58,16 +60,25 @@ namespace {
 
 class ExporterImpl final : public SessionExporter {
  public:
-  ExporterImpl(std::shared_ptr<Session> session, std::shared_ptr<SessionExport> session_export)
-      : session_(std::move(session)), export_(std::move(session_export)) {}
+  ExporterImpl(std::shared_ptr<SessionContext> context, std::shared_ptr<Session> session,
+               std::shared_ptr<SessionExport> session_export)
+      : context_(std::move(context)),
+        callbacks_(context_->callbacks),
+        session_(std::move(session)),
+        export_(std::move(session_export)),
+        bundle_(export_->bundle()) {}
 
+  std::string bundle() const override { return bundle_; }
   void Next(std::function<void(absl::StatusOr<std::string>)> done) override {
-    session_->NextOfExport(export_, std::move(done));
+    session_->NextOfExport(export_, Answered(std::move(done), callbacks_, context_->DrainingError()));
   }
 
  private:
+  const std::shared_ptr<SessionContext> context_;
+  const SerialQueue callbacks_;
   const std::shared_ptr<Session> session_;
   const std::shared_ptr<SessionExport> export_;
+  const std::string bundle_;
 };
 
 }  // namespace
@@ -82,7 +93,7 @@ class ImporterImpl final : public SessionImporter {
   }
 
   void Take(std::string bytes, std::function<void(absl::Status)> done) override {
-    queue_.Post([work = work_, bytes = std::move(bytes), done = std::move(done)] {
+    queue_.Post([work = work_, bytes = std::move(bytes), done = work_->InAnyCase(std::move(done))] {
       absl::Status status = work->session_import->Take(bytes);
       if (!status.ok()) work->End(status);  // the id is free before the error is told
       work->callbacks.Post([done, status = std::move(status)] { done(status); });
@@ -90,7 +101,7 @@ class ImporterImpl final : public SessionImporter {
   }
 
   void Finish(std::function<void(absl::StatusOr<SessionInfo>)> done) override {
-    queue_.Post([work = work_, done = std::move(done)] {
+    queue_.Post([work = work_, done = work_->InAnyCase(std::move(done))] {
       work->done = done;
       work->End(work->session_import->Finish());
     });
@@ -105,6 +116,11 @@ class ImporterImpl final : public SessionImporter {
           callbacks(context->callbacks),
           activity(context->activity.Begin()) {
       session_import.emplace(context, id, [this](const SessionId& claimed) { return Claim(claimed); });
+    }
+
+    template <typename Result>
+    std::function<void(Result)> InAnyCase(std::function<void(Result)> done) {
+      return Answered(std::move(done), callbacks, context->DrainingError());
     }
 
     absl::Status Claim(const SessionId& id) {
@@ -144,18 +160,19 @@ class ImporterImpl final : public SessionImporter {
   SerialQueue queue_;
 };
 
-void SessionManagerImpl::Export(const SessionId& id, bool with_snapshot,
-                                std::function<void(absl::StatusOr<std::unique_ptr<SessionExporter>>)> done) {
+void SessionManagerImpl::BeginExport(const SessionId& id, bool with_snapshot, const std::string& bundle,
+                                     std::function<void(absl::StatusOr<std::unique_ptr<SessionExporter>>)> done) {
   const absl::StatusOr<std::shared_ptr<Session>> found = FindUnlessDraining(id);
   if (!found.ok()) {
     callbacks_.Post([done = std::move(done), status = found.status()] { done(status); });
     return;
   }
-  (*found)->Export(with_snapshot, [session = *found, done = std::move(done)](
-                                      const absl::StatusOr<std::shared_ptr<SessionExport>>& session_export) {
-    if (!session_export.ok()) return done(session_export.status());
-    done(std::make_unique<ExporterImpl>(session, *session_export));
-  });
+  using Begun = absl::StatusOr<std::shared_ptr<SessionExport>>;
+  std::function<void(Begun)> begun = [context = context_, session = *found, done = std::move(done)](Begun result) {
+    if (!result.ok()) return done(result.status());
+    done(std::make_unique<ExporterImpl>(context, session, *std::move(result)));
+  };
+  (*found)->Export(with_snapshot, bundle, InAnyCase(std::move(begun)));
 }
 
 absl::StatusOr<std::unique_ptr<SessionImporter>> SessionManagerImpl::Import(const SessionId& id) {

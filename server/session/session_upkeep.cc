@@ -223,7 +223,7 @@ void Session::Adopt(ReadingState state) {
 
 // --- Exports ---
 
-absl::StatusOr<std::shared_ptr<SessionExport>> Session::BeginExport(bool with_snapshot) {
+absl::StatusOr<std::shared_ptr<SessionExport>> Session::BeginExport(bool with_snapshot, const std::string& bundle) {
   TOME_RETURN_IF_ERROR(CheckEtag(/*etag=*/""));
   TOME_RETURN_IF_ERROR(problem_);
   StoredSession session;
@@ -232,21 +232,26 @@ absl::StatusOr<std::shared_ptr<SessionExport>> Session::BeginExport(bool with_sn
     session = stored_;
   }
   session.snapshots = reader_.snapshots();
-  if (!with_snapshot || session.snapshots.empty()) {
-    return std::make_shared<SessionExport>(std::move(session), SnapshotInfo(), nullptr);
+  if (bundle.empty()) {
+    session = BundledNow(std::move(session), with_snapshot);
+  } else {
+    TOME_ASSIGN_OR_RETURN(session, BundledAs(std::move(session), bundle));
   }
-  const SnapshotInfo newest = session.snapshots.front();
-  TOME_ASSIGN_OR_RETURN(std::unique_ptr<InputFile> file,
-                        context_->files.Open(SnapshotPathIn(context_->folder->SessionPath(id_), newest.number)));
-  return std::make_shared<SessionExport>(std::move(session), newest, std::move(file));
+  std::unique_ptr<InputFile> file;
+  if (!session.snapshots.empty()) {
+    const std::uint64_t number = session.snapshots.front().number;
+    TOME_ASSIGN_OR_RETURN(file, context_->files.Open(SnapshotPathIn(context_->folder->SessionPath(id_), number)));
+  }
+  return std::make_shared<SessionExport>(std::move(session), std::move(file));
 }
 
-void Session::Export(bool with_snapshot, std::function<void(absl::StatusOr<std::shared_ptr<SessionExport>>)> done) {
+void Session::Export(bool with_snapshot, std::string bundle,
+                     std::function<void(absl::StatusOr<std::shared_ptr<SessionExport>>)> done) {
   NoteUse();
-  strand_.Post(
-      [self = shared_from_this(), with_snapshot, done = std::move(done), activity = context_->activity.Begin()] {
-        self->callbacks_.Post([done, result = self->BeginExport(with_snapshot), activity] { done(result); });
-      });
+  strand_.Post([self = shared_from_this(), with_snapshot, bundle = std::move(bundle), done = std::move(done),
+                activity = context_->activity.Begin()] {
+    self->callbacks_.Post([done, result = self->BeginExport(with_snapshot, bundle), activity] { done(result); });
+  });
 }
 
 void Session::NextOfExport(std::shared_ptr<SessionExport> session_export,

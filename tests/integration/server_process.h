@@ -28,6 +28,7 @@ class ServerProcess {
   bool WaitForLog(const std::string& text);
 
   void Signal(int number) const;
+  pid_t pid() const { return pid_; }
   // What ps and pkill call it.
   std::string Name() const;
   // Waits for the end: the exit code, or minus the number of the signal that ended it.

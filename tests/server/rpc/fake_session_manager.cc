@@ -37,20 +37,25 @@ class FakeQuestion final : public server::Question {
 
 class FakeExporter final : public server::SessionExporter {
  public:
-  explicit FakeExporter(std::vector<std::string> pieces) : pieces_(std::move(pieces)) {}
+  FakeExporter(std::shared_ptr<Watched<Calls>> calls, std::vector<std::string> pieces, bool holds)
+      : calls_(std::move(calls)), pieces_(std::move(pieces)), holds_(holds) {}
+  std::string bundle() const override { return "bundle-1"; }
   void Next(std::function<void(absl::StatusOr<std::string>)> done) override {
+    if (holds_) return calls_->Update([&](Calls& calls) { calls.unread_pieces.push_back(std::move(done)); });
     done(next_ < pieces_.size() ? pieces_[next_++] : "");
   }
 
  private:
+  std::shared_ptr<Watched<Calls>> calls_;
   const std::vector<std::string> pieces_;
+  const bool holds_;
   std::size_t next_ = 0;
 };
 
 class FakeImporter final : public server::SessionImporter {
  public:
-  FakeImporter(std::shared_ptr<Watched<Calls>> calls, absl::Status error, server::SessionInfo info)
-      : calls_(std::move(calls)), error_(std::move(error)), info_(std::move(info)) {
+  FakeImporter(std::shared_ptr<Watched<Calls>> calls, absl::Status error, server::SessionInfo info, bool holds)
+      : calls_(std::move(calls)), error_(std::move(error)), info_(std::move(info)), holds_(holds) {
     calls_->Update([](Calls& calls) { ++calls.live_importers; });
   }
   ~FakeImporter() override {
@@ -60,12 +65,16 @@ class FakeImporter final : public server::SessionImporter {
     calls_->Update([&](Calls& calls) { calls.imported += bytes; });
     done(error_);
   }
-  void Finish(std::function<void(absl::StatusOr<server::SessionInfo>)> done) override { done(info_); }
+  void Finish(std::function<void(absl::StatusOr<server::SessionInfo>)> done) override {
+    if (holds_) return calls_->Update([&](Calls& calls) { calls.unfinished_imports.push_back(std::move(done)); });
+    done(info_);
+  }
 
  private:
   std::shared_ptr<Watched<Calls>> calls_;
   const absl::Status error_;
   const server::SessionInfo info_;
+  const bool holds_;
 };
 
 }  // namespace
@@ -128,13 +137,20 @@ void FakeSessionManager::Fork(server::ForkRequest request,
 void FakeSessionManager::Export(const server::SessionId&, bool,
                                 std::function<void(absl::StatusOr<std::unique_ptr<server::SessionExporter>>)> done) {
   if (!info.ok()) return done(info.status());
-  done(std::make_unique<FakeExporter>(export_pieces));
+  done(std::make_unique<FakeExporter>(calls, export_pieces, holds_transfers));
+}
+
+void FakeSessionManager::ResumeExport(
+    const server::SessionId& id, const std::string& bundle,
+    std::function<void(absl::StatusOr<std::unique_ptr<server::SessionExporter>>)> done) {
+  calls->Update([&](Calls& c) { c.resumed_bundle = bundle; });
+  Export(id, /*with_snapshot=*/true, std::move(done));
 }
 
 absl::StatusOr<std::unique_ptr<server::SessionImporter>> FakeSessionManager::Import(const server::SessionId& id) {
   if (!info.ok()) return info.status();
   calls->Update([&](Calls& c) { c.imported_id = id; });
-  return std::make_unique<FakeImporter>(calls, import_error, *info);
+  return std::make_unique<FakeImporter>(calls, import_error, *info, holds_transfers);
 }
 
 void FakeSessionManager::Update(server::UpdateRequest request,

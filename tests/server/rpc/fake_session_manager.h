@@ -26,6 +26,9 @@ class FakeSessionManager final : public server::SessionManager {
     std::vector<std::string> rereads;
     std::vector<server::ListRequest> lists;
     std::vector<server::ForkRequest> forks;
+    std::string resumed_bundle;  // of the last ResumeExport
+    std::deque<std::function<void(absl::StatusOr<std::string>)>> unread_pieces;
+    std::deque<std::function<void(absl::StatusOr<server::SessionInfo>)>> unfinished_imports;
     std::string imported_id;
     std::string imported;  // the bytes of an import
     int live_importers = 0;
@@ -45,6 +48,8 @@ class FakeSessionManager final : public server::SessionManager {
 
   // What it answers. Set before the call.
   std::vector<std::string> export_pieces = {"some", "more"};
+  // Next of an export and Finish of an import are not answered: they wait in `calls`.
+  bool holds_transfers = false;
   absl::Status import_error;
   absl::StatusOr<server::SessionInfo> info = server::SessionInfo{.id = "abcd"};
   absl::Status open_error;  // of OpenDocument and Subscribe
@@ -64,6 +69,8 @@ class FakeSessionManager final : public server::SessionManager {
   void Fork(server::ForkRequest request, std::function<void(absl::StatusOr<server::SessionInfo>)> done) override;
   void Export(const server::SessionId& id, bool with_snapshot,
               std::function<void(absl::StatusOr<std::unique_ptr<server::SessionExporter>>)> done) override;
+  void ResumeExport(const server::SessionId& id, const std::string& bundle,
+                    std::function<void(absl::StatusOr<std::unique_ptr<server::SessionExporter>>)> done) override;
   absl::StatusOr<std::unique_ptr<server::SessionImporter>> Import(const server::SessionId& id) override;
   void Update(server::UpdateRequest request, std::function<void(absl::StatusOr<server::SessionInfo>)> done) override;
   void Delete(const server::SessionId& id, const std::string& etag, std::function<void(absl::Status)> done) override;

@@ -128,5 +128,111 @@ TEST_F(TransferCallsTest, ImportThatIsCutOffIsDropped) {
   ExpectNoImporterLeft();
 }
 
+TEST_F(TransferCallsTest, ExportGoesOnAtAnOffset) {
+  Open();
+  const std::string long_piece(1'000'000, 'x');
+  sessions_.export_pieces = {"one", "two", "three", long_piece};
+  const std::string whole = "onetwothree" + long_piece;
+  for (const std::uint64_t offset : {0u, 1u, 3u, 4u, 11u, 12u, 1'000'010u, 1'000'011u}) {
+    grpc::ClientContext context;
+    v1::ExportSessionRequest request;
+    request.set_name(kName);
+    request.set_bundle("bundle-1");
+    request.set_offset(offset);
+    const auto reader = stub_->ExportSession(&context, request);
+    std::string rest;
+    v1::ExportSessionResponse response;
+    bool first = true;
+    while (reader->Read(&response)) {
+      EXPECT_EQ(response.bundle(), std::exchange(first, false) ? "bundle-1" : "");
+      EXPECT_LT(response.data().size(), 200'000u) << "little enough to come through before the next cut";
+      rest += response.data();
+    }
+    EXPECT_TRUE(reader->Finish().ok());
+    EXPECT_EQ(rest, whole.substr(offset)) << offset;
+    EXPECT_EQ(sessions_.calls->Get().resumed_bundle, "bundle-1");
+  }
+}
+
+TEST_F(TransferCallsTest, OffsetsThatAreNoneAreRefused) {
+  Open();
+  const auto end = [&](const std::string& bundle, std::uint64_t offset) {
+    grpc::ClientContext context;
+    v1::ExportSessionRequest request;
+    request.set_name(kName);
+    request.set_bundle(bundle);
+    request.set_offset(offset);
+    return stub_->ExportSession(&context, request)->Finish();
+  };
+  for (const auto& [bundle, offset, field] : std::vector<std::tuple<std::string, std::uint64_t, std::string>>{
+           {"", 1, "offset"}, {"bundle-1", 9, "offset"}, {std::string(300, 'x'), 0, "bundle"}}) {
+    const grpc::Status status = end(bundle, offset);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << bundle;
+    ASSERT_GT(DetailOf<google::rpc::BadRequest>(status).field_violations_size(), 0) << bundle;
+    EXPECT_EQ(DetailOf<google::rpc::BadRequest>(status).field_violations(0).field(), field);
+  }
+}
+
+// --- When the server drains ---
+
+TEST_F(TransferCallsTest, DrainEndsAnExportWhateverItWaitsFor) {
+  Open();
+  sessions_.holds_transfers = true;  // the session layer never gives a piece
+  grpc::ClientContext context;
+  v1::ExportSessionRequest request;
+  request.set_name(kName);
+  const auto reader = stub_->ExportSession(&context, request);
+  sessions_.calls->WaitUntil([](const auto& calls) { return !calls.unread_pieces.empty(); });
+  rpc_->Drain();
+  EXPECT_EQ(ReasonOf(reader->Finish()), "DRAINING");
+  sessions_.calls->Get().unread_pieces.front()("too late");
+  EXPECT_EQ(ReasonOf(Export(kName).second), "DRAINING") << "one that comes later";
+}
+
+TEST_F(TransferCallsTest, DrainEndsAnExportThatNobodyReadsWhenTheServerStops) {
+  Open();
+  sessions_.export_pieces = std::vector<std::string>(1000, std::string(100'000, 'x'));
+  grpc::ClientContext context;
+  v1::ExportSessionRequest request;
+  request.set_name(kName);
+  const auto reader = stub_->ExportSession(&context, request);
+  reader->WaitForInitialMetadata();
+  rpc_->Drain();
+  rpc_->Stop(absl::ZeroDuration());
+  EXPECT_EQ(recorder_.First().method, "ExportSession");
+  context.TryCancel();
+  EXPECT_FALSE(reader->Finish().ok());
+}
+
+TEST_F(TransferCallsTest, DrainEndsAnImportThatHasNotAllItsBytes) {
+  Open();
+  v1::Session session;
+  grpc::ClientContext silent_context, begun_context;
+  const auto silent = stub_->ImportSession(&silent_context, &session);
+  const auto begun = stub_->ImportSession(&begun_context, &session);
+  ASSERT_TRUE(begun->Write(Piece("some")));
+  sessions_.calls->WaitUntil([](const auto& calls) { return calls.imported == "some"; });
+  rpc_->Drain();
+  EXPECT_EQ(ReasonOf(silent->Finish()), "DRAINING");
+  EXPECT_EQ(ReasonOf(begun->Finish()), "DRAINING");
+  ExpectNoImporterLeft();
+}
+
+TEST_F(TransferCallsTest, DrainLetsAnImportWithAllItsBytesEnd) {
+  Open();
+  sessions_.holds_transfers = true;
+  v1::Session session;
+  grpc::ClientContext context;
+  const auto writer = stub_->ImportSession(&context, &session);
+  ASSERT_TRUE(writer->Write(Piece("some")));
+  ASSERT_TRUE(writer->WritesDone());
+  sessions_.calls->WaitUntil([](const auto& calls) { return !calls.unfinished_imports.empty(); });
+  rpc_->Drain();
+  sessions_.calls->Get().unfinished_imports.front()(server::SessionInfo{.id = "abcd"});
+  const grpc::Status status = writer->Finish();
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(session.name(), kName);
+}
+
 }  // namespace
 }  // namespace tome::testing

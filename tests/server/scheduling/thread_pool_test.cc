@@ -1,9 +1,12 @@
 #include "server/scheduling/thread_pool.h"
 
 #include <atomic>
+#include <memory>
+#include <thread>
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "server/scheduling/dropped.h"
 #include "tests/server/waiting.h"
 
 namespace tome::server {
@@ -67,6 +70,54 @@ TEST(SerialQueueTest, QueuesTakeTurns) {
   go.callback()(1);
   pool.Finish();
   EXPECT_EQ(std::string(order.begin(), order.end()), "ababab");
+}
+
+TEST(ThreadPoolTest, WaitsUntilIdleAlsoWhileOthersPostWithoutEnd) {
+  ThreadPool pool(2);
+  pool.WaitUntilIdle();
+  std::atomic<int> runs = 0;
+  pool.Post([&] {
+    pool.Post([&] { ++runs; });
+    ++runs;
+  });
+  pool.WaitUntilIdle();
+  EXPECT_EQ(runs, 2);
+  std::atomic<bool> stop = false;
+  std::thread others([&] {
+    while (!stop) pool.Post([&] { ++runs; });
+  });
+  pool.WaitUntilIdle();
+  stop = true;
+  others.join();
+  pool.Finish();
+  pool.WaitUntilIdle();
+}
+
+TEST(SerialQueueTest, DropsWhatThePoolTakesNoMore) {
+  ThreadPool pool(1);
+  SerialQueue queue(pool);
+  EXPECT_TRUE(queue.Post([] {}));
+  pool.Finish();
+  const auto held = std::make_shared<int>(1);
+  EXPECT_FALSE(queue.Post([held] {}));
+  EXPECT_FALSE(queue.Post([held] {}));
+  EXPECT_EQ(held.use_count(), 1) << "what the jobs held is free";
+}
+
+TEST(AnsweredTest, IsCalledOnceWhetherTheJobRunsOrNot) {
+  ThreadPool callbacks(1), pool(1);
+  SerialQueue answers(callbacks), queue(pool);
+  std::atomic<int> ok = 0, failed = 0;
+  const std::function<void(absl::Status)> done = [&](const absl::Status& status) { ++(status.ok() ? ok : failed); };
+  const auto post = [&] {
+    queue.Post([done = Answered(done, answers, absl::UnavailableError("over"))] { done(absl::OkStatus()); });
+  };
+  post();
+  pool.Finish();
+  post();
+  callbacks.WaitUntilIdle();
+  EXPECT_EQ(ok, 1);
+  EXPECT_EQ(failed, 1);
 }
 
 }  // namespace

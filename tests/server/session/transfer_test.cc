@@ -37,6 +37,34 @@ class TransferTest : public tome::testing::DurabilityFixture {
     ASSERT_THAT(Snapshot("session"), IsOk());
   }
 
+  struct Bundle {
+    std::string name;
+    std::string bytes;
+  };
+  // `name`: of a bundle before; empty for a new one.
+  absl::StatusOr<Bundle> ExportAs(const std::string& name, bool with_snapshot = true,
+                                  const std::string& id = "session") {
+    Awaited<absl::StatusOr<std::shared_ptr<SessionExporter>>> begun;
+    const auto take = [begun](absl::StatusOr<std::unique_ptr<SessionExporter>> exporter) {
+      begun.callback()(exporter.ok() ? absl::StatusOr<std::shared_ptr<SessionExporter>>(*std::move(exporter))
+                                     : exporter.status());
+    };
+    if (name.empty()) {
+      manager_->Export(id, with_snapshot, take);
+    } else {
+      manager_->ResumeExport(id, name, take);
+    }
+    if (!begun.Get().ok()) return begun.Get().status();
+    Bundle bundle{.name = (*begun.Get())->bundle()};
+    while (true) {
+      Awaited<absl::StatusOr<std::string>> next;
+      (*begun.Get())->Next(next.callback());
+      if (!next.Get().ok()) return next.Get().status();
+      if (next.Get()->empty()) return bundle;
+      bundle.bytes += *next.Get();
+    }
+  }
+
   // Files in the sessions' folder, but for those of "session".
   std::vector<std::string> Leftovers() const {
     std::vector<std::string> names;
@@ -143,6 +171,98 @@ TEST_F(TransferTest, WhatIsAppendedMeanwhileIsNotInIt) {
   EXPECT_EQ(copy.documents.at(1).durable_bytes, 700u);
   EXPECT_FALSE(copy.documents.at(1).sealed);
   EXPECT_THAT(copy.snapshots, SizeIs(1));
+}
+
+// --- Going on with an export ---
+
+TEST_F(TransferTest, BundleIsTheSameWheneverItIsAskedFor) {
+  Open();
+  MakeSession();
+  TOME_ASSERT_OK_AND_ASSIGN(const Bundle whole, ExportAs(""));
+  EXPECT_EQ(ExportAs("")->name, whole.name);
+  EXPECT_EQ(ExportAs(whole.name)->bytes, whole.bytes);
+  // What comes after does not matter: more text, also a new document, and one more snapshot.
+  ASSERT_THAT(Append("session", "second", SomeText(800, 2), /*finish=*/true, 700, Utf8Policy::kReplace), IsOk());
+  ASSERT_THAT(Append("session", "third", SomeText(2000, 3)), IsOk());
+  WaitUntilRead("session");
+  ASSERT_THAT(Snapshot("session"), IsOk());
+  EXPECT_NE(ExportAs("")->name, whole.name);
+  EXPECT_EQ(ExportAs(whole.name)->bytes, whole.bytes);
+  Open();  // nor does a restart
+  EXPECT_EQ(ExportAs(whole.name)->bytes, whole.bytes);
+  EXPECT_EQ(ExportAs(whole.name)->name, whole.name);
+}
+
+TEST_F(TransferTest, BundleWithoutSnapshotSurvivesThatOfTheSession) {
+  Open();
+  MakeSession();
+  TOME_ASSERT_OK_AND_ASSIGN(const Bundle text_only, ExportAs("", /*with_snapshot=*/false));
+  ASSERT_THAT(Reread("session"), IsOk());
+  EXPECT_EQ(ExportAs(text_only.name)->bytes, text_only.bytes);
+}
+
+TEST_F(TransferTest, BundleThatIsGoneIsNotMixedWithAnother) {
+  Open();
+  MakeSession();
+  TOME_ASSERT_OK_AND_ASSIGN(const Bundle with_snapshot, ExportAs(""));
+  TOME_ASSERT_OK_AND_ASSIGN(const Bundle text_only, ExportAs("", /*with_snapshot=*/false));
+  ASSERT_THAT(Reread("session"), IsOk());  // drops the snapshot
+  EXPECT_THAT(ExportAs(with_snapshot.name), HasReason("BUNDLE_CHANGED"));
+  Awaited<absl::StatusOr<SessionInfo>> updated;
+  manager_->Update({.session_id = "session", .display_name = "Another name"}, updated.callback());
+  ASSERT_THAT(updated.Get(), IsOk());
+  EXPECT_THAT(ExportAs(text_only.name), HasReason("BUNDLE_CHANGED"));
+  EXPECT_THAT(ExportAs(text_only.name), StatusIs(absl::StatusCode::kAborted, HasSubstr("begin the export anew")));
+  CreateSession("empty");
+  EXPECT_THAT(ExportAs(text_only.name, true, "empty"), HasReason("BUNDLE_CHANGED"));
+}
+
+TEST_F(TransferTest, NamesThatAreNoBundlesAreRefused) {
+  Open();
+  MakeSession();
+  for (const char* name : {"x", "1-2-3-4", "1-2-3-4-5-6", "-1-2-3-4-x", "2-700-0-1", "99999999999999999999-1-1-1-x"}) {
+    EXPECT_THAT(ExportAs(name), HasReason("BUNDLE_NAME")) << name;
+  }
+  for (const char* name : {"9-700-0-1-00", "2-701-0-1-00", "2-700-1-1-00", "2-700-0-9-00", "0-0-0-0-00"}) {
+    EXPECT_THAT(ExportAs(name), HasReason("BUNDLE_CHANGED")) << name;
+  }
+}
+
+// --- The end ---
+
+// Whoever waits for an answer gets one, however late it asked.
+TEST_F(TransferTest, EverythingIsAnsweredAfterShutdown) {
+  Open();
+  MakeSession();
+  Awaited<std::shared_ptr<SessionExporter>> begun;
+  manager_->Export("session", true, [begun](absl::StatusOr<std::unique_ptr<SessionExporter>> exporter) {
+    begun.callback()(std::shared_ptr<SessionExporter>(*std::move(exporter)));
+  });
+  const std::shared_ptr<SessionExporter> exporter = begun.Get();
+  TOME_ASSERT_OK_AND_ASSIGN(std::unique_ptr<SessionImporter> taking, manager_->Import("taking"));
+  TOME_ASSERT_OK_AND_ASSIGN(std::unique_ptr<SessionImporter> finishing, manager_->Import("finishing"));
+  manager_->Shutdown();
+
+  Awaited<absl::StatusOr<std::string>> next;
+  exporter->Next(next.callback());
+  EXPECT_THAT(next.Get(), HasReason("DRAINING"));
+  Awaited<absl::Status> taken;
+  taking->Take("bytes", taken.callback());
+  EXPECT_THAT(taken.Get(), HasReason("DRAINING"));
+  Awaited<absl::StatusOr<SessionInfo>> finished;
+  finishing->Finish(finished.callback());
+  EXPECT_THAT(finished.Get(), HasReason("DRAINING"));
+  EXPECT_THAT(Create({.session_id = "new"}), HasReason("DRAINING"));
+  EXPECT_THAT(Fork({.session_id = "session"}), HasReason("DRAINING"));
+  EXPECT_THAT(Delete("session"), HasReason("DRAINING"));
+  EXPECT_THAT(Snapshot("session"), HasReason("DRAINING"));
+  EXPECT_THAT(Reread("session"), HasReason("DRAINING"));
+  EXPECT_THAT(Export("session"), HasReason("DRAINING"));
+  EXPECT_THAT(Ask(QuestionTo("session")).results[0], HasReason("DRAINING"));
+  EXPECT_THAT(Search({.session_id = "session", .query = "what"}), HasReason("DRAINING"));
+  taking.reset();
+  finishing.reset();
+  manager_.reset();
 }
 
 TEST_F(TransferTest, EveryChangedByteAndEveryLengthIsRefusedAndLeavesNothing) {
