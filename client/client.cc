@@ -96,15 +96,15 @@ absl::StatusOr<v1::Session> Client::ForkSession(v1::ForkSessionRequest request, 
                                 request);
 }
 
-absl::Status Client::ExportSession(const v1::ExportSessionRequest& request, const ArchiveSink& sink,
+absl::Status Client::ExportSession(const v1::ExportSessionRequest& request, const BundleSink& sink,
                                    const CallOptions& options) {
-  return ExportArchive(*connection_, request, sink, options);
+  return ExportBundle(*connection_, request, sink, options);
 }
 
 absl::StatusOr<v1::Session> Client::ImportSession(const std::string& session_id, ByteSource& source,
                                                   const std::function<void(std::uint64_t)>& on_sent,
                                                   const CallOptions& options) {
-  return ImportArchive(*connection_, session_id, source, on_sent, options);
+  return ImportBundle(*connection_, session_id, source, on_sent, options);
 }
 
 absl::Status Client::DeleteSession(const std::string& name, const CallOptions& options) {

@@ -55,7 +55,7 @@ class Client {
   // A request_id is made up when there is none, so that a repeated call makes one session.
   absl::StatusOr<v1::Session> ForkSession(v1::ForkSessionRequest request, const CallOptions& options = {});
   // See transfer.h.
-  absl::Status ExportSession(const v1::ExportSessionRequest& request, const ArchiveSink& sink,
+  absl::Status ExportSession(const v1::ExportSessionRequest& request, const BundleSink& sink,
                              const CallOptions& options = {});
   absl::StatusOr<v1::Session> ImportSession(const std::string& session_id, ByteSource& source,
                                             const std::function<void(std::uint64_t)>& on_sent,

@@ -39,11 +39,11 @@ absl::StatusOr<std::unique_ptr<FileSource>> FileSource::Wrap(std::string label, 
   const bool known = fstat(descriptor, &information) == 0;
   const int stat_error = errno;
   std::optional<std::uint64_t> size;
+  const off_t position = lseek(descriptor, 0, SEEK_CUR);
   if (known && S_ISREG(information.st_mode)) {
-    const off_t position = lseek(descriptor, 0, SEEK_CUR);
     if (position >= 0 && position <= information.st_size) size = information.st_size - position;
   }
-  std::unique_ptr<FileSource> source(new FileSource(label, descriptor, owned, wake, size));
+  std::unique_ptr<FileSource> source(new FileSource(label, descriptor, owned, wake, position, size));
   if (wake < 0) return SystemError(wake_error, "cannot make an event descriptor");
   if (!known) return SystemError(stat_error, fmt::format("cannot look at {}", label));
   if (S_ISDIR(information.st_mode)) return FailedPrecondition("{} is a folder; name a file", label);
@@ -67,6 +67,13 @@ absl::StatusOr<std::size_t> FileSource::Read(char* buffer, std::size_t size) {
     if (got >= 0) return static_cast<std::size_t>(got);
     if (errno != EINTR && errno != EAGAIN) return SystemError(errno, fmt::format("cannot read {}", label_));
   }
+}
+
+absl::Status FileSource::Rewind() {
+  if (!size_.has_value() || lseek(descriptor_, begin_, SEEK_SET) < 0) {
+    return FailedPrecondition("{} cannot be read again", label_);
+  }
+  return absl::OkStatus();
 }
 
 void FileSource::Interrupt() {

@@ -25,6 +25,9 @@ class ByteSource {
   // All bytes from the first to the end, where that is known beforehand.
   virtual std::optional<std::uint64_t> size() const { return std::nullopt; }
 
+  // The next Read begins with the first byte again. FAILED_PRECONDITION when these bytes come only once.
+  virtual absl::Status Rewind() { return absl::FailedPreconditionError("the bytes come only once"); }
+
   // Makes a blocked Read, and all later ones, return CANCELLED soon. From any thread. A source that never blocks for
   // long need not care.
   virtual void Interrupt() {}
@@ -40,17 +43,20 @@ class FileSource : public ByteSource {
   ~FileSource() override;
   absl::StatusOr<std::size_t> Read(char* buffer, std::size_t size) override;
   std::optional<std::uint64_t> size() const override { return size_; }
+  absl::Status Rewind() override;
   void Interrupt() override;
 
  private:
-  FileSource(std::string label, int descriptor, bool owned, int wake, std::optional<std::uint64_t> size)
-      : label_(std::move(label)), descriptor_(descriptor), owned_(owned), wake_(wake), size_(size) {}
+  FileSource(std::string label, int descriptor, bool owned, int wake, std::int64_t begin,
+             std::optional<std::uint64_t> size)
+      : label_(std::move(label)), descriptor_(descriptor), owned_(owned), wake_(wake), begin_(begin), size_(size) {}
   static absl::StatusOr<std::unique_ptr<FileSource>> Wrap(std::string label, int descriptor, bool owned);
 
   const std::string label_;  // for messages
   const int descriptor_;
   const bool owned_;
-  const int wake_;  // an eventfd that Interrupt() makes readable
+  const int wake_;            // an eventfd that Interrupt() makes readable
+  const std::int64_t begin_;  // where the descriptor stood at first, where it stands anywhere
   const std::optional<std::uint64_t> size_;
 };
 

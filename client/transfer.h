@@ -1,4 +1,4 @@
-// Sessions as archives: out of a server, and into one.
+// Sessions as bundles: out of a server, and into one.
 #ifndef TOME_CLIENT_TRANSFER_H_
 #define TOME_CLIENT_TRANSFER_H_
 
@@ -14,23 +14,26 @@
 
 namespace tome::client {
 
-// Takes an archive. Called on the calling thread.
-struct ArchiveSink {
+// Takes a bundle. Called on the calling thread.
+struct BundleSink {
   // The next bytes. An error ends the call with it.
   std::function<absl::Status(std::string_view bytes)> take;
-  // What came counts no more; the archive begins anew. Empty: this cannot be, so the call is repeated only while
-  // nothing has come.
+  // What came counts no more; the bundle begins anew. Empty: this cannot be.
   std::function<absl::Status()> restart;
 };
 
-absl::Status ExportArchive(const Connection& connection, const v1::ExportSessionRequest& request,
-                           const ArchiveSink& sink, const CallOptions& options);
+// After a cut the export goes on where it was. Where the server cannot do that, because the session has changed too
+// much or the server is an old one, it begins anew, a few times at most. Gives up when it does not get any further.
+absl::Status ExportBundle(const Connection& connection, const v1::ExportSessionRequest& request, const BundleSink& sink,
+                          const CallOptions& options);
 
-// `session_id`: of the new session; empty for the one in the archive. `on_sent` (may be empty) is told how many bytes
-// were sent. Not repeated: when the reply was lost, only a look at the server tells whether the session is there.
-absl::StatusOr<v1::Session> ImportArchive(const Connection& connection, const std::string& session_id,
-                                          ByteSource& source, const std::function<void(std::uint64_t)>& on_sent,
-                                          const CallOptions& options);
+// `session_id`: of the new session; empty for the one in the bundle. `on_sent` (may be empty) is told how many bytes
+// were sent. An upload that is cut leaves nothing on the server; it is begun anew, a few times at most, from a source
+// that can be read again. Not repeated once all was sent: when the reply was lost, only a look at the server tells
+// whether the session is there.
+absl::StatusOr<v1::Session> ImportBundle(const Connection& connection, const std::string& session_id,
+                                         ByteSource& source, const std::function<void(std::uint64_t)>& on_sent,
+                                         const CallOptions& options);
 
 }  // namespace tome::client
 

@@ -61,10 +61,10 @@ absl::Status FileError(const std::string& path, const std::string& what) {
 }
 
 // A file that has its name only once all of it is on disk. Dropping it before that leaves nothing.
-class ArchiveFile {
+class BundleFile {
  public:
-  explicit ArchiveFile(std::string path) : path_(std::move(path)), partial_(path_ + ".partial") {}
-  ~ArchiveFile() {
+  explicit BundleFile(std::string path) : path_(std::move(path)), partial_(path_ + ".partial") {}
+  ~BundleFile() {
     if (descriptor_ < 0) return;
     close(descriptor_);
     unlink(partial_.c_str());
@@ -109,7 +109,7 @@ struct ExportArguments {
   bool without_snapshot = false;
 };
 
-// About how long the archive will be.
+// About how long the bundle will be.
 absl::StatusOr<std::uint64_t> ExpectedBytes(const v1::ExportSessionRequest& request, Context& context) {
   TOME_ASSIGN_OR_RETURN(const v1::Session session, context.client->GetSession(request.name(), context.call()));
   std::uint64_t bytes = session.durable_bytes();
@@ -117,25 +117,37 @@ absl::StatusOr<std::uint64_t> ExpectedBytes(const v1::ExportSessionRequest& requ
   return bytes;
 }
 
+// Tells people when the connection was lost, once until it gets further. `bytes`: of the bundle that are here.
+client::CallOptions CallWithNotes(TransferProgress& progress, const std::uint64_t& bytes, Context& context) {
+  client::CallOptions call = context.call();
+  call.on_retry = [&progress, &bytes,
+                   told = std::optional<std::uint64_t>()](const client::RetryNotice& notice) mutable {
+    if (std::exchange(told, bytes) == bytes) return;
+    progress.Note(fmt::format("tome: interrupted ({}); trying again, from byte {} on",
+                              Printable(std::string(notice.error.message())), FormatCount(bytes)));
+  };
+  return call;
+}
+
 absl::Status ExportToFile(const v1::ExportSessionRequest& request, const std::string& path, Context& context) {
   TOME_ASSIGN_OR_RETURN(const std::uint64_t expected, ExpectedBytes(request, context));
-  ArchiveFile file(path);
+  BundleFile file(path);
   TOME_RETURN_IF_ERROR(file.Begin());
   TransferProgress progress(context, "exporting", expected);
   std::uint64_t bytes = 0;
-  const client::ArchiveSink sink = {.take =
-                                        [&](std::string_view piece) {
-                                          bytes += piece.size();
-                                          progress.Show(bytes);
-                                          return file.Write(piece);
-                                        },
-                                    .restart =
-                                        [&] {
-                                          bytes = 0;
-                                          progress.Note("tome: connection lost; beginning anew");
-                                          return file.Restart();
-                                        }};
-  TOME_RETURN_IF_ERROR(context.client->ExportSession(request, sink, context.call()));
+  const client::BundleSink sink = {.take =
+                                       [&](std::string_view piece) {
+                                         bytes += piece.size();
+                                         progress.Show(bytes);
+                                         return file.Write(piece);
+                                       },
+                                   .restart =
+                                       [&] {
+                                         bytes = 0;
+                                         progress.Note("tome: connection lost; beginning anew");
+                                         return file.Restart();
+                                       }};
+  TOME_RETURN_IF_ERROR(context.client->ExportSession(request, sink, CallWithNotes(progress, bytes, context)));
   TOME_RETURN_IF_ERROR(file.Finish());
   progress.Finish();
   if (context.options.json) {
@@ -148,8 +160,9 @@ absl::Status ExportToFile(const v1::ExportSessionRequest& request, const std::st
 }
 
 absl::Status ExportToOutput(const v1::ExportSessionRequest& request, Context& context) {
-  if (context.options.json) return UsageError("export to standard output is the archive only: name a FILE");
-  if (context.out_is_terminal) return UsageError("an archive is no text for a terminal: name a FILE, or redirect it");
+  if (context.options.json) return UsageError("export to standard output is the bundle only: name a FILE");
+  if (context.out_is_terminal)
+    return UsageError("a bundle is no text for a terminal: name a FILE, or redirect the output");
   TOME_ASSIGN_OR_RETURN(const std::uint64_t expected, ExpectedBytes(request, context));
   TransferProgress progress(context, "exporting", expected);
   std::uint64_t bytes = 0;
@@ -159,7 +172,8 @@ absl::Status ExportToOutput(const v1::ExportSessionRequest& request, Context& co
     context.out << piece;
     return context.out.good() ? absl::OkStatus() : Internal("cannot write to standard output");
   };
-  return context.client->ExportSession(request, {.take = take, .restart = nullptr}, context.call());
+  return context.client->ExportSession(request, {.take = take, .restart = nullptr},
+                                       CallWithNotes(progress, bytes, context));
 }
 
 absl::Status Export(const ExportArguments& arguments, Context& context) {
@@ -173,11 +187,12 @@ void AddExport(CLI::App& app, Action* action) {
   auto arguments = std::make_shared<ExportArguments>();
   CLI::App* command = app.add_subcommand("export", "Write a session to a file, for another server or as a backup");
   command->add_option("SESSION", arguments->session, "\"sessions/x\" or \"x\"")->required();
-  command->add_option("FILE", arguments->file, "The archive; - is standard output")->capture_default_str();
+  command->add_option("FILE", arguments->file, "The bundle; - is standard output")->capture_default_str();
   command->add_flag("--without-snapshot", arguments->without_snapshot,
-                    "Only the text: the archive is smaller, and the session is read again where it is imported");
+                    "Only the text: the bundle is smaller, and the session is read again where it is imported");
   command->footer(
       "The file has its name only when all of it is there; an older one of the same name is replaced then.\n"
+      "After a lost connection it goes on where it was.\n"
       "Examples:\n"
       "  tome export bible bible.tome\n"
       "  tome export bible | tome import --server other:7440\n");
@@ -191,9 +206,19 @@ absl::Status Import(const std::string& file, const std::string& id, Context& con
   const auto source = file == "-" ? client::FileSource::StandardInput() : client::FileSource::Open(file);
   if (!source.ok()) return UsageError(std::string(source.status().message()));
   TransferProgress progress(context, "importing", (*source)->size());
-  TOME_ASSIGN_OR_RETURN(
-      const v1::Session session,
-      context.client->ImportSession(id, **source, [&](std::uint64_t bytes) { progress.Show(bytes); }, context.call()));
+  std::uint64_t bytes = 0;
+  client::CallOptions call = context.call();
+  call.on_retry = [&](const client::RetryNotice& notice) {
+    progress.Note(fmt::format("tome: interrupted after {} bytes ({}); sending again from the first",
+                              FormatCount(std::exchange(bytes, 0)), Printable(std::string(notice.error.message()))));
+  };
+  TOME_ASSIGN_OR_RETURN(const v1::Session session, context.client->ImportSession(
+                                                       id, **source,
+                                                       [&](std::uint64_t sent) {
+                                                         bytes = sent;
+                                                         progress.Show(bytes);
+                                                       },
+                                                       call));
   progress.Finish();
   if (context.options.json) {
     context.PrintJson(ToJson(session));
@@ -205,11 +230,11 @@ absl::Status Import(const std::string& file, const std::string& id, Context& con
 
 void AddImport(CLI::App& app, Action* action) {
   auto file = std::make_shared<std::string>("-"), id = std::make_shared<std::string>();
-  CLI::App* command = app.add_subcommand("import", "Make a session of an archive, and print its name");
-  command->add_option("FILE", *file, "An archive of tome export; - is standard input")->capture_default_str();
-  command->add_option("--id", *id, "The session's id (default: the one in the archive)");
+  CLI::App* command = app.add_subcommand("import", "Make a session of a bundle, and print its name");
+  command->add_option("FILE", *file, "A bundle that tome export wrote; - is standard input")->capture_default_str();
+  command->add_option("--id", *id, "The session's id (default: the one in the bundle)");
   command->footer(
-      "The session is there once the server has checked all of the archive, or not at all.\n"
+      "The session is there once the server has checked all of the bundle, or not at all.\n"
       "Examples:\n"
       "  tome import bible.tome\n"
       "  tome import bible.tome --id bible-2\n");
