@@ -222,8 +222,8 @@ class Memory {
   // Where the bytes of the tokens in sink and window are, tokens_kept() of them, in order.
   std::vector<TokenSpan> KeptSpans() const;
 
-  // Canonical: the same state gives the same bytes. Versioned, checksummed; see memory/state_format.h. Empty when memory
-  // runs out.
+  // Canonical: the same state gives the same bytes. Versioned, checksummed; see memory/state_format.h. Empty when
+  // memory runs out.
   std::string Serialize() const;
   // The same in pieces of a few MB at most. An error is the sink's, or RESOURCE_EXHAUSTED when memory runs out.
   absl::Status Serialize(const ByteSink& sink) const;

@@ -8,8 +8,8 @@
 
 namespace tome {
 
-// The error of the exception that is being handled; for catch blocks only. RESOURCE_EXHAUSTED where memory ran out, else
-// INTERNAL.
+// The error of the exception that is being handled; for catch blocks only. RESOURCE_EXHAUSTED where memory ran out,
+// else INTERNAL.
 absl::Status StatusOfException();
 
 // What `body` returns, an absl::Status or an absl::StatusOr, or the error of what it throws.

@@ -23,12 +23,18 @@ absl::StatusOr<v1::Model> Describe(const SessionManager& sessions, const v1::Get
 
 v1::TokenizeResponse Tokenized(const Tokenizer& tokenizer, const std::string& text) {
   v1::TokenizeResponse response;
+  std::size_t rest = text.size();
   for (const TextToken& token : tokenizer.Encode(text)) {
     v1::Token& added = *response.add_tokens();
     added.set_id(token.id);
     added.set_piece(ReplaceInvalidUtf8(tokenizer.PieceText(token.id)));
     added.set_num_bytes(token.num_bytes);
+    rest -= token.num_bytes;
   }
+  if (response.tokens_size() == 0) return response;
+  // Bytes at the end for which the vocabulary has no token.
+  v1::Token& last = *response.mutable_tokens()->rbegin();
+  last.set_num_bytes(last.num_bytes() + static_cast<std::uint32_t>(rest));
   return response;
 }
 

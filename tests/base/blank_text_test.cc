@@ -24,7 +24,8 @@ TEST(BlankText, IsWhatNobodySees) {
 }
 
 TEST(BlankText, IsNothingWithASingleCharacterThatIsSeen) {
-  const std::string seen[] = {"a", "  .", "\x04?", "\u00a1", "\u0301", "\u2010", "\u3001", "\ufffd", "\U0001f4d6", "\ufeffx"};
+  const std::string seen[] = {"a",      "  .",    "\x04?",  "\u00a1",     "\u0301",
+                              "\u2010", "\u3001", "\ufffd", "\U0001f4d6", "\ufeffx"};
   for (const std::string& text : seen) EXPECT_FALSE(IsBlank(text)) << text;
 }
 

@@ -112,7 +112,8 @@ TEST(LongQuestions, FitTheContextOrAreRefused) {
     while (!task.finished()) ASSERT_THAT(Step(tasks)[0].status, IsOk());
     bool taken = true;
     for (std::size_t length = 235; length < 310; ++length) {
-      const absl::Status status = RunTask(Task::Search(memory, {}, std::string(length, 'q'), {.effort = Effort::kFast}));
+      const absl::Status status =
+          RunTask(Task::Search(memory, {}, std::string(length, 'q'), {.effort = Effort::kFast}));
       if (status.ok()) {
         EXPECT_TRUE(taken) << "a longer one, of " << length << " tokens";
         continue;

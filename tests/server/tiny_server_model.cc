@@ -20,6 +20,12 @@ std::shared_ptr<const Model> SpillingServerModel(const std::string& folder, std:
                                   {.archive_folder = folder, .archive_resident_bytes = archive_resident_bytes});
 }
 
+std::shared_ptr<const Model> TokenlessServerModel() {
+  static const auto& model = *new auto(LoadTinyModelWithProfile(
+      8, {.context_length = 1024, .seed = 1, .missing_bytes = std::string(kTokenlessBytes)}, 1));
+  return model;
+}
+
 std::shared_ptr<const Model> OtherTinyServerModel() {
   static const auto& model = *new auto(LoadTinyModelWithProfile(8, {.context_length = 1024, .seed = 2}, 1));
   return model;

@@ -15,6 +15,9 @@ namespace tome::testing {
 std::shared_ptr<const Model> TinyServerModel();
 // The same weights; the archives of its memories go to `folder` beyond so many bytes of each.
 std::shared_ptr<const Model> SpillingServerModel(const std::string& folder, std::size_t archive_resident_bytes);
+// The same weights; the vocabulary has no tokens for kTokenlessBytes, some of those that SmolLM2's has none for.
+std::shared_ptr<const Model> TokenlessServerModel();
+inline constexpr std::string_view kTokenlessBytes = "\x04\x06\x13\x14\x16\x1d";
 // Another one of the same shape.
 std::shared_ptr<const Model> OtherTinyServerModel();
 

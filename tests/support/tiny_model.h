@@ -30,8 +30,8 @@ struct TinyModelOptions {
   std::string rope_scaling_json;  // put into config.json as "rope_scaling" unless empty
   std::uint64_t seed = 1;
   TinyModelType type = TinyModelType::kF32;
-  int num_files = 1;      // more than one: shards with model.safetensors.index.json
-  bool tokenizer = true;  // write tokenizer.json and tokenizer_config.json
+  int num_files = 1;          // more than one: shards with model.safetensors.index.json
+  bool tokenizer = true;      // write tokenizer.json and tokenizer_config.json
   std::string missing_bytes;  // for which the tokenizer has no token, as SmolLM2's has none for U+0004
 };
 

@@ -17,9 +17,11 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using tome::testing::IsOk;
+using tome::testing::kTokenlessBytes;
 using tome::testing::SomeText;
 using tome::testing::StatusIs;
 using tome::testing::TinyServerModel;
+using tome::testing::TokenlessServerModel;
 
 const std::shared_ptr<const Tokenizer>& TinyTokenizer() { return TinyServerModel()->tokenizer(); }
 
@@ -234,6 +236,80 @@ TEST(TextPipelineTest, ResumesOnlyWhereAPipelineCanBe) {
     EXPECT_THAT(TextPipeline::Resume(TinyTokenizer(), 32, changed),
                 StatusIs(absl::StatusCode::kDataLoss, HasSubstr("")))
         << test.name;
+  }
+}
+
+// The segments of each document tile its bytes, and the spans of those with tokens tile theirs.
+void ExpectSegmentsTile(const std::deque<Segment>& segments, const std::vector<std::string>& documents) {
+  std::vector<ByteOffset> ends(documents.size());
+  for (const Segment& segment : segments) {
+    ASSERT_EQ(segment.begin, ends.at(segment.document));
+    ASSERT_EQ(segment.tokens.size(), segment.spans.size());
+    ByteOffset end = segment.begin;
+    for (const TokenSpan& span : segment.spans) {
+      EXPECT_EQ(span.document, segment.document);
+      ASSERT_EQ(span.begin, end);
+      end += span.num_bytes;
+    }
+    ends[segment.document] = segment.end;
+    if (segment.tokens.empty()) {
+      EXPECT_LT(segment.begin, segment.end);
+      EXPECT_EQ(segment.end, documents[segment.document].size());
+    } else {
+      EXPECT_EQ(segment.end, end);
+    }
+  }
+  for (std::size_t i = 0; i < documents.size(); ++i) EXPECT_EQ(ends[i], documents[i].size()) << "document " << i;
+}
+
+TEST(TextPipelineTest, BytesWithoutATokenBelongToTheTokensBesideThemOrToASegmentWithoutTokens) {
+  const std::shared_ptr<const Tokenizer>& tokenizer = TokenlessServerModel()->tokenizer();
+  std::vector<std::string> documents = {"\x04", "", "\x04\x1d\x04", "\x04word", "word\x04", " \x1d \x1d"};
+  // The bytes at the end follow a whole segment, or not.
+  for (int length = 29; length < 36; ++length) documents.push_back(std::string(length, 'x') + "\x1d\x1d");
+  documents.push_back("\x1d");
+  std::vector<TokenId> tokens;
+  for (const std::string& document : documents) {
+    for (const TextToken& token : tokenizer->Encode(document)) {
+      if (tokens.empty() && tokenizer->add_bos()) tokens.push_back(*tokenizer->bos());
+      tokens.push_back(token.id);
+    }
+  }
+  for (const std::size_t piece : {1, 2, 31, 1000}) {
+    std::deque<Segment> segments;
+    auto pipeline = std::make_unique<TextPipeline>(tokenizer, 32);
+    for (const std::string& document : documents) {
+      for (std::size_t at = 0; at < document.size(); at += piece) {
+        pipeline->Append(document.substr(at, piece), &segments);
+        const Segment tail = pipeline->PendingTail();
+        EXPECT_EQ(tail.end, tail.tokens.empty() ? tail.begin : pipeline->offset());
+        TOME_ASSERT_OK_AND_ASSIGN(pipeline, TextPipeline::Resume(tokenizer, 32, pipeline->Save()));
+      }
+      pipeline->FinishDocument(&segments);
+      TOME_ASSERT_OK_AND_ASSIGN(pipeline, TextPipeline::Resume(tokenizer, 32, pipeline->Save()));
+    }
+    ExpectSegmentsTile(segments, documents);
+    EXPECT_EQ(Join(segments), tokens);
+  }
+}
+
+TEST(TextPipelineTest, RandomBytesAreTiledWhateverTheVocabularyLacks) {
+  const std::shared_ptr<const Tokenizer>& tokenizer = TokenlessServerModel()->tokenizer();
+  for (int seed = 0; seed < 200; ++seed) {
+    std::mt19937_64 random(seed);
+    std::vector<std::string> documents;
+    std::deque<Segment> segments;
+    TextPipeline pipeline(tokenizer, 32);
+    for (int i = 0; i < 6; ++i) {
+      std::string& document = documents.emplace_back();
+      for (std::size_t left = random() % 70; left > 0; --left) {
+        const bool tokenless = random() % 3 > 0;
+        document += tokenless ? kTokenlessBytes[random() % kTokenlessBytes.size()] : static_cast<char>(random());
+      }
+      for (std::size_t at = 0; at < document.size(); at += 7) pipeline.Append(document.substr(at, 7), &segments);
+      pipeline.FinishDocument(&segments);
+    }
+    ExpectSegmentsTile(segments, documents);
   }
 }
 
