@@ -157,6 +157,10 @@ StepResult SearchTask::Advance() {
 void SearchTask::ReadQuestion(StepResult* result) {
   result->phase = TaskPhase::kRouting;
   question_read_ = true;
+  if (question_tokens_.empty()) {
+    result->status = InvalidArgument("the question has no tokens");
+    return;
+  }
   const ModelProfile& profile = fork_.model()->profile();
   if (profile.empty()) return;
   const std::int64_t tokens = static_cast<std::int64_t>(question_tokens_.size());

@@ -134,6 +134,7 @@ SegmentRouting SegmentAttention::TakeRouting() {
 }
 
 SegmentReading ReadSegment(const LlamaWeights& weights, const MemoryState& state, absl::Span<const TokenId> segment) {
+  TORCH_CHECK(!segment.empty(), "a segment without tokens");
   SegmentAttention attention(weights, state, static_cast<std::int64_t>(segment.size()));
   SegmentReading reading;
   reading.hidden = Forward(weights, segment, attention);
