@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -187,6 +188,14 @@ struct ReadRange {
   friend bool operator==(const ReadRange&, const ReadRange&) = default;
 };
 
+// How far the stems of a restored memory's words are made anew, because another version of the engine made them.
+struct StemsProgress {
+  std::int64_t tokens = 0;
+  std::int64_t of_tokens = 0;
+};
+// Is told after every segment; only then. An error ends the restoring.
+using RestoreObserver = std::function<absl::Status(const StemsProgress&)>;
+
 class Archive;      // of all that was read; see memory/archive.h
 class MemoryState;  // immutable, shared by forks
 
@@ -230,8 +239,10 @@ class Memory {
   // FAILED_PRECONDITION when it was made by another model or other options (the message has both values);
   // DATA_LOSS when damaged.
   static absl::StatusOr<Memory> Parse(std::shared_ptr<const Model> model, std::string_view bytes);
-  // The same of all bytes of a source, whose errors it gives.
-  static absl::StatusOr<Memory> Parse(std::shared_ptr<const Model> model, ByteSource& source);
+  // The same of all bytes of a source, whose errors it gives. Where the stems of its words are of another version they
+  // are made anew from the tokens, about a million tokens in a second, without the model; `observer` may be null.
+  static absl::StatusOr<Memory> Parse(std::shared_ptr<const Model> model, ByteSource& source,
+                                      const RestoreObserver& observer = nullptr);
   // SHA-256 of Serialize(), hex.
   std::string Digest() const;
 

@@ -36,7 +36,7 @@ packages=(
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libabsl-dev
   libssl-dev libc-ares-dev libre2-dev zlib1g-dev
   libspdlog-dev libfmt-dev prometheus-cpp-dev nlohmann-json3-dev libcli11-dev
-  libpcre2-dev libstemmer-dev libsqlite3-dev libzstd-dev
+  libpcre2-dev libicu-dev libstemmer-dev libsqlite3-dev libzstd-dev
   libgtest-dev libgmock-dev libbenchmark-dev
   libgomp1 bible-kjv
 )

@@ -92,7 +92,7 @@ absl::StatusOr<StreamResult> MeasureStream(std::shared_ptr<const Model> model, c
     const std::vector<TokenSpan> spans(segment.size());
     std::shared_ptr<const ArchiveBlock> archived =
         ArchiveBlock::Make(state->archive().layout(), segment, spans, EncodeKeys(model->profile(), reading.block.keys),
-                           *model->tokenizer());
+                           *model->tokenizer(), state->archive().last_block());
     state = state->Append(std::move(reading.block), std::move(archived), std::move(reading.routing));
     const std::chrono::duration<double> seconds = steady_clock::now() - begin;
 

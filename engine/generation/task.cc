@@ -89,8 +89,9 @@ std::shared_ptr<const ArchiveBlock> ReadTask::Archived(absl::Span<const TokenId>
   const std::vector<TokenSpan> own = spans_.empty() ? OwnSpans(*memory_, segment) : std::vector<TokenSpan>();
   const absl::Span<const TokenSpan> spans =
       spans_.empty() ? absl::MakeConstSpan(own) : absl::MakeConstSpan(spans_).subspan(next_, segment.size());
-  return ArchiveBlock::Make(memory_->state()->archive().layout(), segment, spans, EncodeKeys(model.profile(), keys),
-                            *model.tokenizer());
+  const Archive& archive = memory_->state()->archive();
+  return ArchiveBlock::Make(archive.layout(), segment, spans, EncodeKeys(model.profile(), keys), *model.tokenizer(),
+                            archive.last_block());
 }
 
 std::int64_t ReadTask::tokens_left_to_read() const { return static_cast<std::int64_t>(tokens_.size() - next_); }

@@ -1,6 +1,7 @@
 #include "engine/memory/archive.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "engine/base/byte_reader.h"
@@ -11,25 +12,54 @@
 namespace tome {
 namespace {
 
-constexpr std::size_t kHeaderBytes = 24;
+constexpr std::size_t kHeaderBytes = 28;
+constexpr std::size_t kLanguagesAt = 24;
 constexpr std::uint32_t kLongToken = 255;
+// Of the block before, that are looked at for words which end in the next one.
+constexpr int kContextTokens = 128;
+constexpr int kContextWords = 4;  // beside them what a hyphen divides
+
+struct StemsOfBlock {
+  TextLanguages languages;
+  std::vector<std::vector<std::uint32_t>> regions;
+};
+
+// The last words of a block. Scripts without spaces are cut anywhere.
+std::string LastWords(const ArchiveBlock& block, const Tokenizer& tokenizer) {
+  std::string text;
+  for (int i = std::max(0, block.num_tokens() - kContextTokens); i < block.num_tokens(); ++i) {
+    text += tokenizer.TokenBytes(block.token(i));
+  }
+  std::size_t at = text.size();
+  for (int words = 0; words < kContextWords && at > 0; ++words) {
+    at = text.find_last_not_of(" \t\r\n", at - 1);
+    if (at != std::string::npos) at = text.find_last_of(" \t\r\n", at);
+    if (at == std::string::npos) return text;
+  }
+  return text.substr(at);
+}
 
 // The stems of each region: of the words that touch it.
-std::vector<std::vector<std::uint32_t>> StemsOfRegions(const ArchiveLayout& layout, absl::Span<const TokenId> tokens,
-                                                       const Tokenizer& tokenizer) {
-  std::string text;
+StemsOfBlock StemsOf(const ArchiveLayout& layout, absl::Span<const TokenId> tokens, const Tokenizer& tokenizer,
+                     const ArchiveBlock* before) {
+  std::string text = before == nullptr ? "" : LastWords(*before, tokenizer);
+  const std::size_t context = text.size();
   std::vector<std::size_t> region_ends;  // in `text`
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     text += tokenizer.TokenBytes(tokens[i]);
     if ((i + 1) % layout.region_tokens == 0 || i + 1 == tokens.size()) region_ends.push_back(text.size());
   }
-  std::vector<std::vector<std::uint32_t>> stems(region_ends.size());
   thread_local WordStemmer stemmer;
+  const WordStemmer::Analysis words =
+      stemmer.AnalyzeText(text, before == nullptr ? TextLanguages() : before->languages());
+  StemsOfBlock stems{.languages = words.languages, .regions = {}};
+  stems.regions.resize(region_ends.size());
   std::size_t region = 0;
-  for (const WordStem& word : stemmer.Analyze(text)) {
+  for (const WordStem& word : words.stems) {
+    if (word.end <= context) continue;
     while (region_ends[region] <= word.begin) ++region;
-    for (std::size_t r = region; r == region || (r < stems.size() && region_ends[r - 1] < word.end); ++r) {
-      stems[r].push_back(word.hash);
+    for (std::size_t r = region; r == region || (r < region_ends.size() && region_ends[r - 1] < word.end); ++r) {
+      stems.regions[r].push_back(word.hash);
     }
   }
   return stems;
@@ -68,11 +98,13 @@ std::shared_ptr<const ArchiveBlock> ArchiveBlock::MovedTo(std::shared_ptr<const 
 
 std::shared_ptr<const ArchiveBlock> ArchiveBlock::Make(const ArchiveLayout& layout, absl::Span<const TokenId> tokens,
                                                        absl::Span<const TokenSpan> spans, std::string_view codes,
-                                                       const Tokenizer& tokenizer) {
-  const std::vector<std::vector<std::uint32_t>> stems = StemsOfRegions(layout, tokens, tokenizer);
+                                                       const Tokenizer& tokenizer, const ArchiveBlock* before) {
+  const bool goes_on =
+      before != nullptr && before->document() == spans.front().document && before->end() == spans.front().begin;
+  const StemsOfBlock stems = StemsOf(layout, tokens, tokenizer, goes_on ? before : nullptr);
   std::uint32_t num_stems = 0;
   ByteWriter stem_ends, long_tokens;
-  for (const auto& region : stems) stem_ends.Write<std::uint32_t>(num_stems += region.size());
+  for (const auto& region : stems.regions) stem_ends.Write<std::uint32_t>(num_stems += region.size());
   std::string lengths;
   for (std::size_t i = 0; i < spans.size(); ++i) {
     lengths.push_back(static_cast<char>(std::min(spans[i].num_bytes, kLongToken)));
@@ -87,6 +119,7 @@ std::shared_ptr<const ArchiveBlock> ArchiveBlock::Make(const ArchiveLayout& layo
   block->document_ = spans.front().document;
   block->begin_ = spans.front().begin;
   block->end_ = spans.back().begin + spans.back().num_bytes;
+  block->languages_ = stems.languages;
   block->SetOffsets(layout, num_stems, num_long);
   ByteWriter writer;
   writer.Reserve(block->size_);
@@ -95,8 +128,9 @@ std::shared_ptr<const ArchiveBlock> ArchiveBlock::Make(const ArchiveLayout& layo
   writer.Write<std::uint64_t>(spans.front().begin);
   writer.Write<std::uint32_t>(num_stems);
   writer.Write<std::uint32_t>(num_long);
+  writer.Write<std::uint32_t>(stems.languages.Packed());
   writer.WriteBytes(stem_ends.bytes());
-  for (const auto& region : stems) {
+  for (const auto& region : stems.regions) {
     for (const std::uint32_t stem : region) writer.Write<std::uint32_t>(stem);
   }
   writer.WriteBytes(long_tokens.bytes());
@@ -121,12 +155,16 @@ absl::StatusOr<std::shared_ptr<const ArchiveBlock>> ArchiveBlock::Parse(const Ar
   TOME_ASSIGN_OR_RETURN(const std::uint64_t begin, reader.Read<std::uint64_t>("begin"));
   TOME_ASSIGN_OR_RETURN(const std::uint32_t stems, reader.Read<std::uint32_t>("stems"));
   TOME_ASSIGN_OR_RETURN(const std::uint32_t long_tokens, reader.Read<std::uint32_t>("long tokens"));
+  TOME_ASSIGN_OR_RETURN(const std::uint32_t packed, reader.Read<std::uint32_t>("languages"));
+  const std::optional<TextLanguages> languages = TextLanguages::Unpack(packed);
+  if (!languages) return DataLoss("archive block: {:#x} stands for no languages", packed);
   if (tokens == 0 || tokens > bytes.size())
     return DataLoss("archive block: {} tokens in {} bytes", tokens, bytes.size());
   auto block = std::shared_ptr<ArchiveBlock>(new ArchiveBlock);
   block->num_tokens_ = static_cast<int>(tokens);
   block->document_ = document;
   block->begin_ = begin;
+  block->languages_ = *languages;
   block->SetOffsets(layout, stems, long_tokens);
   if (block->size_ != bytes.size()) {
     return DataLoss("archive block: expected {} bytes for {} tokens, {} stems and {} long ones, found {}", block->size_,
@@ -156,6 +194,28 @@ absl::StatusOr<std::shared_ptr<const ArchiveBlock>> ArchiveBlock::Parse(const Ar
   block->end_ = whole.begin + whole.num_bytes;
   if (block->end_ < begin) return DataLoss("archive block: begins at {}", begin);
   return block;
+}
+
+absl::StatusOr<std::shared_ptr<const ArchiveBlock>> ArchiveBlock::ParseWithoutLanguages(const ArchiveLayout& layout,
+                                                                                        std::string bytes) {
+  if (bytes.size() < kLanguagesAt) return DataLoss("archive block: {} bytes, too few for its header", bytes.size());
+  ByteWriter languages;
+  languages.Write<std::uint32_t>(TextLanguages().Packed());
+  bytes.insert(kLanguagesAt, languages.bytes());
+  return Parse(layout, std::move(bytes));
+}
+
+std::shared_ptr<const ArchiveBlock> ArchiveBlock::WithNewStems(const ArchiveLayout& layout, const Tokenizer& tokenizer,
+                                                               const ArchiveBlock* before) const {
+  std::vector<TokenId> tokens;
+  std::vector<TokenSpan> spans;
+  ByteOffset begin = begin_;
+  for (int i = 0; i < num_tokens_; ++i) {
+    tokens.push_back(token(i));
+    spans.push_back({.document = document_, .num_bytes = Length(i), .begin = begin});
+    begin += Length(i);
+  }
+  return Make(layout, tokens, spans, bytes_.substr(codes_, size_ - codes_), tokenizer, before);
 }
 
 std::uint32_t ArchiveBlock::Length(int index) const {

@@ -18,6 +18,7 @@
 #include "absl/types/span.h"
 #include "engine/base/spill_folder.h"
 #include "engine/engine.h"
+#include "engine/text/languages.h"
 
 namespace tome {
 
@@ -35,7 +36,7 @@ struct ArchiveLayout {
 ArchiveLayout ArchiveLayoutOf(const Model& model, const MemoryOptions& options);
 
 // One segment. Immutable; the bytes are its serialized form:
-//   u32 tokens n, u32 document, u64 begin, u32 stems s, u32 long tokens l
+//   u32 tokens n, u32 document, u64 begin, u32 stems s, u32 long tokens l, u32 languages (TextLanguages)
 //   u32[regions]       where the stems of each region end
 //   u32[s]             stems, in text order; a word in two regions counts in both
 //   (u32, u32)[l]      index and bytes of tokens that stand for 255 bytes or more
@@ -44,12 +45,22 @@ ArchiveLayout ArchiveLayoutOf(const Model& model, const MemoryOptions& options);
 //   u8[n code_bytes]   routing codes
 class ArchiveBlock {
  public:
-  // `spans` and `codes` belong to `tokens`, at least one; spans follow each other in one document.
+  // `spans` and `codes` belong to `tokens`, at least one; spans follow each other in one document. `before`: the block
+  // before it, if there is one. Where this one goes on with its text, a word that begins there and ends here counts
+  // here, whole; the block before it has the part that it knew.
   static std::shared_ptr<const ArchiveBlock> Make(const ArchiveLayout& layout, absl::Span<const TokenId> tokens,
                                                   absl::Span<const TokenSpan> spans, std::string_view codes,
-                                                  const Tokenizer& tokenizer);
+                                                  const Tokenizer& tokenizer, const ArchiveBlock* before = nullptr);
   // Takes serialized bytes after checking all counts, sizes and ids. DATA_LOSS tells what is wrong.
   static absl::StatusOr<std::shared_ptr<const ArchiveBlock>> Parse(const ArchiveLayout& layout, std::string bytes);
+  // The same of a block as it was written before version 5 of the state, which had no languages. Its stems are of no
+  // use; see WithNewStems.
+  static absl::StatusOr<std::shared_ptr<const ArchiveBlock>> ParseWithoutLanguages(const ArchiveLayout& layout,
+                                                                                   std::string bytes);
+
+  // The block that Make would make of the same tokens.
+  std::shared_ptr<const ArchiveBlock> WithNewStems(const ArchiveLayout& layout, const Tokenizer& tokenizer,
+                                                   const ArchiveBlock* before) const;
 
   // The same block, of which these bytes, equal to its own, are kept by `owner`.
   std::shared_ptr<const ArchiveBlock> MovedTo(std::shared_ptr<const void> owner, std::string_view bytes) const;
@@ -69,6 +80,8 @@ class ArchiveBlock {
   std::uint32_t Length(int index) const;
   // Where the bytes of tokens first .. end - 1 are.
   TokenSpan Span(int first, int end) const;
+  // That its words were stemmed by.
+  const TextLanguages& languages() const { return languages_; }
   // Stems of a region of this block.
   absl::Span<const std::uint32_t> Stems(int region) const;
   // Routing codes [n, code_bytes].
@@ -85,6 +98,7 @@ class ArchiveBlock {
   bool wide_ids_ = false;
   std::uint32_t document_ = 0, num_long_ = 0;
   ByteOffset begin_ = 0, end_ = 0;
+  TextLanguages languages_;
   // Where the sections begin in bytes_.
   std::size_t stem_ends_ = 0, stems_ = 0, long_tokens_ = 0, ids_ = 0, lengths_ = 0, codes_ = 0, size_ = 0;
 };
@@ -123,6 +137,8 @@ class Archive {
 
   // 0 <= index < num_blocks().
   const ArchiveBlock& block(std::int64_t index) const;
+  // Null when there is none.
+  const ArchiveBlock* last_block() const { return num_blocks_ == 0 ? nullptr : &block(num_blocks_ - 1); }
   // The number of a block's first region.
   std::int64_t first_region(std::int64_t block) const;
   // 0 <= region < num_regions().

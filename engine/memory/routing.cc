@@ -18,6 +18,7 @@ namespace tome {
 namespace {
 
 constexpr double kBm25K1 = 0.9, kBm25B = 0.4;
+constexpr std::size_t kFormsOfWord = 2;  // with and without accents
 constexpr double kMeaningK1 = 0.3;
 constexpr double kUsualSentence = 20;  // tokens; one of as many counts as a whole region does
 // Of a BM25 score beside scores in standard deviations: with attention, and without. Chosen on questions of three kinds
@@ -38,15 +39,18 @@ void ForEachBlock(const Archive& archive, Body body) {
 
 // --- BM25 ---
 
-// How often each of `num_terms` terms stands in each region, and how many terms a region has.
+// How often each of `num_terms` terms stands in each region, and how many terms a region has. Terms are forms of words,
+// those of one word side by side: the best of them counts.
 struct TermCounts {
-  TermCounts(std::int64_t regions, std::size_t terms)
+  TermCounts(std::int64_t regions, std::size_t terms, std::size_t forms = 1)
       : num_terms(terms),
+        forms_of_word(forms),
         counts(static_cast<std::size_t>(regions) * terms),
         lengths(static_cast<std::size_t>(regions)) {}
   std::uint16_t* row(std::int64_t region) { return counts.data() + static_cast<std::size_t>(region) * num_terms; }
 
   std::size_t num_terms;
+  std::size_t forms_of_word;
   std::vector<std::uint16_t> counts;   // [regions, terms]
   std::vector<std::uint32_t> lengths;  // [regions]
 };
@@ -68,9 +72,13 @@ std::vector<float> Bm25(const TermCounts& terms) {
   for (std::size_t region = 0; region < regions; ++region) {
     const double norm = kBm25K1 * (1.0 - kBm25B + kBm25B * terms.lengths[region] / mean_length);
     double score = 0;
-    for (std::size_t term = 0; term < terms.num_terms; ++term) {
-      const double count = terms.counts[region * terms.num_terms + term];
-      score += weights[term] * count * (kBm25K1 + 1.0) / (count + norm);
+    for (std::size_t word = 0; word < terms.num_terms; word += terms.forms_of_word) {
+      double best = 0;
+      for (std::size_t term = word; term < word + terms.forms_of_word; ++term) {
+        const double count = terms.counts[region * terms.num_terms + term];
+        best = std::max(best, weights[term] * count * (kBm25K1 + 1.0) / (count + norm));
+      }
+      score += best;
     }
     scores[region] = static_cast<float>(score);
   }
@@ -250,23 +258,52 @@ AttentionScores ReferenceScoreByAttention(const Archive& archive, const ModelPro
   return {.shares = {mean_shares.begin(), mean_shares.end()}, .scores = {mean_scores.begin(), mean_scores.end()}};
 }
 
-std::vector<float> ScoreByStems(const Archive& archive, std::string_view question) {
-  std::unordered_map<std::uint32_t, std::size_t> terms;
-  WordStemmer stemmer;
-  for (const WordStem& word : stemmer.Analyze(question)) terms.emplace(word.hash, terms.size());
-  TermCounts counts(archive.num_regions(), terms.size());
+namespace {
+
+// The terms of a question's words as texts in some languages have them.
+struct QuestionStems {
+  std::unordered_map<std::uint32_t, std::size_t> terms;  // of each stem; two for each word
   // Most words are none of the question's: 4,096 bits sort them out.
-  std::vector<bool> seen(4096);
-  for (const auto& [hash, term] : terms) seen[hash % seen.size()] = true;
+  std::vector<bool> seen = std::vector<bool>(4096);
+  std::size_t num_words = 0;
+};
+
+QuestionStems StemQuestion(WordStemmer& stemmer, std::string_view question, const TextLanguages& languages) {
+  QuestionStems stems;
+  for (const WordStem& word : stemmer.Analyze(question, languages)) {
+    if (!word.without_accents) ++stems.num_words;
+    const std::size_t form = word.without_accents ? 1 : 0;
+    stems.terms.emplace(word.hash, kFormsOfWord * (stems.num_words - 1) + form);
+    stems.seen[word.hash % stems.seen.size()] = true;
+  }
+  return stems;
+}
+
+}  // namespace
+
+std::vector<float> ScoreByStems(const Archive& archive, std::string_view question) {
+  // Each text is compared in its own languages.
+  std::unordered_map<std::uint32_t, QuestionStems> by_languages;
+  WordStemmer stemmer;
+  std::size_t num_words = 0;
+  for (std::int64_t index = 0; index < archive.num_blocks(); ++index) {
+    const TextLanguages& languages = archive.block(index).languages();
+    const auto [entry, added] = by_languages.try_emplace(languages.Packed());
+    if (!added) continue;
+    entry->second = StemQuestion(stemmer, question, languages);
+    num_words = entry->second.num_words;  // the same in all languages
+  }
+  TermCounts counts(archive.num_regions(), kFormsOfWord * num_words, kFormsOfWord);
   ForEachBlock(archive, [&](std::int64_t index) {
     const ArchiveBlock& block = archive.block(index);
+    const QuestionStems& own = by_languages.at(block.languages().Packed());
     for (int region = 0; region < block.num_regions(); ++region) {
       const std::int64_t number = archive.first_region(index) + region;
       const absl::Span<const std::uint32_t> stems = block.Stems(region);
       counts.lengths[number] = static_cast<std::uint32_t>(stems.size());
       for (const std::uint32_t stem : stems) {
-        if (!seen[stem % seen.size()]) continue;
-        if (const auto found = terms.find(stem); found != terms.end()) ++counts.row(number)[found->second];
+        if (!own.seen[stem % own.seen.size()]) continue;
+        if (const auto found = own.terms.find(stem); found != own.terms.end()) ++counts.row(number)[found->second];
       }
     }
   });

@@ -5,7 +5,9 @@
 //              and get no share. A region's score is the square root of its share, averaged over the queries with
 //              weights, less half the same average over queries of questions about other things (the profile's
 //              background): some regions draw attention whatever is asked, and a few tokens of a question all of it.
-//   stems      BM25 over the stems of words.
+//   stems      BM25 over the stems of words (text/word_stems.h). A word of the question is stemmed by the languages of
+//   each
+//              text, and counts as it is written or without its accents, whichever says more.
 //   tokens     BM25 over token ids and pairs of neighbouring ones.
 //   meaning    as BM25 over token ids, but a token counts by how near its meaning is to that of the question's token.
 //

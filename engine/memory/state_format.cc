@@ -14,6 +14,7 @@
 #include "engine/memory/memory_state.h"
 #include "engine/model/guard.h"
 #include "engine/model/llama_model.h"
+#include "engine/text/word_stems.h"
 
 namespace tome {
 namespace {
@@ -97,6 +98,8 @@ absl::Status ReadOptions(SourceReader* reader, MemoryOptions* options) {
 }
 
 struct StateHeader {
+  std::uint32_t version = kStateVersion;
+  std::string stems_version;
   MemoryOptions options;
   std::int64_t tokens_read = 0;
   std::int64_t sink_tokens = 0;
@@ -109,12 +112,16 @@ struct StateHeader {
 absl::StatusOr<StateHeader> ReadHeader(const Model& model, SourceReader* reader) {
   TOME_ASSIGN_OR_RETURN(const std::string_view magic, reader->ReadBytes(kStateMagic.size(), "magic"));
   if (magic != kStateMagic) return DataLoss("state: magic: this is not a Tome state");
-  TOME_ASSIGN_OR_RETURN(const std::uint32_t version, reader->Read<std::uint32_t>("version"));
-  if (version != kStateVersion) {
-    return FailedPrecondition("state: version: the state has {}, this build reads {}", version, kStateVersion);
+  StateHeader header;
+  TOME_ASSIGN_OR_RETURN(header.version, reader->Read<std::uint32_t>("version"));
+  if (header.version < kOldestStateVersion || header.version > kStateVersion) {
+    return FailedPrecondition("state: version: the state has {}, this build reads {} to {}", header.version,
+                              kOldestStateVersion, kStateVersion);
   }
   TOME_RETURN_IF_ERROR(CheckIdentity(model, reader));
-  StateHeader header;
+  if (header.version > kOldestStateVersion) {
+    TOME_ASSIGN_OR_RETURN(header.stems_version, reader->ReadString(kMaxTextBytes, "version of stems"));
+  }
   TOME_RETURN_IF_ERROR(ReadOptions(reader, &header.options));
   for (std::int64_t* count : {&header.tokens_read, &header.sink_tokens, &header.window_tokens, &header.regions,
                               &header.pooled_queries, &header.archive_blocks}) {
@@ -287,14 +294,25 @@ absl::StatusOr<RegionMemory> ReadRegions(const StateHeader& header, const LlamaW
   return RegionMemory(header.options.regions, header.options.region_tokens, std::move(entries), std::move(queries));
 }
 
-absl::Status ReadArchive(const StateHeader& header, SourceReader* reader, Archive* archive) {
+absl::StatusOr<std::shared_ptr<const ArchiveBlock>> ReadBlock(const StateHeader& header, const ArchiveLayout& layout,
+                                                              std::int64_t index, SourceReader* reader) {
+  const std::string name = fmt::format("archive block {}", index);
+  TOME_ASSIGN_OR_RETURN(const std::uint64_t size, reader->Read<std::uint64_t>(name));
+  if (size > kMaxBlockBytes) return DataLoss("state: {}: {} bytes, more than {}", name, size, kMaxBlockBytes);
+  TOME_ASSIGN_OR_RETURN(const std::string_view bytes, reader->ReadChecked(size, name));
+  return header.version > kOldestStateVersion ? ArchiveBlock::Parse(layout, std::string(bytes))
+                                              : ArchiveBlock::ParseWithoutLanguages(layout, std::string(bytes));
+}
+
+absl::Status ReadArchive(const StateHeader& header, const Tokenizer& tokenizer, const RestoreObserver& observer,
+                         SourceReader* reader, Archive* archive) {
+  const bool new_stems = header.stems_version != WordStemsVersion();
   for (std::int64_t i = 0; i < header.archive_blocks; ++i) {
-    const std::string name = fmt::format("archive block {}", i);
-    TOME_ASSIGN_OR_RETURN(const std::uint64_t size, reader->Read<std::uint64_t>(name));
-    if (size > kMaxBlockBytes) return DataLoss("state: {}: {} bytes, more than {}", name, size, kMaxBlockBytes);
-    TOME_ASSIGN_OR_RETURN(const std::string_view bytes, reader->ReadChecked(size, name));
-    TOME_ASSIGN_OR_RETURN(auto block, ArchiveBlock::Parse(archive->layout(), std::string(bytes)));
+    TOME_ASSIGN_OR_RETURN(auto block, ReadBlock(header, archive->layout(), i, reader));
+    if (new_stems) block = block->WithNewStems(archive->layout(), tokenizer, archive->last_block());
     archive->Append(std::move(block));
+    if (!new_stems || !observer) continue;
+    TOME_RETURN_IF_ERROR(observer({.tokens = archive->num_tokens(), .of_tokens = header.tokens_read}));
   }
   if (archive->num_tokens() == header.tokens_read) return absl::OkStatus();
   return DataLoss("state: archive: {} tokens of {} that were read", archive->num_tokens(), header.tokens_read);
@@ -307,6 +325,7 @@ absl::Status WriteState(const Memory& memory, const ByteSink& sink) {
   writer.piece().WriteBytes(kStateMagic);
   writer.piece().Write<std::uint32_t>(kStateVersion);
   WriteIdentity(model, &writer.piece());
+  writer.piece().WriteString(WordStemsVersion());
   WriteOptions(memory.options(), &writer.piece());
   for (const std::int64_t count :
        {state.tokens_read(), state.sink_tokens(), state.window_tokens(), state.regions().size(),
@@ -331,7 +350,8 @@ absl::Status WriteState(const Memory& memory, const ByteSink& sink) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Memory> ParseState(const std::shared_ptr<const Model>& model, ByteSource& source) {
+absl::StatusOr<Memory> ParseState(const std::shared_ptr<const Model>& model, ByteSource& source,
+                                  const RestoreObserver& observer) {
   const LlamaWeights& weights = LlamaModel::From(*model).weights();
   const LlamaConfig& config = weights.config;
   SourceReader reader(source, "state");
@@ -355,7 +375,7 @@ absl::StatusOr<Memory> ParseState(const std::shared_ptr<const Model>& model, Byt
   }
   if (!AreUsable(all.keys) || !AreUsable(all.values)) return UnusableNumbers("keys and values");
   TOME_ASSIGN_OR_RETURN(RegionMemory regions, ReadRegions(header, weights, &reader));
-  TOME_RETURN_IF_ERROR(ReadArchive(header, &reader, &archive));
+  TOME_RETURN_IF_ERROR(ReadArchive(header, *model->tokenizer(), observer, &reader, &archive));
   TOME_RETURN_IF_ERROR(reader.ExpectEnd());
   all.keys = all.keys.to(weights.device);
   all.values = all.values.to(weights.device);
@@ -373,8 +393,9 @@ absl::Status Memory::Serialize(const ByteSink& sink) const {
   return Guarded([&] { return WriteState(*this, sink); });
 }
 
-absl::StatusOr<Memory> Memory::Parse(std::shared_ptr<const Model> model, ByteSource& source) {
-  return Guarded([&] { return ParseState(model, source); });
+absl::StatusOr<Memory> Memory::Parse(std::shared_ptr<const Model> model, ByteSource& source,
+                                     const RestoreObserver& observer) {
+  return Guarded([&] { return ParseState(model, source, observer); });
 }
 
 }  // namespace tome

@@ -1,7 +1,17 @@
-// The words of a text as a lexical index counts them: folded to lower case, reduced to their stem, hashed.
+// The words of a text as a lexical index counts them: folded, reduced to their stem, hashed.
+//
+// Two words are the same when their stems are. Stems are those of Snowball's stemmer for the language of the text,
+// which is found from the text itself (languages.h); a question is stemmed by the languages of the texts that it is
+// compared with, so that nobody needs to know its own.
+//
+// Accents count, but need not be typed: a word with accents has two stems, one of it as it is written and one of it
+// without accents. So a question without them finds all, and one with them finds first what is written as it is. Greek
+// has one stem for both, as its stemmer has it. What is an accent, see WithoutAccents. Not the same words: simplified
+// and traditional Chinese characters, hiragana and katakana, "ae" for "ä".
 #ifndef TOME_ENGINE_TEXT_WORD_STEMS_H_
 #define TOME_ENGINE_TEXT_WORD_STEMS_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -9,39 +19,63 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/text/languages.h"
+#include "engine/text/text_words.h"
+
 struct sb_stemmer;
 
 namespace tome {
 
 // A word of a text: bytes begin <= i < end.
 struct WordStem {
-  std::uint32_t hash = 0;  // of the folded stem; equal for all forms of a word
+  std::uint32_t hash = 0;  // of the stem; equal for all forms of a word
   std::size_t begin = 0;
   std::size_t end = 0;
+  bool without_accents = false;  // another stem of the word before it
 };
 
-// `text` with the capital letters of Latin, Greek and Cyrillic made small. Other bytes, also ill-formed ones, are
-// copied; no character changes its length.
-std::string FoldCase(std::string_view text);
+// What stems depend on, beside the text: stems of another version are to be made anew.
+std::string WordStemsVersion();
 
-// Cuts and stems. A word is a run of letters, marks and digits; of scripts that are written without spaces each
-// character is one. Stems are those of Snowball's English stemmer, which leaves other scripts alone. The same text
-// gives the same stems on every machine. Not thread-safe.
+// Finds words and stems them. The same text gives the same stems on every machine with the same version. Holds working
+// memory, and the stemmers that were needed. Not thread-safe.
 class WordStemmer {
  public:
-  WordStemmer();
+  explicit WordStemmer(WordFinder::Path path = WordFinder::Path::kFast);
   ~WordStemmer();
   WordStemmer(const WordStemmer&) = delete;
   WordStemmer& operator=(const WordStemmer&) = delete;
 
-  // The words of `text`, in order. Ill-formed bytes separate words.
-  std::vector<WordStem> Analyze(std::string_view text);
+  // The stems of the words of `text`, any bytes, ordered by where the words begin.
+  std::vector<WordStem> Analyze(std::string_view text, const TextLanguages& languages = {});
 
-  // The stem itself, folded, for messages and tests.
-  std::string Stem(std::string_view word);
+  // The same in the languages that the text is found to be in; `before`: of the text before it.
+  struct Analysis {
+    TextLanguages languages;
+    std::vector<WordStem> stems;
+  };
+  Analysis AnalyzeText(std::string_view text, const TextLanguages& before = {});
+
+  // The stem of the first word itself, for messages and tests; "" where there is none.
+  std::string Stem(std::string_view word, const TextLanguages& languages = {});
 
  private:
-  sb_stemmer* stemmer_;
+  // Stems that were made, a few thousand of them: texts repeat their words.
+  struct KnownStem {
+    static constexpr std::size_t kMaxWordBytes = 18;
+    std::uint32_t hash = 0;
+    Language language = Language::kPlain;
+    std::uint8_t size = 0;  // 0: none
+    char word[kMaxWordBytes] = {};
+  };
+
+  std::vector<WordStem> Stems(const TextWords& words, const TextLanguages& languages);
+  std::uint32_t HashOf(std::string_view folded, Language language);
+  std::string_view StemOf(std::string_view folded, Language language);
+
+  WordFinder finder_;
+  std::array<sb_stemmer*, kNumLanguages> stemmers_ = {};
+  std::vector<KnownStem> known_;
 };
 
 }  // namespace tome

@@ -18,6 +18,7 @@ struct ReadingState {
   Memory memory;
   std::deque<Segment> unread;  // whole segments that follow the memory
   TextPipelineState pipeline;  // and what follows them
+  bool new_stems = false;      // the memory is not as the snapshot has it: the stems of its words were made anew
 };
 
 // All but the memory as bytes: u32 number of segments; of each u32 tokens, u32 document, then for each token i32 id,

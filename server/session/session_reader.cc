@@ -140,6 +140,7 @@ void SessionReader::TakeRoom(Reservation room) {
   }
   host_.OnReadingChanged();
   absl::StatusOr<Here> state = Load(std::move(room));
+  const bool differs_from_snapshot = state.ok() && !(*state)->IsSaved();
   if (state.ok()) {
     std::lock_guard lock(mutex_);
     MoveLocked(*state);
@@ -148,6 +149,7 @@ void SessionReader::TakeRoom(Reservation room) {
   if (status.ok()) status = CheckModel();
   if (status.ok()) status = Pump(*state);
   if (!status.ok()) FailReading(status);
+  if (status.ok() && differs_from_snapshot) keeper_.Begin();
   host_.OnReadingChanged();
   strand_.Post([self = Self()] { self->Unhold(); });
 }
@@ -179,9 +181,10 @@ absl::StatusOr<SessionReader::Here> SessionReader::BeginEmpty(Reservation room) 
 }
 
 absl::StatusOr<SessionReader::Here> SessionReader::Restore(Reservation room, ReadingState state) {
-  const auto tokens = static_cast<std::uint64_t>(state.memory.tokens_read());
+  const std::uint64_t saved_tokens =
+      state.new_stems ? 0 : static_cast<std::uint64_t>(state.memory.tokens_read());
   TOME_ASSIGN_OR_RETURN(const Here here, ResidentState::From(context_, std::move(room), std::move(state),
-                                                             host_.Documents(), tokens, SegmentListener()));
+                                                             host_.Documents(), saved_tokens, SegmentListener()));
   const std::uint64_t bytes = here->counts().bytes;
   {
     std::lock_guard lock(mutex_);

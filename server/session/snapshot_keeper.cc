@@ -44,6 +44,41 @@ absl::Status WriteFile(const SessionContext& context, const ReadingState& state,
   return status;
 }
 
+// Tells how far the stems of a snapshot of another version are.
+class NewStems {
+ public:
+  NewStems(SessionContext& context, const SessionId& id) : context_(context), id_(id) {}
+
+  bool any() const { return progress_.tokens > 0; }
+
+  absl::Status Note(const StemsProgress& progress) {
+    if (context_.stop_snapshots) return absl::CancelledError("the server stops");
+    const absl::Duration now = context_.clock.Elapsed();
+    if (!any()) begin_ = told_ = now;
+    progress_ = progress;
+    if (progress.tokens == progress.of_tokens || now - told_ >= kBetweenReports) Tell(now);
+    return absl::OkStatus();
+  }
+
+ private:
+  static constexpr absl::Duration kBetweenReports = absl::Seconds(5);
+
+  void Tell(absl::Duration now) {
+    told_ = now;
+    const double seconds = absl::ToDoubleSeconds(now - begin_);
+    const double rate = seconds > 0 ? static_cast<double>(progress_.tokens) / seconds : 0;
+    context_.observer.OnSessionEvent(id_, "new_stems",
+                                     fmt::format("the words of {} of {} tokens are stemmed as this version does it, "
+                                                 "after {:.1f} s, {:.0f} tokens/s",
+                                                 progress_.tokens, progress_.of_tokens, seconds, rate));
+  }
+
+  SessionContext& context_;
+  const SessionId& id_;
+  StemsProgress progress_;
+  absl::Duration begin_, told_;
+};
+
 }  // namespace
 
 SnapshotKeeper::SnapshotKeeper(std::shared_ptr<SessionContext> context, SessionId id, SnapshotSource& source,
@@ -199,9 +234,15 @@ absl::StatusOr<ReadingState> SnapshotKeeper::Load(const SnapshotInfo& snapshot, 
   std::deque<Segment> unread;
   TextPipelineState pipeline;
   TOME_RETURN_IF_ERROR(ParseProgress(progress, &unread, &pipeline));
-  TOME_ASSIGN_OR_RETURN(Memory memory, Memory::Parse(context_->model, reader->state()));
+  NewStems new_stems(*context_, id_);
+  TOME_ASSIGN_OR_RETURN(Memory memory,
+                        Memory::Parse(context_->model, reader->state(),
+                                      [&](const StemsProgress& progress) { return new_stems.Note(progress); }));
   TOME_RETURN_IF_ERROR(reader->Finish());
-  ReadingState state{.memory = std::move(memory), .unread = std::move(unread), .pipeline = std::move(pipeline)};
+  ReadingState state{.memory = std::move(memory),
+                     .unread = std::move(unread),
+                     .pipeline = std::move(pipeline),
+                     .new_stems = new_stems.any()};
   TOME_RETURN_IF_ERROR(CheckProgress(state, documents));
   TOME_RETURN_IF_ERROR(
       TextPipeline::Resume(context_->model->tokenizer(), options.segment_tokens, state.pipeline).status());
@@ -221,6 +262,7 @@ absl::StatusOr<std::optional<ReadingState>> SnapshotKeeper::Restore(const Memory
       context_->observer.OnSnapshotLoaded(context_->clock.Elapsed() - begin);
       return std::optional<ReadingState>(*std::move(state));
     }
+    if (absl::IsCancelled(state.status())) return state.status();
     const bool mismatch = absl::IsFailedPrecondition(state.status());
     context_->observer.OnSnapshotRefused(/*damaged=*/!mismatch);
     context_->observer.OnSessionEvent(id_, "snapshot_refused",

@@ -59,7 +59,7 @@ TEST(Needles, ParaphrasedFactsShareNoWordOfMeaningWithTheirQuestion) {
       std::set<std::uint32_t> stems;
       for (const WordStem& word : stemmer.Analyze(fact.text)) stems.insert(word.hash);
       for (const WordStem& word : stemmer.Analyze(fact.question)) {
-        const std::string shared = FoldCase(fact.question.substr(word.begin, word.end - word.begin));
+        const std::string shared = FoldWords(fact.question.substr(word.begin, word.end - word.begin));
         EXPECT_TRUE(!stems.contains(word.hash) || functional.contains(shared)) << shared << " in: " << fact.question;
       }
     }

@@ -9,6 +9,7 @@
 #include "engine/memory/memory_state.h"
 #include "engine/memory/routing.h"
 #include "tests/support/engine_models.h"
+#include "tests/support/old_state.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/tiny_profile.h"
 
@@ -215,6 +216,22 @@ TEST(MemorySpill, StatesSearchesAndRestoredStatesAreTheSame) {
   EXPECT_EQ(spilled.Digest(), plain.Digest());
   ExpectSameEvidence(restored, plain);
   EXPECT_EQ(fork.Digest(), digest);
+}
+
+TEST(MemorySpill, StemsOfAnOlderVersionAreMadeAnewWhileBlocksMove) {
+  const TempDir folder;
+  const std::shared_ptr<const Model> spilling = SpillingModel(folder, 40'000);
+  Memory plain = *Memory::Create(TinyModel(), kOptions);
+  Read(&plain, 3000, 4);
+  const std::string old = testing::StateOfVersionFour::From(plain.Serialize(), plain.archive_bytes());
+  TOME_ASSERT_OK_AND_ASSIGN(Memory restored, Memory::Parse(spilling, old));
+  EXPECT_GT(restored.archive_spilled_bytes(), 0u);
+  EXPECT_LE(restored.archive_resident_bytes(), 40'000u);
+  EXPECT_EQ(restored.Digest(), plain.Digest());
+  ExpectSameEvidence(restored, plain);
+  Read(&restored, 700, 5);
+  Read(&plain, 700, 5);
+  EXPECT_EQ(restored.Digest(), plain.Digest());
 }
 
 TEST(MemorySpill, FailingFolderNeverFailsAReading) {

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
 #include <random>
 
 #include "engine/text/word_stems.h"
@@ -59,7 +61,7 @@ void AppendDocument(const Document& document, std::size_t segment_tokens, Archiv
     const std::string codes(count * layout.code_bytes, 'c');
     archive->Append(ArchiveBlock::Make(layout, absl::MakeConstSpan(document.tokens).subspan(first, count),
                                        absl::MakeConstSpan(document.spans).subspan(first, count), codes,
-                                       TinyTokenizer()));
+                                       TinyTokenizer(), archive->last_block()));
   }
 }
 
@@ -176,6 +178,121 @@ TEST(Archive, StemsAreThoseOfTheWordsThatTouchARegion) {
     EXPECT_EQ(std::vector<std::uint32_t>(found.begin(), found.end()), expected) << region;
     byte += size;
   }
+}
+
+// Random words of several scripts, some divided at the ends of lines; of none of the languages that are told apart.
+std::string RandomWords(std::mt19937& random, int count) {
+  static const std::vector<std::vector<std::string>> alphabets = {
+      {"k", "x", "q", "z", "\u00E9", "E"},        {"\u0444", "\u0449", "\u0401"}, {"\u03B8", "\u03AC", "\u03A3"},
+      {"\u0915", "\u0917\u093F", "\u0924\u094D"}, {"\u05D1", "\u05D3\u05B8"},     {"\u0643", "\u0628\u064E"}};
+  static const std::vector<std::string> between = {" ", ", ", "\n", "\u060C ", "\u0964 ", "-\n", ".\u00A0 "};
+  std::string text, last;
+  for (int i = 0; i < count; ++i) {
+    const std::vector<std::string>& alphabet = alphabets[random() % alphabets.size()];
+    for (std::size_t k = 3 + random() % 6; k > 0; --k) text += alphabet[random() % alphabet.size()];
+    std::string next = between[random() % between.size()];
+    if (next == last) next = " ";  // so that no word is divided again and again
+    text += last = next;
+  }
+  return text;
+}
+
+// However the text is cut into segments and regions, a word is found, whole, in the region in which it ends; and in all
+// that it touches of that segment.
+TEST(Archive, WordsAreWholeWhereverSegmentsAndRegionsEnd) {
+  std::mt19937 random(12);
+  WordStemmer stemmer;
+  for (int round = 0; round < 60; ++round) {
+    const std::string text = RandomWords(random, 40);
+    const Document document = MakeDocument(0, text);
+    Archive archive({.region_tokens = 8 + static_cast<int>(random() % 30), .vocab_size = 400});
+    const std::size_t segment_tokens = 60 + random() % 100;
+    AppendDocument(document, segment_tokens, &archive);
+    std::vector<std::size_t> token_ends;
+    std::size_t bytes = 0;
+    for (const TokenId token : document.tokens) token_ends.push_back(bytes += TinyTokenizer().TokenBytes(token).size());
+    for (const WordStem& word : stemmer.Analyze(text)) {
+      const auto token_with = [&](std::size_t byte) {
+        return std::upper_bound(token_ends.begin(), token_ends.end(), byte) - token_ends.begin();
+      };
+      const std::int64_t first = token_with(word.begin), last = token_with(word.end - 1);
+      const std::int64_t segment = last / static_cast<std::int64_t>(segment_tokens) * segment_tokens;
+      for (std::int64_t token = std::max(first, segment); token <= last; ++token) {
+        const ArchiveBlock& block = archive.block(token / static_cast<std::int64_t>(segment_tokens));
+        const auto stems = block.Stems(static_cast<int>((token - segment) / archive.layout().region_tokens));
+        EXPECT_NE(std::find(stems.begin(), stems.end(), word.hash), stems.end())
+            << text.substr(word.begin, word.end - word.begin);
+      }
+    }
+  }
+}
+
+TEST(Archive, StemsDoNotDependOnHowTheTextCame) {
+  std::mt19937 random(13);
+  for (int round = 0; round < 20; ++round) {
+    const std::string text = RandomWords(random, 200) + Repeat(kText, 300);
+    const Document whole = MakeDocument(0, text);
+    std::vector<TextToken> tokens;
+    const std::unique_ptr<TokenStream> stream = TinyTokenizer().NewStream();
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t size = 1 + random() % 50;
+      stream->Append(std::string_view(text).substr(at, size), &tokens);
+      at += size;
+    }
+    stream->Finish(&tokens);
+    Document pieces;
+    for (const TextToken& token : tokens) pieces.tokens.push_back(token.id);
+    pieces.spans = whole.spans;
+    ASSERT_EQ(pieces.tokens, whole.tokens);
+    Archive first({.region_tokens = 16, .vocab_size = 400}), second = first;
+    AppendDocument(whole, 64, &first);
+    AppendDocument(pieces, 64, &second);
+    for (std::int64_t i = 0; i < first.num_blocks(); ++i) EXPECT_EQ(first.block(i).bytes(), second.block(i).bytes());
+  }
+}
+
+// What a dictionary makes of a text depends on all of it; nearly all words are found all the same.
+TEST(Archive, WordsOfScriptsWithoutSpacesAreFoundAcrossSegments) {
+  WordStemmer stemmer;
+  const std::vector<std::vector<std::string>> scripts = {
+      {"\u0E19\u0E49\u0E33", "\u0E17\u0E48\u0E27\u0E21", "\u0E40\u0E21\u0E37\u0E2D\u0E07", "\u0E2B\u0E25\u0E27\u0E07",
+       "\u0E0A\u0E48\u0E32\u0E07", "\u0E17\u0E2D\u0E07", "\u0E2A\u0E21\u0E0A\u0E32\u0E22"},
+      {"\u6771\u4EAC", "\u5927\u5B66", "\u56FE\u4E66\u9986", "\u82CF\u5DDE", "\u6728\u5320", "\u6E2F"}};
+  std::mt19937 random(14);
+  for (const std::vector<std::string>& vocabulary : scripts) {
+    std::string text;
+    for (int i = 0; i < 2000; ++i) text += vocabulary[random() % vocabulary.size()];
+    Archive archive({.region_tokens = 32, .vocab_size = 400});
+    AppendDocument(MakeDocument(0, text), 128, &archive);
+    std::map<std::uint32_t, int> expected, found;
+    for (const WordStem& word : stemmer.Analyze(text)) ++expected[word.hash];
+    for (std::int64_t region = 0; region < archive.num_regions(); ++region) {
+      const ArchivedRegion place = archive.region(region);
+      for (const std::uint32_t stem : place.block->Stems(place.index)) ++found[stem];
+    }
+    int total = 0, missing = 0;
+    for (const auto& [stem, count] : expected) {
+      total += count;
+      missing += std::max(0, count - found[stem]);
+    }
+    EXPECT_LE(missing, total / 50) << "of " << total;
+  }
+}
+
+TEST(ArchiveBlock, KeepsItsLanguagesAndTheNextOneGoesOnWithThem) {
+  Archive archive({.region_tokens = 16, .vocab_size = 400});
+  AppendDocument(
+      MakeDocument(0, "Les moulins du village sont ferm\u00E9s, et les portes aussi. Alphonse, Fontvieille."), 80,
+      &archive);
+  ASSERT_GE(archive.num_blocks(), 1);
+  EXPECT_EQ(archive.block(0).languages().Of(WritingScript::kLatin), Language::kFrench);
+  for (std::int64_t i = 1; i < archive.num_blocks(); ++i)
+    EXPECT_EQ(archive.block(i).languages(), archive.block(0).languages());
+  TOME_ASSERT_OK_AND_ASSIGN(const auto parsed,
+                            ArchiveBlock::Parse(archive.layout(), std::string(archive.block(0).bytes())));
+  EXPECT_EQ(parsed->languages(), archive.block(0).languages());
+  AppendDocument(MakeDocument(1, "Moulins. Fontvieille."), 80, &archive);
+  EXPECT_EQ(archive.last_block()->languages(), TextLanguages()) << "another document";
 }
 
 TEST(ArchiveBlock, LongTokensKeepTheirLengths) {

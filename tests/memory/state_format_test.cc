@@ -2,15 +2,19 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <random>
 
 #include "engine/base/crc32c.h"
 #include "engine/engine.h"
 #include "engine/memory/memory_state.h"
+#include "engine/text/word_stems.h"
 #include "tests/fuzz/memory_state_target.h"
 #include "tests/support/engine_models.h"
+#include "tests/support/old_state.h"
 #include "tests/support/status_matchers.h"
 
 namespace tome {
@@ -122,9 +126,10 @@ TEST(StateFormat, NonsenseWithSoundChecksumsIsRefused) {
   Read(&memory, 30, 3);
   const std::string bytes = memory.Serialize();
   const ModelInfo& info = TinyModel()->info();
-  // Magic and version, four texts, the shape, 13 options and two texts of options, 6 counts.
+  // Magic and version, four texts, the shape, the version of stems, 13 options and two texts of options, 6 counts.
   const std::size_t identity = 12 + 4 * 8 + info.model_digest.size() + info.tokenizer_digest.size() +
-                               info.profile_digest.size() + PrecisionName(info.precision).size() + 3 * 8;
+                               info.profile_digest.size() + PrecisionName(info.precision).size() + 3 * 8 + 8 +
+                               WordStemsVersion().size();
   const std::size_t texts = 2 * 8 + options.attention.size() + options.position_encoding.size();
   const std::size_t counts = identity + 13 * 4 + texts, header = counts + 6 * 8, layer = header + 4;
   const std::size_t values = info.config.num_kv_heads * info.config.head_dim;  // of a token
@@ -168,6 +173,85 @@ TEST(StateFormat, NonsenseWithSoundChecksumsIsRefused) {
                 StatusIs(absl::StatusCode::kDataLoss, HasSubstr(test.message)))
         << test.name;
   }
+}
+
+// Words that a segment divides, of several scripts.
+void ReadWords(Memory* memory, int count) {
+  std::string text;
+  while (static_cast<int>(text.size()) < count)
+    text += "Rivers, caf\xC3\xA9s; \xD8\xA7\xD8\xA8\xD8\x8C \xE6\x9D\xB1\xE4\xBA\xAC ";
+  std::vector<TokenId> tokens;
+  for (const TextToken& token : TinyModel()->tokenizer()->Encode(text)) tokens.push_back(token.id);
+  Task task = Task::Read(memory, tokens);
+  Task* tasks[] = {&task};
+  while (!task.finished()) ASSERT_THAT(Step(tasks)[0].status, IsOk());
+}
+
+TEST(StateFormat, StemsOfAnOlderVersionAreMadeAnewFromTheTokens) {
+  for (const MemoryOptions& options : AllKinds()) {
+    for (const int bytes : {0, 3, 100, 1000}) {
+      Memory memory = *Memory::Create(TinyModel(), options);
+      ReadWords(&memory, bytes);
+      const std::string state = memory.Serialize();
+      const std::string old = testing::StateOfVersionFour::From(state, memory.archive_bytes());
+      std::vector<std::int64_t> told;
+      MemorySource source(old);
+      TOME_ASSERT_OK_AND_ASSIGN(Memory restored, Memory::Parse(TinyModel(), source, [&](const StemsProgress& progress) {
+                                  EXPECT_EQ(progress.of_tokens, memory.tokens_read());
+                                  told.push_back(progress.tokens);
+                                  return absl::OkStatus();
+                                }));
+      EXPECT_EQ(restored.Serialize(), state);
+      EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));
+      EXPECT_EQ(told.empty() ? 0 : told.back(), memory.tokens_read());
+    }
+  }
+}
+
+TEST(StateFormat, StemsOfThisVersionAreTakenAsTheyAre) {
+  Memory memory = *Memory::Create(TinyModel(), kOptions);
+  ReadWords(&memory, 500);
+  const std::string state = memory.Serialize();
+  MemorySource source(state);
+  TOME_ASSERT_OK_AND_ASSIGN(Memory restored, Memory::Parse(TinyModel(), source, [](const StemsProgress&) {
+                              return absl::InternalError("nothing is to be made");
+                            }));
+  EXPECT_EQ(restored.Serialize(), state);
+}
+
+TEST(StateFormat, StemsOfAnotherUnicodeAreMadeAnewAndCanBeGivenUp) {
+  Memory memory = *Memory::Create(TinyModel(), kOptions);
+  ReadWords(&memory, 500);
+  const std::string state = memory.Serialize();
+  const std::string version = WordStemsVersion();
+  std::string other = state;
+  const std::size_t at = other.find(version);
+  ASSERT_NE(at, std::string::npos);
+  other[at] = '0';
+  // The header's checksum stands before the first layer.
+  const std::size_t header = at + version.size() + 13 * 4 + 2 * 8 + kOptions.attention.size() + 6 * 8;
+  const std::uint32_t crc = Crc32c(std::string_view(other).substr(0, header));
+  std::memcpy(other.data() + header, &crc, sizeof(crc));
+  EXPECT_EQ(Memory::Parse(TinyModel(), other)->Serialize(), state);
+  MemorySource source(other);
+  EXPECT_THAT(Memory::Parse(TinyModel(), source, [](const StemsProgress&) { return absl::CancelledError("enough"); }),
+              StatusIs(absl::StatusCode::kCancelled, HasSubstr("enough")));
+}
+
+TEST(StateFormat, DamagedStatesOfOlderVersionsAreRefused) {
+  Memory memory = *Memory::Create(TinyModel(), kOptions);
+  ReadWords(&memory, 60);
+  const std::string old = testing::StateOfVersionFour::From(memory.Serialize(), memory.archive_bytes());
+  for (std::size_t size = 0; size < old.size(); size += 7) {
+    EXPECT_FALSE(Memory::Parse(TinyModel(), old.substr(0, size)).ok()) << size;
+  }
+  std::string newer = old;
+  newer[8] = 6;
+  EXPECT_THAT(Memory::Parse(TinyModel(), newer),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("the state has 6, this build reads 4 to 5")));
+  newer[8] = 3;
+  EXPECT_THAT(Memory::Parse(TinyModel(), newer),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("the state has 3")));
 }
 
 TEST(StateFormat, KeepsAttentionAndPositionEncoding) {
