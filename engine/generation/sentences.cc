@@ -6,12 +6,13 @@
 #include <string_view>
 #include <utility>
 
+#include "engine/text/unicode_characters.h"
+
 namespace tome {
 namespace {
 
-// Ends of sentences: with what follows apart, in scripts that put spaces between words; and those that end one anyway.
+// Ends of sentences with what follows apart: within words and numbers they are something else.
 constexpr std::array<std::string_view, 6> kMarks = {".", "!", "?", ":", ";", "\u061F"};
-constexpr std::array<std::string_view, 6> kFullMarks = {"\u3002", "\uFF01", "\uFF1F", "\uFF1A", "\uFF1B", "\u0964"};
 constexpr std::array<std::string_view, 8> kClosing = {"\"", "'", ")", "]", "\u2019", "\u201D", "\u00BB", "\u300D"};
 
 template <std::size_t kSize>
@@ -30,11 +31,32 @@ bool StartsWithAny(const std::array<std::string_view, kSize>& prefixes, std::str
                      [&](std::string_view prefix) { return text.starts_with(prefix); });
 }
 
+// Of the other scripts, which end a sentence whatever follows.
+bool IsFullMark(char32_t code) {
+  constexpr char32_t kArabicQuestionMark = 0x061F, kFullWidthColon = 0xFF1A, kFullWidthSemicolon = 0xFF1B;
+  if (code < 0x80 || code == kArabicQuestionMark) return false;
+  return EndsSentences(code) || code == kFullWidthColon || code == kFullWidthSemicolon;
+}
+
+bool StartsWithFullMark(std::string_view text) {
+  std::size_t end;
+  return !text.empty() && IsFullMark(DecodeUtf8(text, 0, &end));
+}
+
+bool DropFullMark(std::string_view* text) {
+  if (text->empty()) return false;
+  std::size_t begin = text->size() - 1, end;
+  while (begin > 0 && (static_cast<unsigned char>((*text)[begin]) & 0xC0) == 0x80) --begin;
+  if (!IsFullMark(DecodeUtf8(*text, begin, &end)) || end != text->size()) return false;
+  text->remove_suffix(text->size() - begin);
+  return true;
+}
+
 bool IsSpace(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
 // Whether a sentence ends between `before` and `after`.
 bool EndsSentence(std::string_view before, std::string_view after) {
-  if (StartsWithAny(kMarks, after) || StartsWithAny(kFullMarks, after) || StartsWithAny(kClosing, after)) return false;
+  if (StartsWithAny(kMarks, after) || StartsWithFullMark(after) || StartsWithAny(kClosing, after)) return false;
   int lines = 0;
   bool apart = after.empty() || IsSpace(after.front());
   for (; !before.empty() && IsSpace(before.back()); before.remove_suffix(1)) {
@@ -43,7 +65,7 @@ bool EndsSentence(std::string_view before, std::string_view after) {
   }
   if (lines > 1) return !after.starts_with('\n');
   while (DropSuffix(kClosing, &before)) continue;
-  return DropSuffix(kFullMarks, &before) || (apart && DropSuffix(kMarks, &before));
+  return DropFullMark(&before) || (apart && DropSuffix(kMarks, &before));
 }
 
 // How well a text may be cut between `before` and `after`.

@@ -7,7 +7,7 @@
 namespace tome {
 namespace {
 
-constexpr char32_t kIllFormed = 0xFFFD, kZeroWidthSpace = 0x200B;
+constexpr char32_t kZeroWidthSpace = 0x200B;
 
 // Small letters and digits as they are, capitals as small ones, else 0.
 constexpr std::array<char, 256> kAsciiLetters = [] {
@@ -20,27 +20,9 @@ constexpr std::array<char, 256> kAsciiLetters = [] {
 bool IsAscii(char byte) { return static_cast<unsigned char>(byte) < 0x80; }
 bool IsContinuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
 
-// The character at text[begin], begin < text.size(), and where it ends. Ill-formed bytes are characters of one byte.
-char32_t Decode(std::string_view text, std::size_t begin, std::size_t* end) {
-  *end = begin + 1;
-  const auto first = static_cast<unsigned char>(text[begin]);
-  if (first < 0x80) return first;
-  const std::size_t size = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  if (first < 0xC2 || first > 0xF4 || begin + size > text.size()) return kIllFormed;
-  char32_t code = first & (0x7F >> size);
-  for (std::size_t i = begin + 1; i < begin + size; ++i) {
-    if (!IsContinuation(text[i])) return kIllFormed;
-    code = code << 6 | (static_cast<unsigned char>(text[i]) & 0x3F);
-  }
-  constexpr char32_t kLeast[] = {0x80, 0x800, 0x10000};
-  if (code < kLeast[size - 2] || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) return kIllFormed;
-  *end = begin + size;
-  return code;
-}
-
 const UnicodeCharacter& CharacterAt(std::string_view text, std::size_t begin) {
   std::size_t end;
-  return CharacterOf(Decode(text, begin, &end));
+  return CharacterOf(DecodeUtf8(text, begin, &end));
 }
 
 // Of UTF-16; half of a pair is what it is.
@@ -152,13 +134,13 @@ std::size_t WordFinder::FindAscii(std::size_t begin) {
 
 std::size_t WordFinder::TakeCharacter(std::size_t begin) {
   Placed at{.begin = begin};
-  at.code = Decode(text_, begin, &at.end);
+  at.code = DecodeUtf8(text_, begin, &at.end);
   const UnicodeCharacter& character = CharacterOf(at.code);
   std::size_t next = at.end;
   characters_.assign(1, at.code);
   while (next < text_.size() && !IsAscii(text_[next])) {
     std::size_t end;
-    const char32_t code = Decode(text_, next, &end);
+    const char32_t code = DecodeUtf8(text_, next, &end);
     const UnicodeCharacter& joined = CharacterOf(code);
     if (joined.begins || (code == kZeroWidthSpace && character.spaces_words)) break;
     if (IsLetterLike(joined.kind) && !IsLetterLike(character.kind)) break;  // a syllable's end without its beginning

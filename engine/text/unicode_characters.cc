@@ -314,6 +314,23 @@ std::u16string WithoutAccents(std::u16string_view folded_word) {
   return bare;
 }
 
+char32_t DecodeUtf8(std::string_view text, std::size_t begin, std::size_t* end) {
+  *end = begin + 1;
+  const auto first = static_cast<unsigned char>(text[begin]);
+  if (first < 0x80) return first;
+  const std::size_t size = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+  if (first < 0xC2 || first > 0xF4 || begin + size > text.size()) return kReplacement;
+  char32_t code = first & (0x7F >> size);
+  for (std::size_t i = begin + 1; i < begin + size; ++i) {
+    if ((static_cast<unsigned char>(text[i]) & 0xC0) != 0x80) return kReplacement;
+    code = code << 6 | (static_cast<unsigned char>(text[i]) & 0x3F);
+  }
+  constexpr char32_t kLeast[] = {0x80, 0x800, 0x10000};
+  if (code < kLeast[size - 2] || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) return kReplacement;
+  *end = begin + size;
+  return code;
+}
+
 void AppendUtf8(std::u16string_view text, std::string* out) {
   for (std::size_t i = 0; i < text.size();) {
     UChar32 code = Next(text, &i);

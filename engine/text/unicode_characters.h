@@ -73,10 +73,13 @@ std::u16string FoldCharacters(std::u32string_view characters);
 // Vowel signs of Indic scripts and kana's voicing are no accents. Thread-safe.
 std::u16string WithoutAccents(std::u16string_view folded_word);
 
+// The character at text[begin], begin < text.size(), and where it ends. A byte of no well-formed one is U+FFFD.
+char32_t DecodeUtf8(std::string_view text, std::size_t begin, std::size_t* end);
+
 // Well-formed UTF-8; what is no character becomes U+FFFD.
 void AppendUtf8(std::u16string_view text, std::string* out);
 
-// Where a question mark, full stop or the like ends a sentence, in any script (Unicode's Sentence_Terminal).
+// Whether it is a full stop, question mark or the like, of any script (Unicode's Sentence_Terminal).
 bool EndsSentences(char32_t code);
 
 // "ICU 72.1, Unicode 15.0": whose tables and dictionaries these are.

@@ -2,7 +2,8 @@
 //
 // Sections: prefill (a dense prompt of N tokens), decode (tokens after a context of N), stream (a long document through
 // a memory, with the rate by position and the process's peak memory), routing (a question's search in a long archive,
-// in memory and in files), attention (one layer's dense attention with each kernel), patterns (with each pattern).
+// in memory and in files), attention (one layer's dense attention with each kernel), patterns (with each pattern),
+// words (finding and stemming those of the text).
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -22,6 +23,7 @@
 #include "tests/benchmarks/attention_bench.h"
 #include "tests/benchmarks/pattern_bench.h"
 #include "tests/benchmarks/routing_bench.h"
+#include "tests/benchmarks/words_bench.h"
 
 namespace tome {
 namespace {
@@ -156,7 +158,7 @@ json BenchStream(const std::shared_ptr<const Model>& model, const std::vector<To
           {"peak_mb", PeakMegabytes()}};
 }
 
-std::vector<TokenId> ReadText(const Model& model, const Settings& settings) {
+std::string ReadText(const Settings& settings) {
   std::string text;
   if (settings.text_path.empty()) {
     // English-like filler: speed does not depend on what is read.
@@ -168,6 +170,10 @@ std::vector<TokenId> ReadText(const Model& model, const Settings& settings) {
     all << file.rdbuf();
     text = all.str();
   }
+  return text;
+}
+
+std::vector<TokenId> Encode(const Model& model, const std::string& text) {
   std::vector<TokenId> tokens;
   for (const TextToken& token : model.tokenizer()->Encode(text)) tokens.push_back(token.id);
   if (tokens.empty()) Die(absl::InvalidArgumentError("the text is empty"));
@@ -195,7 +201,7 @@ int Main(int argc, char** argv) {
   app.add_option("--precision", settings.precision, "auto, fp32 or bf16")->capture_default_str();
   app.add_option("--threads", settings.threads, "Compute threads; 0 = all cores")->capture_default_str();
   app.add_option("--lengths", settings.lengths, "Prompt and context lengths")->delimiter(',');
-  app.add_option("--sections", settings.sections, "prefill, decode, stream, routing, attention, patterns")
+  app.add_option("--sections", settings.sections, "prefill, decode, stream, routing, attention, patterns, words")
       ->delimiter(',');
   app.add_option("--repeats", settings.repeats, "Runs of each measurement")->check(CLI::PositiveNumber);
   app.add_option("--decode-tokens", settings.decode_tokens, "Tokens generated in a run")->check(CLI::PositiveNumber);
@@ -218,7 +224,8 @@ int Main(int argc, char** argv) {
                               .tokenizer_path = settings.tokenizer_path,
                               .precision = ValueOrDie(ParsePrecision(settings.precision)),
                               .num_threads = settings.threads}));
-  const std::vector<TokenId> text = ReadText(*model, settings);
+  const std::string bytes = ReadText(settings);
+  const std::vector<TokenId> text = Encode(*model, bytes);
   json output = Describe(*model);
   for (const std::string& section : settings.sections) {
     if (section == "stream") {
@@ -229,6 +236,8 @@ int Main(int argc, char** argv) {
       output["attention"] = BenchAttention({.repeats = settings.repeats});
     } else if (section == "patterns") {
       output["patterns"] = ValueOrDie(BenchPatterns(settings.patterns));
+    } else if (section == "words") {
+      output["words"] = BenchWords(bytes, settings.repeats);
     } else if (section == "prefill") {
       for (const int length : settings.lengths) {
         output["prefill"].push_back(BenchPrefill(model, text, length, settings.repeats));
@@ -237,7 +246,7 @@ int Main(int argc, char** argv) {
       for (const int length : settings.lengths) output["decode"].push_back(BenchDecode(model, text, length, settings));
     } else {
       Die(absl::InvalidArgumentError(
-          "--sections: expected prefill, decode, stream, routing, attention or patterns, found " + section));
+          "--sections: expected prefill, decode, stream, routing, attention, patterns or words, found " + section));
     }
   }
   std::cout << output.dump(2) << "\n";

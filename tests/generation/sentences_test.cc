@@ -63,6 +63,16 @@ TEST(Sentences, EndInScriptsWithoutSpaces) {
               ElementsAre("\u5C0F\u5077\u3002", "\u7684\u8138\u4E0A\uFF01", "\u6709"));
 }
 
+// Danda and double danda, Armenian, Urdu, Ethiopic, Burmese and Khmer full stops.
+TEST(Sentences, EndWithTheStopsOfAllScripts) {
+  for (const std::string stop :
+       {"\u0964", "\u0965", "\u0589", "\u06D4", "\u1362", "\u1367", "\u104B", "\u17D4", "\uFF61"}) {
+    EXPECT_THAT(Split("abcdefgh" + stop + "ijklmnop"), ElementsAre("abcdefgh" + stop, "ijklmnop"));
+    EXPECT_THAT(Split("abcdefgh" + stop + "\u00BB ijklmnop"), ElementsAre("abcdefgh" + stop + "\u00BB", " ijklmnop"));
+    EXPECT_THAT(Split("abcdefgh" + stop + stop + "ijklmnop"), ElementsAre("abcdefgh" + stop + stop, "ijklmnop"));
+  }
+}
+
 TEST(Sentences, DoNotEndWithinNumbersAndNames) {
   EXPECT_THAT(Split("It weighs 3.5 pounds at 10:45 on www.example.org."),
               ElementsAre("It weighs 3.5 pounds at 10:45 on www.example.org."));
