@@ -26,6 +26,9 @@ class CheckpointBuilder {
     checkpoint->format_ = format;
     checkpoint->config_ = std::move(contents.config);
     checkpoint->tokenizer_ = std::move(contents.tokenizer);
+    checkpoint->warnings_ = std::move(contents.warnings);
+    checkpoint->warnings_.insert(checkpoint->warnings_.end(), checkpoint->tokenizer_.warnings.begin(),
+                                 checkpoint->tokenizer_.warnings.end());
     checkpoint->tensors_ = std::move(contents.tensors);
     checkpoint->mappings_.assign(files.begin(), files.end());
     return checkpoint;

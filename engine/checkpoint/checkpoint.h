@@ -50,6 +50,8 @@ class Checkpoint {
 
   const LlamaConfig& config() const { return config_; }
   const TokenizerData& tokenizer() const { return tokenizer_; }
+  // What was unusual about the files, and how it was taken; each names its file.
+  const std::vector<std::string>& warnings() const { return warnings_; }
 
   // Hugging Face's names: "model.embed_tokens.weight", "model.layers.0.self_attn.q_proj.weight", ...,
   // "model.norm.weight", "lm_head.weight" (absent when tied). Rows of q_proj and k_proj are in the order that
@@ -71,6 +73,7 @@ class Checkpoint {
   std::string_view format_;
   LlamaConfig config_;
   TokenizerData tokenizer_;
+  std::vector<std::string> warnings_;
   std::map<std::string, CheckpointTensor, std::less<>> tensors_;
   std::vector<std::shared_ptr<const void>> mappings_;  // keep the files mapped
 };

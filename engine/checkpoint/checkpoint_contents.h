@@ -2,6 +2,9 @@
 #ifndef TOME_ENGINE_CHECKPOINT_CHECKPOINT_CONTENTS_H_
 #define TOME_ENGINE_CHECKPOINT_CHECKPOINT_CONTENTS_H_
 
+#include <string>
+#include <vector>
+
 #include "engine/checkpoint/llama_config.h"
 #include "engine/checkpoint/tensor_set.h"
 #include "engine/text/tokenizer_data.h"
@@ -11,7 +14,8 @@ namespace tome {
 struct CheckpointContents {
   LlamaConfig config;
   TokenizerData tokenizer;
-  TensorMap tensors;  // Hugging Face's names; data points into the bytes that were parsed
+  TensorMap tensors;                  // Hugging Face's names; data points into the bytes that were parsed
+  std::vector<std::string> warnings;  // of configuration and tensors; those of the tokenizer are with it
 };
 
 }  // namespace tome

@@ -17,28 +17,54 @@ constexpr std::string_view kEmbedding = "token_embd.weight";
 constexpr std::string_view kOutput = "output.weight";
 constexpr std::string_view kRopeFactors = "rope_freqs.weight";
 
+// Of "model-00002-of-00003.gguf" the first part and the whole; the path itself and another one when it is called
+// otherwise.
+std::pair<std::string, std::string> SplitNames(const std::string& path) {
+  constexpr std::size_t kSuffixBytes = std::string_view("-00002-of-00003.gguf").size();
+  const std::size_t stem = path.size() - std::min(path.size(), kSuffixBytes);
+  const std::string suffix = path.substr(stem);
+  const bool is_usual = suffix.size() == kSuffixBytes && suffix[0] == '-' && suffix.substr(6, 4) == "-of-";
+  if (!is_usual) return {path, path + ".whole.gguf"};
+  return {path.substr(0, stem) + "-00001" + suffix.substr(6), path.substr(0, stem) + ".gguf"};
+}
+
+absl::Status RefuseParts(const GgufFile& file) {
+  TOME_ASSIGN_OR_RETURN(const auto parts, file.OptionalInteger("split.count", 0, INT64_MAX));
+  if (parts.value_or(1) <= 1) return absl::OkStatus();
+  const auto [first, whole] = SplitNames(file.source());
+  return InvalidArgument(
+      "{}: metadata 'split.count': expected a single file, found a part of {}: join them first: "
+      "llama-gguf-split --merge {} {}",
+      file.source(), *parts, first, whole);
+}
+
 // What this reader does not do. A model with such a key would load and say nonsense.
-absl::Status RefuseUnsupported(const GgufFile& file, const LlamaConfig& config) {
-  TOME_ASSIGN_OR_RETURN(const auto splits, file.OptionalInteger("split.count", 0, INT64_MAX));
-  if (splits.value_or(1) > 1) {
-    return InvalidArgument("{}: metadata 'split.count': expected a single file, found a part of {}: join them first",
-                           file.source(), *splits);
-  }
+absl::Status RefuseUnsupported(const GgufFile& file) {
   TOME_ASSIGN_OR_RETURN(const auto experts, file.OptionalInteger("llama.expert_count", 0, INT64_MAX));
   if (experts.value_or(0) > 0) {
     return InvalidArgument("{}: metadata 'llama.expert_count': expected no experts, found {}", file.source(), *experts);
-  }
-  TOME_ASSIGN_OR_RETURN(const auto window, file.OptionalInteger("llama.attention.sliding_window", 0, INT64_MAX));
-  if (window.value_or(0) > 0 && *window < config.context_length) {
-    return InvalidArgument(
-        "{}: metadata 'llama.attention.sliding_window': expected none, or at least the context of {}, found {}",
-        file.source(), config.context_length, *window);
   }
   TOME_ASSIGN_OR_RETURN(const auto scale, file.OptionalNumber("llama.attention.scale"));
   if (scale.value_or(0) != 0) {
     return InvalidArgument("{}: metadata 'llama.attention.scale': expected the usual 1/sqrt(head dimension), found {}",
                            file.source(), *scale);
   }
+  return absl::OkStatus();
+}
+
+// Within a sliding window the model attends to all, so the window is as long a context as it was made for.
+absl::Status ReadSlidingWindow(const GgufFile& file, LlamaConfig* config, std::vector<std::string>* warnings) {
+  TOME_ASSIGN_OR_RETURN(const auto window,
+                        file.OptionalInteger("llama.attention.sliding_window", 0, kMaxContextLength));
+  if (window.value_or(0) == 0 || *window >= config->context_length) return absl::OkStatus();
+  warnings->push_back(
+      fmt::format("{}: metadata 'llama.attention.sliding_window': the model attends to the latest {} of its {} "
+                  "positions: its context is taken as {}",
+                  file.source(), *window, config->context_length, *window));
+  if (config->rope_scaling.kind != RopeScaling::Kind::kNone && config->rope_scaling.original_context_length == 0) {
+    config->rope_scaling.original_context_length = config->context_length;
+  }
+  config->context_length = *window;
   return absl::OkStatus();
 }
 
@@ -136,10 +162,16 @@ absl::Status RecogniseRopeFactors(const GgufFile& file, const CheckpointTensor& 
   return absl::OkStatus();
 }
 
+// One dimension of all layers.
+absl::StatusOr<std::int64_t> UniformInteger(const GgufFile& file, std::string_view key, std::int64_t num_layers) {
+  TOME_ASSIGN_OR_RETURN(const auto value, file.OptionalUniform(key, 1, kMaxDimension, num_layers));
+  return value ? absl::StatusOr<std::int64_t>(*value) : file.Integer(key, 1, kMaxDimension);
+}
+
 absl::Status ReadHeads(const GgufFile& file, LlamaConfig* config) {
-  TOME_ASSIGN_OR_RETURN(config->num_heads, file.Integer("llama.attention.head_count", 1, kMaxDimension));
+  TOME_ASSIGN_OR_RETURN(config->num_heads, UniformInteger(file, "llama.attention.head_count", config->num_layers));
   TOME_ASSIGN_OR_RETURN(const auto num_kv_heads,
-                        file.OptionalInteger("llama.attention.head_count_kv", 1, kMaxDimension));
+                        file.OptionalUniform("llama.attention.head_count_kv", 1, kMaxDimension, config->num_layers));
   config->num_kv_heads = num_kv_heads.value_or(config->num_heads);
   TOME_ASSIGN_OR_RETURN(const auto key_length, file.OptionalInteger("llama.attention.key_length", 1, kMaxDimension));
   TOME_ASSIGN_OR_RETURN(const auto value_length,
@@ -172,7 +204,7 @@ absl::StatusOr<std::int64_t> ReadVocabSize(const GgufFile& file) {
   return vocab_size.value_or(embedding->second.shape.front());
 }
 
-absl::StatusOr<LlamaConfig> ReadConfig(const GgufFile& file) {
+absl::StatusOr<LlamaConfig> ReadConfig(const GgufFile& file, std::vector<std::string>* warnings) {
   TOME_ASSIGN_OR_RETURN(const auto architecture, file.String("general.architecture"));
   if (architecture != "llama") {
     return InvalidArgument("{}: metadata 'general.architecture': expected 'llama', found {}", file.source(),
@@ -185,7 +217,7 @@ absl::StatusOr<LlamaConfig> ReadConfig(const GgufFile& file) {
   TOME_ASSIGN_OR_RETURN(config.num_layers, file.Integer("llama.block_count", 1, kMaxLayers));
   TOME_ASSIGN_OR_RETURN(config.context_length, file.Integer("llama.context_length", 1, kMaxContextLength));
   TOME_ASSIGN_OR_RETURN(config.hidden_size, file.Integer("llama.embedding_length", 1, kMaxDimension));
-  TOME_ASSIGN_OR_RETURN(config.ffn_size, file.Integer("llama.feed_forward_length", 1, kMaxDimension));
+  TOME_ASSIGN_OR_RETURN(config.ffn_size, UniformInteger(file, "llama.feed_forward_length", config.num_layers));
   TOME_RETURN_IF_ERROR(ReadHeads(file, &config));
   TOME_ASSIGN_OR_RETURN(config.rms_norm_epsilon, file.Number("llama.attention.layer_norm_rms_epsilon"));
   TOME_ASSIGN_OR_RETURN(const auto theta, file.OptionalNumber("llama.rope.freq_base"));
@@ -193,7 +225,8 @@ absl::StatusOr<LlamaConfig> ReadConfig(const GgufFile& file) {
   TOME_RETURN_IF_ERROR(ReadRopeScaling(file, &config.rope_scaling));
   config.tied_output = !file.tensors().contains(kOutput);
   config.rope_interleaved = true;
-  TOME_RETURN_IF_ERROR(RefuseUnsupported(file, config));
+  TOME_RETURN_IF_ERROR(RefuseUnsupported(file));
+  TOME_RETURN_IF_ERROR(ReadSlidingWindow(file, &config, warnings));
   TOME_RETURN_IF_ERROR(CheckConfig(config, file.source()));
   return config;
 }
@@ -221,8 +254,9 @@ std::string GgufName(const std::string& name) {
 
 absl::StatusOr<CheckpointContents> ReadGguf(std::string_view bytes, const std::string& source) {
   TOME_ASSIGN_OR_RETURN(const GgufFile file, GgufFile::Parse(bytes, source));
+  TOME_RETURN_IF_ERROR(RefuseParts(file));
   CheckpointContents contents;
-  TOME_ASSIGN_OR_RETURN(contents.config, ReadConfig(file));
+  TOME_ASSIGN_OR_RETURN(contents.config, ReadConfig(file, &contents.warnings));
   TensorMap tensors = file.tensors();
   if (const auto factors = tensors.find(kRopeFactors); factors != tensors.end()) {
     TOME_RETURN_IF_ERROR(RecogniseRopeFactors(file, factors->second, &contents.config));

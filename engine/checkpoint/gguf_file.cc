@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -97,7 +98,13 @@ T Decode(std::string_view data) {
   return value;
 }
 
-// The value of any integer type; none for other types and for numbers above the signed range.
+std::optional<std::int64_t> WholeNumber(double value) {
+  constexpr double kExact = 9007199254740992.0;  // 2^53
+  if (std::trunc(value) != value || std::abs(value) > kExact) return std::nullopt;
+  return static_cast<std::int64_t>(value);
+}
+
+// The value of any number without a fraction; none for other types and for numbers above the signed range.
 std::optional<std::int64_t> DecodeInteger(GgufType type, std::string_view data) {
   switch (type) {
     case GgufType::kUint8:
@@ -119,9 +126,22 @@ std::optional<std::int64_t> DecodeInteger(GgufType type, std::string_view data) 
       if (value > static_cast<std::uint64_t>(INT64_MAX)) return std::nullopt;
       return static_cast<std::int64_t>(value);
     }
+    case GgufType::kFloat32:
+      return WholeNumber(Decode<float>(data));
+    case GgufType::kFloat64:
+      return WholeNumber(Decode<double>(data));
     default:
       return std::nullopt;
   }
+}
+
+// A value that is no array and no string, in few words.
+std::string DescribeScalar(GgufType type, std::string_view data) {
+  if (type == GgufType::kUint64) return std::to_string(Decode<std::uint64_t>(data));
+  if (type == GgufType::kFloat32) return fmt::format("{}", Decode<float>(data));
+  if (type == GgufType::kFloat64) return fmt::format("{}", Decode<double>(data));
+  const std::optional<std::int64_t> integer = DecodeInteger(type, data);
+  return integer ? std::to_string(*integer) : "a value of type " + TypeName(type);
 }
 
 absl::Status CheckVersion(std::uint32_t version, const std::string& source) {
@@ -292,18 +312,49 @@ absl::Status GgufFile::WrongType(std::string_view key, std::string_view expected
                                                         : "a value of type " + TypeName(value.type));
 }
 
+absl::StatusOr<std::int64_t> GgufFile::CheckInteger(std::string_view key, GgufType type, std::string_view data,
+                                                    std::int64_t minimum, std::int64_t maximum) const {
+  const std::optional<std::int64_t> integer = DecodeInteger(type, data);
+  if (integer && *integer >= minimum && *integer <= maximum) return *integer;
+  return InvalidArgument("{}: metadata {}: expected an integer from {} to {}, found {}", source_, Quote(key), minimum,
+                         maximum, DescribeScalar(type, data));
+}
+
 absl::StatusOr<std::optional<std::int64_t>> GgufFile::OptionalInteger(std::string_view key, std::int64_t minimum,
                                                                       std::int64_t maximum) const {
   const Value* value = Find(key);
   if (value == nullptr) return std::nullopt;
-  const std::string expected = fmt::format("an integer from {} to {}", minimum, maximum);
-  const std::optional<std::int64_t> integer = DecodeInteger(value->type, value->data);
-  if (!integer && value->type != GgufType::kUint64) return WrongType(key, expected, *value);
-  if (!integer || *integer < minimum || *integer > maximum) {
-    return InvalidArgument("{}: metadata {}: expected {}, found {}", source_, Quote(key), expected,
-                           integer ? std::to_string(*integer) : std::to_string(Decode<std::uint64_t>(value->data)));
+  if (value->type == GgufType::kArray || value->type == GgufType::kString) {
+    return WrongType(key, fmt::format("an integer from {} to {}", minimum, maximum), *value);
   }
-  return integer;
+  return CheckInteger(key, value->type, value->data, minimum, maximum);
+}
+
+absl::StatusOr<std::optional<std::int64_t>> GgufFile::OptionalUniform(std::string_view key, std::int64_t minimum,
+                                                                      std::int64_t maximum, std::int64_t count) const {
+  const Value* value = Find(key);
+  if (value == nullptr || value->type != GgufType::kArray) return OptionalInteger(key, minimum, maximum);
+  const std::size_t bytes = FixedBytes(value->element_type);
+  if (bytes == 0 || value->count != static_cast<std::uint64_t>(count)) {
+    return InvalidArgument(
+        "{}: metadata {}: expected one integer, or one for each of the {} layers, found an array of {} "
+        "values of type {}",
+        source_, Quote(key), count, value->count, TypeName(value->element_type));
+  }
+  std::optional<std::int64_t> uniform;
+  for (std::uint64_t i = 0; i < value->count; ++i) {
+    TOME_ASSIGN_OR_RETURN(
+        const std::int64_t integer,
+        CheckInteger(key, value->element_type, value->data.substr(i * bytes, bytes), minimum, maximum));
+    if (uniform.value_or(integer) != integer) {
+      return InvalidArgument(
+          "{}: metadata {}: expected the same number for all layers, found {} for layer 0 and {} for "
+          "layer {}: models whose layers differ are not supported",
+          source_, Quote(key), *uniform, integer, i);
+    }
+    uniform = integer;
+  }
+  return uniform;
 }
 
 absl::StatusOr<std::int64_t> GgufFile::Integer(std::string_view key, std::int64_t minimum, std::int64_t maximum) const {

@@ -43,12 +43,15 @@ class GgufFile {
   bool Has(std::string_view key) const { return values_.contains(key); }
 
   // Metadata by key. The plain forms are INVALID_ARGUMENT when the key is absent, the others give nothing; all are when
-  // the value has another type or lies outside [minimum, maximum].
+  // the value has another type or lies outside [minimum, maximum]. A float without a fraction is an integer, too.
   absl::StatusOr<std::int64_t> Integer(std::string_view key, std::int64_t minimum, std::int64_t maximum) const;
   absl::StatusOr<double> Number(std::string_view key) const;
   absl::StatusOr<std::string_view> String(std::string_view key) const;
   absl::StatusOr<std::optional<std::int64_t>> OptionalInteger(std::string_view key, std::int64_t minimum,
                                                               std::int64_t maximum) const;
+  // The same, or an array of `count` integers that are all equal.
+  absl::StatusOr<std::optional<std::int64_t>> OptionalUniform(std::string_view key, std::int64_t minimum,
+                                                              std::int64_t maximum, std::int64_t count) const;
   absl::StatusOr<std::optional<double>> OptionalNumber(std::string_view key) const;
   absl::StatusOr<std::optional<bool>> OptionalBool(std::string_view key) const;
   absl::StatusOr<std::optional<std::string_view>> OptionalString(std::string_view key) const;
@@ -77,6 +80,8 @@ class GgufFile {
   static absl::StatusOr<TensorInfo> ReadTensorInfo(ByteReader* reader);
 
   const Value* Find(std::string_view key) const;
+  absl::StatusOr<std::int64_t> CheckInteger(std::string_view key, GgufType type, std::string_view data,
+                                            std::int64_t minimum, std::int64_t maximum) const;
   absl::Status Missing(std::string_view key, std::string_view expected) const;
   absl::Status WrongType(std::string_view key, std::string_view expected, const Value& value) const;
   absl::StatusOr<const Value*> FindArray(std::string_view key, GgufType element_type, std::string_view expected) const;

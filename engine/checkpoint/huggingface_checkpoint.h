@@ -28,9 +28,11 @@ absl::StatusOr<HuggingFaceCheckpoint> ReadHuggingFace(const std::string& folder)
 // The tokenizer's files. A text that is absent is a file that is absent.
 struct TokenizerFiles {
   std::string folder;  // for messages
-  std::optional<std::string_view> tokenizer_model, tokenizer_json, tokenizer_config, chat_template;
+  std::optional<std::string_view> tokenizer_model, tokenizer_json, tokenizer_config, special_tokens_map, added_tokens,
+      chat_template;
 };
-// tokenizer.model wins over tokenizer.json; without either the kind is kNone.
+// tokenizer.json wins over tokenizer.model, as in transformers; without either the kind is kNone. Tokens that the other
+// files add to either are added.
 absl::StatusOr<TokenizerData> ReadHuggingFaceTokenizer(const TokenizerFiles& files, const HuggingFaceConfig& config);
 
 // model.safetensors.index.json: the file of each tensor. Names of files must be plain, without folders.
@@ -38,9 +40,11 @@ absl::StatusOr<std::map<std::string, std::string>> ParseSafetensorsIndex(std::st
                                                                          const std::string& source);
 
 // The tensors of a model from those of its files: drops what Hugging Face ignores as well (the rotary tables of old
-// checkpoints, an output layer beside tied embeddings), and checks that the rest is complete.
-absl::StatusOr<TensorMap> SelectHuggingFaceTensors(const LlamaConfig& config, TensorMap file_tensors,
-                                                   const std::string& source);
+// checkpoints, an output layer that is the embedding again), and checks that the rest is complete. An output layer that
+// differs from the embedding that it should be is taken, as transformers does, and tied_output of `config` is false
+// then. What is unusual is added to `warnings`.
+absl::StatusOr<TensorMap> SelectHuggingFaceTensors(TensorMap file_tensors, const std::string& source,
+                                                   LlamaConfig* config, std::vector<std::string>* warnings);
 
 }  // namespace tome
 

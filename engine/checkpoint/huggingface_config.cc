@@ -16,24 +16,63 @@ enum class Architecture { kLlama, kMistral };
 constexpr std::int64_t kMistralSlidingWindow = 4096;
 constexpr std::int64_t kMistralKvHeads = 8;
 
-absl::StatusOr<Architecture> ReadArchitecture(const JsonFields& fields) {
-  constexpr std::string_view kExpected = "[\"LlamaForCausalLM\"] or [\"MistralForCausalLM\"]";
-  const nlohmann::json* architectures = fields.Find("architectures");
-  if (architectures == nullptr) {
-    TOME_ASSIGN_OR_RETURN(const std::string type, fields.String("model_type"));
-    if (type == "llama") return Architecture::kLlama;
-    if (type == "mistral") return Architecture::kMistral;
-    return fields.Unexpected("model_type", "'llama' or 'mistral'");
-  }
-  if (!architectures->is_array() || architectures->size() != 1) return fields.Unexpected("architectures", kExpected);
-  const nlohmann::json& name = architectures->front();
+constexpr std::int64_t kLlamaContext = 2048;
+constexpr std::int64_t kMistralContext = 131072;
+
+std::optional<Architecture> FindArchitecture(const nlohmann::json& name) {
   if (name == "LlamaForCausalLM") return Architecture::kLlama;
   if (name == "MistralForCausalLM") return Architecture::kMistral;
-  return InvalidArgument("{}: field 'architectures': expected {}, found {}", fields.place(), kExpected,
-                         DescribeJson(name));
+  return std::nullopt;
 }
 
-absl::Status RefuseUnsupported(const JsonFields& fields, Architecture architecture, const LlamaConfig& config) {
+absl::StatusOr<Architecture> ReadModelType(const JsonFields& fields) {
+  TOME_ASSIGN_OR_RETURN(const std::string type, fields.String("model_type"));
+  if (type == "llama") return Architecture::kLlama;
+  if (type == "mistral") return Architecture::kMistral;
+  return fields.Unexpected("model_type", "'llama' or 'mistral'");
+}
+
+absl::StatusOr<Architecture> ReadArchitecture(const JsonFields& fields, std::vector<std::string>* warnings) {
+  constexpr std::string_view kExpected = "[\"LlamaForCausalLM\"] or [\"MistralForCausalLM\"]";
+  const nlohmann::json* architectures = fields.Find("architectures");
+  if (architectures == nullptr) return ReadModelType(fields);
+  if (!architectures->is_array() || architectures->empty()) return fields.Unexpected("architectures", kExpected);
+  std::vector<Architecture> known;
+  for (const nlohmann::json& name : *architectures) {
+    const std::optional<Architecture> architecture = FindArchitecture(name);
+    if (architecture && (known.empty() || known.front() != *architecture)) known.push_back(*architecture);
+  }
+  if (known.empty()) {
+    return InvalidArgument("{}: field 'architectures': expected {}, found {}", fields.place(), kExpected,
+                           DescribeJson(architectures->front()));
+  }
+  if (known.size() > 1) return ReadModelType(fields);
+  if (architectures->size() > 1) {
+    warnings->push_back(fmt::format("{}: field 'architectures': found {} of them: read as {}", fields.place(),
+                                    architectures->size(),
+                                    known.front() == Architecture::kLlama ? "LLaMA" : "Mistral"));
+  }
+  return known.front();
+}
+
+// Within a sliding window the model attends to all, so the window is as long a context as it was made for.
+absl::Status ReadSlidingWindow(const JsonFields& fields, LlamaConfig* config, std::vector<std::string>* warnings) {
+  TOME_ASSIGN_OR_RETURN(const auto window, fields.OptionalInteger("sliding_window", 1, kMaxContextLength));
+  const std::int64_t unstated = fields.Mentions("sliding_window") ? config->context_length : kMistralSlidingWindow;
+  const std::int64_t attended = window.value_or(unstated);
+  if (attended >= config->context_length) return absl::OkStatus();
+  warnings->push_back(fmt::format(
+      "{}: field 'sliding_window': the model attends to the latest {} of its {} positions{}: its context is taken as "
+      "{}",
+      fields.place(), attended, config->context_length, window ? "" : " (transformers' default)", attended));
+  if (config->rope_scaling.kind != RopeScaling::Kind::kNone && config->rope_scaling.original_context_length == 0) {
+    config->rope_scaling.original_context_length = config->context_length;
+  }
+  config->context_length = attended;
+  return absl::OkStatus();
+}
+
+absl::Status RefuseUnsupported(const JsonFields& fields) {
   for (const char* name : {"attention_bias", "mlp_bias"}) {
     TOME_ASSIGN_OR_RETURN(const auto bias, fields.OptionalBool(name));
     if (bias.value_or(false)) return fields.Unexpected(name, "false: layers with biases are not supported");
@@ -45,14 +84,6 @@ absl::Status RefuseUnsupported(const JsonFields& fields, Architecture architectu
   }
   TOME_ASSIGN_OR_RETURN(const auto partial, fields.OptionalNumber("partial_rotary_factor"));
   if (partial.value_or(1) != 1) return fields.Unexpected("partial_rotary_factor", "1");
-  if (architecture == Architecture::kMistral) {
-    TOME_ASSIGN_OR_RETURN(const auto window, fields.OptionalInteger("sliding_window", 1, kMaxContextLength));
-    const std::int64_t unstated = fields.Mentions("sliding_window") ? config.context_length : kMistralSlidingWindow;
-    if (window.value_or(unstated) < config.context_length) {
-      return fields.Unexpected("sliding_window",
-                               fmt::format("null, or at least the context of {}", config.context_length));
-    }
-  }
   return absl::OkStatus();
 }
 
@@ -107,24 +138,48 @@ absl::Status ReadRope(const JsonFields& fields, LlamaConfig* config) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::optional<TokenId>> ReadTokenId(const JsonFields& fields, const std::string& name,
-                                                   std::int64_t vocab_size) {
+// The ids of a field that is one number or an array of them.
+absl::StatusOr<std::vector<TokenId>> ReadTokenIds(const JsonFields& fields, const std::string& name,
+                                                  std::int64_t vocab_size, std::vector<std::string>* warnings) {
+  std::vector<TokenId> ids;
   const nlohmann::json* value = fields.Find(name);
-  if (value != nullptr && value->is_array()) value = value->empty() ? nullptr : &value->front();
-  if (value == nullptr) return std::nullopt;
-  if (!value->is_number_unsigned() || value->get<std::uint64_t>() >= static_cast<std::uint64_t>(vocab_size)) {
-    return fields.Unexpected(name, fmt::format("a token id below {}, or an array of them", vocab_size));
+  if (value == nullptr) return ids;
+  const nlohmann::json list = value->is_array() ? *value : nlohmann::json::array({*value});
+  for (const nlohmann::json& id : list) {
+    if (!id.is_number_integer()) {
+      return fields.Unexpected(name, fmt::format("a token id below {}, or an array of them", vocab_size));
+    }
+    const bool is_known = id.is_number_unsigned() && id.get<std::uint64_t>() < static_cast<std::uint64_t>(vocab_size);
+    if (is_known) {
+      ids.push_back(id.get<TokenId>());
+    } else {
+      warnings->push_back(fmt::format("{}: field {}: expected token ids below {}, found {}: left out", fields.place(),
+                                      Quote(name), vocab_size, DescribeJson(id)));
+    }
   }
-  return value->get<TokenId>();
+  return ids;
 }
 
-absl::Status ReadSizes(const JsonFields& fields, Architecture architecture, LlamaConfig* config) {
+absl::StatusOr<std::int64_t> ReadContextLength(const JsonFields& fields, Architecture architecture,
+                                               std::vector<std::string>* warnings) {
+  TOME_ASSIGN_OR_RETURN(const auto stated, fields.OptionalInteger("max_position_embeddings", 1, kMaxContextLength));
+  if (stated) return *stated;
+  const std::int64_t usual = architecture == Architecture::kLlama ? kLlamaContext : kMistralContext;
+  warnings->push_back(
+      fmt::format("{}: field 'max_position_embeddings': found no such field: taken as {}, transformers' "
+                  "default",
+                  fields.place(), usual));
+  return usual;
+}
+
+absl::Status ReadSizes(const JsonFields& fields, Architecture architecture, HuggingFaceConfig* read) {
+  LlamaConfig* config = &read->model;
   TOME_ASSIGN_OR_RETURN(config->vocab_size, fields.Integer("vocab_size", 1, kMaxVocabSize));
   TOME_ASSIGN_OR_RETURN(config->hidden_size, fields.Integer("hidden_size", 1, kMaxDimension));
   TOME_ASSIGN_OR_RETURN(config->num_layers, fields.Integer("num_hidden_layers", 1, kMaxLayers));
   TOME_ASSIGN_OR_RETURN(config->num_heads, fields.Integer("num_attention_heads", 1, kMaxDimension));
   TOME_ASSIGN_OR_RETURN(config->ffn_size, fields.Integer("intermediate_size", 1, kMaxDimension));
-  TOME_ASSIGN_OR_RETURN(config->context_length, fields.Integer("max_position_embeddings", 1, kMaxContextLength));
+  TOME_ASSIGN_OR_RETURN(config->context_length, ReadContextLength(fields, architecture, &read->warnings));
   TOME_ASSIGN_OR_RETURN(const auto num_kv_heads, fields.OptionalInteger("num_key_value_heads", 1, kMaxDimension));
   const bool mistral_default = architecture == Architecture::kMistral && !fields.Mentions("num_key_value_heads");
   config->num_kv_heads = num_kv_heads.value_or(mistral_default ? kMistralKvHeads : config->num_heads);
@@ -141,11 +196,11 @@ absl::Status ReadSizes(const JsonFields& fields, Architecture architecture, Llam
 
 absl::StatusOr<HuggingFaceConfig> ParseHuggingFaceConfig(std::string_view text, const std::string& source) {
   TOME_ASSIGN_OR_RETURN(const nlohmann::json document, ParseJsonObject(text, source));
-  const JsonFields fields(document, source);
-  TOME_ASSIGN_OR_RETURN(const Architecture architecture, ReadArchitecture(fields));
   HuggingFaceConfig config;
-  TOME_RETURN_IF_ERROR(ReadSizes(fields, architecture, &config.model));
-  TOME_RETURN_IF_ERROR(RefuseUnsupported(fields, architecture, config.model));
+  const JsonFields fields(document, source, &config.warnings);
+  TOME_ASSIGN_OR_RETURN(const Architecture architecture, ReadArchitecture(fields, &config.warnings));
+  TOME_RETURN_IF_ERROR(ReadSizes(fields, architecture, &config));
+  TOME_RETURN_IF_ERROR(RefuseUnsupported(fields));
   TOME_ASSIGN_OR_RETURN(const auto epsilon, fields.OptionalNumber("rms_norm_eps"));
   config.model.rms_norm_epsilon = epsilon.value_or(1e-6);
   TOME_ASSIGN_OR_RETURN(const auto theta, fields.OptionalNumber("rope_theta"));
@@ -153,14 +208,26 @@ absl::StatusOr<HuggingFaceConfig> ParseHuggingFaceConfig(std::string_view text, 
   TOME_ASSIGN_OR_RETURN(const auto rope,
                         fields.Object(fields.Has("rope_scaling") ? "rope_scaling" : "rope_parameters"));
   TOME_RETURN_IF_ERROR(ReadRope(rope, &config.model));
+  if (architecture == Architecture::kMistral) {
+    TOME_RETURN_IF_ERROR(ReadSlidingWindow(fields, &config.model, &config.warnings));
+  }
   TOME_ASSIGN_OR_RETURN(const auto tied, fields.OptionalBool("tie_word_embeddings"));
   config.model.tied_output = tied.value_or(false);
   TOME_ASSIGN_OR_RETURN(const auto name, fields.OptionalString("_name_or_path"));
   config.model.name = name.value_or("");
-  TOME_ASSIGN_OR_RETURN(config.bos, ReadTokenId(fields, "bos_token_id", config.model.vocab_size));
-  TOME_ASSIGN_OR_RETURN(config.eos, ReadTokenId(fields, "eos_token_id", config.model.vocab_size));
+  const std::int64_t vocab_size = config.model.vocab_size;
+  TOME_ASSIGN_OR_RETURN(const auto begins, ReadTokenIds(fields, "bos_token_id", vocab_size, &config.warnings));
+  if (!begins.empty()) config.bos = begins.front();
+  TOME_ASSIGN_OR_RETURN(config.ends, ReadTokenIds(fields, "eos_token_id", vocab_size, &config.warnings));
+  if (!config.ends.empty()) config.eos = config.ends.front();
   TOME_RETURN_IF_ERROR(CheckConfig(config.model, source));
   return config;
+}
+
+absl::StatusOr<std::vector<TokenId>> ParseGenerationEnds(std::string_view text, const std::string& source,
+                                                         std::int64_t vocab_size, std::vector<std::string>* warnings) {
+  TOME_ASSIGN_OR_RETURN(const nlohmann::json document, ParseJsonObject(text, source));
+  return ReadTokenIds(JsonFields(document, source), "eos_token_id", vocab_size, warnings);
 }
 
 }  // namespace tome

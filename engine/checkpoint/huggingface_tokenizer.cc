@@ -1,5 +1,8 @@
 // The tokenizer of a Hugging Face folder: the vocabulary's file, and what tokenizer_config.json adds.
 #include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <system_error>
 #include <utility>
 
 #include "engine/base/quote.h"
@@ -7,29 +10,14 @@
 #include "engine/base/utf8.h"
 #include "engine/checkpoint/huggingface_checkpoint.h"
 #include "engine/checkpoint/json_reader.h"
+#include "engine/checkpoint/listed_tokens.h"
+#include "engine/checkpoint/sentencepiece_conversion.h"
+#include "engine/checkpoint/special_tokens.h"
 #include "engine/checkpoint/tokenizer_json.h"
+#include "engine/text/sentencepiece_model.h"
 
 namespace tome {
 namespace {
-
-// A special token in tokenizer_config.json: its text, or an object that has it as "content".
-absl::StatusOr<std::optional<std::string>> TokenText(const JsonFields& fields, const std::string& name) {
-  const nlohmann::json* value = fields.Find(name);
-  if (value == nullptr || !value->is_object()) return fields.OptionalString(name);
-  return JsonFields(*value, fields.place() + ": " + name).OptionalString("content");
-}
-
-absl::Status ReadSpecialToken(const JsonFields& fields, const std::string& name, const TokenizerData& data,
-                              std::optional<TokenId>* id) {
-  TOME_ASSIGN_OR_RETURN(const auto text, TokenText(fields, name));
-  // A SentencePiece model knows its own special tokens.
-  if (!text || data.kind == TokenizerKind::kSentencePieceModel) return absl::OkStatus();
-  const auto piece = std::find_if(data.pieces.begin(), data.pieces.end(),
-                                  [&](const TokenizerPiece& candidate) { return candidate.text == *text; });
-  if (piece == data.pieces.end()) return fields.Unexpected(name, "a piece of the vocabulary");
-  *id = static_cast<TokenId>(piece - data.pieces.begin());
-  return absl::OkStatus();
-}
 
 // A string, or a list of named templates of which "default" is taken.
 absl::StatusOr<std::string> ReadChatTemplate(const JsonFields& fields) {
@@ -46,44 +34,149 @@ absl::StatusOr<std::string> ReadChatTemplate(const JsonFields& fields) {
   return "";
 }
 
-absl::Status ReadTokenizerConfig(std::string_view text, const std::string& source, TokenizerData* data) {
-  TOME_ASSIGN_OR_RETURN(const nlohmann::json document, ParseJsonObject(text, source));
-  const JsonFields fields(document, source);
-  TOME_RETURN_IF_ERROR(ReadSpecialToken(fields, "bos_token", *data, &data->bos));
-  TOME_RETURN_IF_ERROR(ReadSpecialToken(fields, "eos_token", *data, &data->eos));
-  TOME_RETURN_IF_ERROR(ReadSpecialToken(fields, "unk_token", *data, &data->unknown));
-  TOME_ASSIGN_OR_RETURN(const auto add_bos, fields.OptionalBool("add_bos_token"));
-  if (add_bos) data->add_bos = add_bos;
-  TOME_ASSIGN_OR_RETURN(data->chat_template, ReadChatTemplate(fields));
+// The keys are ids.
+absl::StatusOr<std::vector<ListedToken>> ReadDecoder(const JsonFields& fields) {
+  constexpr const char* kField = "added_tokens_decoder";
+  std::vector<ListedToken> listed;
+  const nlohmann::json* decoder = fields.Find(kField);
+  if (decoder == nullptr) return listed;
+  if (!decoder->is_object()) return fields.Unexpected(kField, "an object");
+  for (const auto& [key, value] : decoder->items()) {
+    std::int32_t id = 0;
+    const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
+    if (error != std::errc() || end != key.data() + key.size() || id < 0 || !value.is_object()) {
+      return InvalidArgument("{}: {}: expected tokens by their id, found {} for {}", fields.place(), kField,
+                             DescribeJson(value), Quote(key));
+    }
+    TOME_ASSIGN_OR_RETURN(ListedToken token, ReadListedToken(JsonFields(value, fields.place() + ": " + kField)));
+    token.id = id;
+    listed.push_back(std::move(token));
+  }
+  return listed;
+}
+
+// added_tokens.json: ids by text. As transformers takes them, those are special that are named so.
+absl::StatusOr<std::vector<ListedToken>> ReadAddedTokensFile(const JsonFields& fields, const nlohmann::json& document,
+                                                             const NamedTokens& named) {
+  std::vector<ListedToken> listed;
+  for (const auto& [text, value] : document.items()) {
+    ListedToken token{.text = text, .special = named.Contains(text)};
+    TOME_ASSIGN_OR_RETURN(token.id, fields.Integer(text, 0, INT32_MAX));
+    token.flags.normalized = !token.special;
+    listed.push_back(std::move(token));
+  }
+  return listed;
+}
+
+// What the files beside the vocabulary say.
+struct TokenizerConfig {
+  std::string names_place;  // the file that names special tokens
+  NamedTokens named;
+  std::vector<ListedToken> listed;
+  std::string listed_place;
+  std::optional<bool> add_bos;
+  bool is_llama_class = false;
+  bool legacy = true;
+  std::string chat_template;
+};
+
+absl::Status ReadTokenizerConfig(const JsonFields& fields, TokenizerConfig* config) {
+  TOME_RETURN_IF_ERROR(ReadNamedTokens(fields, &config->named));
+  TOME_ASSIGN_OR_RETURN(config->add_bos, fields.OptionalBool("add_bos_token"));
+  TOME_ASSIGN_OR_RETURN(const auto legacy, fields.OptionalBool("legacy"));
+  config->legacy = legacy.value_or(true);
+  TOME_ASSIGN_OR_RETURN(const auto tokenizer_class, fields.OptionalString("tokenizer_class"));
+  config->is_llama_class = tokenizer_class.value_or("").starts_with("LlamaTokenizer");
+  TOME_ASSIGN_OR_RETURN(config->chat_template, ReadChatTemplate(fields));
+  TOME_ASSIGN_OR_RETURN(config->listed, ReadDecoder(fields));
+  config->listed_place = fields.place() + ": added_tokens_decoder";
   return absl::OkStatus();
+}
+
+// In transformers' order: what tokenizer_config.json does not say, the older files may.
+absl::StatusOr<TokenizerConfig> ReadConfigFiles(const TokenizerFiles& files) {
+  const auto path = [&](std::string_view name) { return fmt::format("{}/{}", files.folder, name); };
+  TokenizerConfig config;
+  config.names_place = path("tokenizer_config.json");
+  if (files.tokenizer_config) {
+    TOME_ASSIGN_OR_RETURN(const auto document, ParseJsonObject(*files.tokenizer_config, config.names_place));
+    TOME_RETURN_IF_ERROR(ReadTokenizerConfig(JsonFields(document, config.names_place), &config));
+  }
+  if (files.special_tokens_map) {
+    const std::string source = path("special_tokens_map.json");
+    TOME_ASSIGN_OR_RETURN(const auto document, ParseJsonObject(*files.special_tokens_map, source));
+    if (config.named.by_name.empty()) config.names_place = source;
+    TOME_RETURN_IF_ERROR(ReadNamedTokens(JsonFields(document, source), &config.named));
+  }
+  if (files.added_tokens && config.listed.empty()) {
+    config.listed_place = path("added_tokens.json");
+    TOME_ASSIGN_OR_RETURN(const auto document, ParseJsonObject(*files.added_tokens, config.listed_place));
+    TOME_ASSIGN_OR_RETURN(config.listed,
+                          ReadAddedTokensFile(JsonFields(document, config.listed_place), document, config.named));
+  }
+  if (files.chat_template) config.chat_template = ReplaceInvalidUtf8(*files.chat_template);
+  return config;
+}
+
+// The vocabulary: what transformers takes first.
+absl::StatusOr<TokenizerData> ReadVocabularyFile(const TokenizerFiles& files, std::int64_t vocab_size) {
+  const std::string json = files.folder + "/tokenizer.json", model = files.folder + "/tokenizer.model";
+  TokenizerData data;
+  if (files.tokenizer_json) {
+    absl::StatusOr<TokenizerData> parsed = ParseTokenizerJson(*files.tokenizer_json, json, vocab_size);
+    if (parsed.ok() || !files.tokenizer_model) return parsed;
+    return InvalidArgument("{} (tokenizer.model, which lies beside it, is taken once tokenizer.json is removed)",
+                           std::string(parsed.status().message()));
+  }
+  if (!files.tokenizer_model) return data;
+  data.source = model;
+  data.kind = TokenizerKind::kSentencePieceModel;
+  data.sentencepiece_model = std::string(*files.tokenizer_model);
+  data.add_bos = true;  // transformers' default for its LLaMA tokenizer
+  TOME_RETURN_IF_ERROR(ExpandSentencePieceModel(&data));
+  return data;
+}
+
+// Whether text has to be searched for added tokens, which the library of SentencePiece does not do as transformers
+// does.
+bool HasAddedTokens(const TokenizerData& data) {
+  return std::any_of(data.added.begin(), data.added.end(), [&](const AddedToken& added) {
+    return !added.in_model || data.pieces[added.id].type == PieceType::kUserDefined;
+  });
+}
+
+void TakeEnds(const HuggingFaceConfig& config, TokenizerData* data) {
+  data->ends = config.ends;
+  for (const TokenId id : config.ends) {
+    if (static_cast<std::size_t>(id) < data->pieces.size()) MakeSpecial(id, data);
+  }
+  const std::vector<TokenId> known = KnownEnds(*data);
+  data->ends.insert(data->ends.end(), known.begin(), known.end());
 }
 
 }  // namespace
 
 absl::StatusOr<TokenizerData> ReadHuggingFaceTokenizer(const TokenizerFiles& files, const HuggingFaceConfig& config) {
-  const auto path = [&](std::string_view name) { return fmt::format("{}/{}", files.folder, name); };
-  TokenizerData data;
-  if (files.tokenizer_model) {
-    data.kind = TokenizerKind::kSentencePieceModel;
-    data.source = path("tokenizer.model");
-    data.sentencepiece_model = std::string(*files.tokenizer_model);
-    data.add_bos = true;  // transformers' default for its LLaMA tokenizer
-  } else if (files.tokenizer_json) {
-    TOME_ASSIGN_OR_RETURN(data,
-                          ParseTokenizerJson(*files.tokenizer_json, path("tokenizer.json"), config.model.vocab_size));
-  } else {
-    return data;
+  TOME_ASSIGN_OR_RETURN(TokenizerData data, ReadVocabularyFile(files, config.model.vocab_size));
+  if (data.kind == TokenizerKind::kNone) return data;
+  TOME_ASSIGN_OR_RETURN(TokenizerConfig tokenizer, ReadConfigFiles(files));
+  TOME_RETURN_IF_ERROR(AddListedTokens(tokenizer.listed, tokenizer.listed_place, config.model.vocab_size, &data));
+  if (data.kind == TokenizerKind::kSentencePieceBpe && HasAddedTokens(data)) {
+    ConvertToCharacterBpe(tokenizer.legacy, &data);
   }
-  if (files.tokenizer_config) {
-    TOME_RETURN_IF_ERROR(ReadTokenizerConfig(*files.tokenizer_config, path("tokenizer_config.json"), &data));
+  TOME_RETURN_IF_ERROR(TakeNamedTokens(tokenizer.named, tokenizer.names_place, &data));
+  if (tokenizer.add_bos) {
+    data.add_bos = tokenizer.add_bos;
+  } else if (tokenizer.is_llama_class) {
+    data.add_bos = true;
   }
-  if (files.chat_template) data.chat_template = ReplaceInvalidUtf8(*files.chat_template);
+  data.chat_template = std::move(tokenizer.chat_template);
   const auto in_vocabulary = [&](std::optional<TokenId> id) {
-    return data.kind == TokenizerKind::kSentencePieceModel ||
-           (id && static_cast<std::size_t>(*id) < data.pieces.size());
+    return id && static_cast<std::size_t>(*id) < data.pieces.size();
   };
   if (!data.bos && in_vocabulary(config.bos)) data.bos = config.bos;
   if (!data.eos && in_vocabulary(config.eos)) data.eos = config.eos;
+  TakeEnds(config, &data);
   return data;
 }
 

@@ -1,6 +1,9 @@
 #include "engine/checkpoint/json_reader.h"
 
+#include <charconv>
+#include <cmath>
 #include <limits>
+#include <system_error>
 #include <utility>
 
 #include "engine/base/quote.h"
@@ -88,6 +91,19 @@ class DocumentBuilder : public nlohmann::json_sax<Json> {
   std::string name_;
 };
 
+// The integer that a number is; nullopt for fractions and for what is too large.
+std::optional<std::int64_t> IntegerOf(const Json& number) {
+  if (number.is_number_float()) {
+    constexpr double kExact = 9007199254740992.0;  // 2^53
+    const auto value = number.get<double>();
+    if (std::trunc(value) != value || std::abs(value) > kExact) return std::nullopt;
+    return static_cast<std::int64_t>(value);
+  }
+  constexpr auto kMaxSigned = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  if (number.is_number_unsigned() && number.get<std::uint64_t>() > kMaxSigned) return std::nullopt;
+  return number.get<std::int64_t>();
+}
+
 }  // namespace
 
 absl::StatusOr<Json> ParseJsonObject(std::string_view text, const std::string& source) {
@@ -130,21 +146,32 @@ absl::Status JsonFields::Unexpected(const std::string& name, std::string_view ex
 absl::StatusOr<JsonFields> JsonFields::Object(const std::string& name) const {
   static const Json empty = Json::object();
   const Json* value = Find(name);
-  if (value == nullptr) return JsonFields(empty, fmt::format("{}: {}", place_, name));
+  if (value == nullptr) return JsonFields(empty, fmt::format("{}: {}", place_, name), warnings_);
   if (!value->is_object()) return Unexpected(name, "an object");
-  return JsonFields(*value, fmt::format("{}: {}", place_, name));
+  return JsonFields(*value, fmt::format("{}: {}", place_, name), warnings_);
+}
+
+std::optional<Json> JsonFields::NumberOf(const std::string& name, const Json& value) const {
+  if (value.is_number()) return value;
+  if (!value.is_string() || warnings_ == nullptr) return std::nullopt;
+  const auto& text = value.get_ref<const std::string&>();
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(number)) return std::nullopt;
+  warnings_->push_back(fmt::format("{}: field {}: expected a number, found {}: taken as {}", place_, Quote(name),
+                                   DescribeJson(value), number));
+  return Json(number);
 }
 
 absl::StatusOr<std::optional<std::int64_t>> JsonFields::OptionalInteger(const std::string& name, std::int64_t minimum,
                                                                         std::int64_t maximum) const {
   const Json* value = Find(name);
   if (value == nullptr) return std::nullopt;
-  const std::string expected = fmt::format("an integer from {} to {}", minimum, maximum);
-  constexpr auto kMaxSigned = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-  if (!value->is_number_integer()) return Unexpected(name, expected);
-  if (value->is_number_unsigned() && value->get<std::uint64_t>() > kMaxSigned) return Unexpected(name, expected);
-  const auto integer = value->get<std::int64_t>();
-  if (integer < minimum || integer > maximum) return Unexpected(name, expected);
+  const std::optional<Json> number = NumberOf(name, *value);
+  const std::optional<std::int64_t> integer = number ? IntegerOf(*number) : std::nullopt;
+  if (!integer || *integer < minimum || *integer > maximum) {
+    return Unexpected(name, fmt::format("an integer from {} to {}", minimum, maximum));
+  }
   return integer;
 }
 
@@ -158,8 +185,9 @@ absl::StatusOr<std::int64_t> JsonFields::Integer(const std::string& name, std::i
 absl::StatusOr<std::optional<double>> JsonFields::OptionalNumber(const std::string& name) const {
   const Json* value = Find(name);
   if (value == nullptr) return std::nullopt;
-  if (!value->is_number()) return Unexpected(name, "a number");
-  return value->get<double>();
+  const std::optional<Json> number = NumberOf(name, *value);
+  if (!number) return Unexpected(name, "a number");
+  return number->get<double>();
 }
 
 absl::StatusOr<double> JsonFields::Number(const std::string& name) const {

@@ -26,12 +26,14 @@ absl::StatusOr<nlohmann::json> ParseJsonObject(std::string_view text, const std:
 // A value in few words: "the string 'abc'", "an array", "12".
 std::string DescribeJson(const nlohmann::json& value);
 
-// Typed access to the fields of an object. A field that is null counts as absent. Every error is INVALID_ARGUMENT:
-// "<place>: field 'name': expected ..., found ...". Refers to the object, which must outlive it.
+// Typed access to the fields of an object. A field that is null counts as absent, and 8.0 as the integer 8. Every error
+// is INVALID_ARGUMENT: "<place>: field 'name': expected ..., found ...". Refers to the object, which must outlive it.
 class JsonFields {
  public:
-  // `object` must be a JSON object. `place` is its file, and the field it is in.
-  JsonFields(const nlohmann::json& object, std::string place) : object_(&object), place_(std::move(place)) {}
+  // `object` must be a JSON object. `place` is its file, and the field it is in. With `warnings`, strings that hold a
+  // number ("8192", "8192.0") are taken where one is expected, with a warning.
+  JsonFields(const nlohmann::json& object, std::string place, std::vector<std::string>* warnings = nullptr)
+      : object_(&object), place_(std::move(place)), warnings_(warnings) {}
 
   // The same for an optional inner object; an absent one gives an object without fields.
   absl::StatusOr<JsonFields> Object(const std::string& name) const;
@@ -56,8 +58,12 @@ class JsonFields {
   absl::Status Unexpected(const std::string& name, std::string_view expected) const;
 
  private:
+  // The number that the value is; nullopt when it is none.
+  std::optional<nlohmann::json> NumberOf(const std::string& name, const nlohmann::json& value) const;
+
   const nlohmann::json* object_;
   std::string place_;
+  std::vector<std::string>* warnings_;
 };
 
 }  // namespace tome

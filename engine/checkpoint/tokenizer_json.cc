@@ -1,75 +1,117 @@
 #include "engine/checkpoint/tokenizer_json.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
 #include "engine/base/quote.h"
 #include "engine/base/status.h"
+#include "engine/checkpoint/listed_tokens.h"
+#include "engine/checkpoint/sentencepiece_pieces.h"
 
 namespace tome {
 namespace {
 
 using Json = nlohmann::json;
 
-// Pieces by id, some of which may not be known yet.
-using PartialPieces = std::vector<std::optional<TokenizerPiece>>;
+constexpr std::int64_t kMaxId = INT32_MAX;
 
-absl::StatusOr<PartialPieces> ReadVocabulary(const JsonFields& model, std::int64_t vocab_size) {
+// The model's own pieces. Some ids may have none, and some pieces no embedding.
+struct ModelPieces {
+  std::vector<std::optional<std::string>> texts;  // by id, below the vocabulary's size
+  std::map<std::string, std::int64_t> beyond;     // the ids of the others
+};
+
+absl::StatusOr<ModelPieces> ReadVocabulary(const JsonFields& model, std::int64_t vocab_size) {
   const Json* vocabulary = model.Find("vocab");
   if (vocabulary == nullptr || !vocabulary->is_object()) return model.Unexpected("vocab", "an object");
-  PartialPieces pieces;
+  ModelPieces pieces;
   for (const auto& [text, value] : vocabulary->items()) {
-    if (!value.is_number_unsigned() || value.get<std::uint64_t>() >= static_cast<std::uint64_t>(vocab_size)) {
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > static_cast<std::uint64_t>(kMaxId)) {
       return InvalidArgument("{}: vocab: piece {}: expected an id below {} (the model's vocabulary size), found {}",
                              model.place(), Quote(text), vocab_size, DescribeJson(value));
     }
     const auto id = value.get<std::size_t>();
-    if (id >= pieces.size()) pieces.resize(id + 1);
-    if (pieces[id]) {
-      return InvalidArgument("{}: vocab: expected unique ids, found {} for {} and {}", model.place(), id,
-                             Quote(pieces[id]->text), Quote(text));
+    if (id >= static_cast<std::size_t>(vocab_size)) {
+      pieces.beyond.emplace(text, id);
+      continue;
     }
-    pieces[id] = TokenizerPiece{text};
+    if (id >= pieces.texts.size()) pieces.texts.resize(id + 1);
+    if (pieces.texts[id]) {
+      return InvalidArgument("{}: vocab: expected unique ids, found {} for {} and {}", model.place(), id,
+                             Quote(*pieces.texts[id]), Quote(text));
+    }
+    pieces.texts[id] = text;
   }
   return pieces;
 }
 
-absl::Status AddTokens(const JsonFields& document, std::int64_t vocab_size, PartialPieces* pieces) {
+absl::StatusOr<std::vector<ListedToken>> ReadAddedTokens(const JsonFields& document) {
+  std::vector<ListedToken> listed;
   const Json* tokens = document.Find("added_tokens");
-  if (tokens == nullptr) return absl::OkStatus();
+  if (tokens == nullptr) return listed;
   if (!tokens->is_array()) return document.Unexpected("added_tokens", "an array");
   for (const Json& token : *tokens) {
     if (!token.is_object()) return document.Unexpected("added_tokens", "an array of objects");
     const JsonFields fields(token, document.place() + ": added_tokens");
-    TOME_ASSIGN_OR_RETURN(const std::string content, fields.String("content"));
-    TOME_ASSIGN_OR_RETURN(const auto id, fields.Integer("id", 0, vocab_size - 1));
-    TOME_ASSIGN_OR_RETURN(const auto special, fields.OptionalBool("special"));
-    const auto index = static_cast<std::size_t>(id);
-    if (index >= pieces->size()) pieces->resize(index + 1);
-    std::optional<TokenizerPiece>& piece = (*pieces)[index];
-    if (piece && piece->text != content) {
-      return InvalidArgument("{}: id {}: expected {} as in the vocabulary, found {}", fields.place(), id,
-                             Quote(piece->text), Quote(content));
-    }
-    piece = TokenizerPiece{content, 0, special.value_or(false) ? PieceType::kControl : PieceType::kUserDefined};
+    TOME_ASSIGN_OR_RETURN(ListedToken read, ReadListedToken(fields));
+    TOME_ASSIGN_OR_RETURN(read.id, fields.Integer("id", 0, kMaxId));
+    listed.push_back(std::move(read));
   }
+  return listed;
+}
+
+bool IsOneCharacter(std::string_view text) {
+  return std::count_if(text.begin(), text.end(), [](char byte) { return (byte & 0xC0) != 0x80; }) == 1;
+}
+
+// Of pieces that the model has no embedding for, those can be left out that no text becomes.
+absl::Status LeaveOutBeyond(const ModelPieces& pieces, const std::string& place, std::int64_t vocab_size,
+                            TokenizerData* data) {
+  std::set<std::string> made;
+  for (const auto& [left, right] : data->merges) made.insert({left, right, left + right});
+  for (const auto& [text, id] : pieces.beyond) {
+    if (data->ignore_merges || made.contains(text) || IsOneCharacter(text) || IsBytePiece(text)) {
+      return InvalidArgument(
+          "{}: vocab: piece {}: expected an id below {} (the model's vocabulary size), found {}: the tokenizer is that "
+          "of a larger model; take the one that belongs to this one, or resize the model's embeddings",
+          place, Quote(text), vocab_size, id);
+    }
+  }
+  if (pieces.beyond.empty()) return absl::OkStatus();
+  const auto& [text, id] = *pieces.beyond.begin();
+  data->warnings.push_back(fmt::format(
+      "{}: vocab: {} has id {}, but the model has only {} embeddings: {} left out", place, Quote(text), id, vocab_size,
+      pieces.beyond.size() == 1 ? "it is" : fmt::format("{} such pieces are", pieces.beyond.size())));
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<TokenizerPiece>> CompletePieces(PartialPieces partial, const std::string& place) {
-  std::vector<TokenizerPiece> pieces;
-  pieces.reserve(partial.size());
-  for (std::optional<TokenizerPiece>& piece : partial) {
-    if (!piece) {
-      return InvalidArgument("{}: vocab: expected a piece for every id up to {}, found none for {}", place,
-                             partial.size() - 1, pieces.size());
-    }
-    pieces.push_back(*std::move(piece));
+void TakePieces(ModelPieces pieces, TokenizerData* data) {
+  data->pieces.reserve(pieces.texts.size());
+  for (std::size_t id = 0; id < pieces.texts.size(); ++id) {
+    data->pieces.push_back(pieces.texts[id] ? TokenizerPiece{*std::move(pieces.texts[id])} : Hole(id));
   }
-  if (pieces.empty()) return InvalidArgument("{}: vocab: expected pieces, found none", place);
-  return pieces;
+}
+
+// After all tokens were added.
+absl::Status CheckPieces(const std::string& place, TokenizerData* data) {
+  if (data->pieces.empty()) return InvalidArgument("{}: vocab: expected pieces, found none", place);
+  std::size_t holes = 0, first = 0;
+  for (std::size_t id = data->pieces.size(); id-- > 0;) {
+    const TokenizerPiece hole = Hole(id);
+    if (data->pieces[id].text != hole.text || data->pieces[id].type != hole.type) continue;
+    ++holes;
+    first = id;
+  }
+  if (holes == 0) return absl::OkStatus();
+  data->warnings.push_back(
+      fmt::format("{}: vocab: expected a piece for every id up to {}, found none for {}{}: no text "
+                  "makes it",
+                  place, data->pieces.size() - 1, first, holes == 1 ? "" : fmt::format(" and {} more", holes - 1)));
+  return absl::OkStatus();
 }
 
 // "a b", or since tokenizers 0.20 ["a", "b"].
@@ -88,13 +130,29 @@ absl::StatusOr<std::pair<std::string, std::string>> ReadMerge(const Json& merge,
                          DescribeJson(merge));
 }
 
+// Of a merge that stands there twice the last one counts, as in `tokenizers`.
 absl::Status ReadMerges(const JsonFields& model, TokenizerData* data) {
   const Json* merges = model.Find("merges");
   if (merges == nullptr || !merges->is_array()) return model.Unexpected("merges", "an array");
-  data->merges.reserve(merges->size());
+  std::vector<std::pair<std::string, std::string>> all;
+  all.reserve(merges->size());
   for (const Json& merge : *merges) {
     TOME_ASSIGN_OR_RETURN(auto pair, ReadMerge(merge, model.place()));
-    data->merges.push_back(std::move(pair));
+    all.push_back(std::move(pair));
+  }
+  std::set<std::pair<std::string_view, std::string_view>> seen;
+  std::vector<bool> counts(all.size());
+  for (std::size_t rank = all.size(); rank-- > 0;)
+    counts[rank] = seen.emplace(all[rank].first, all[rank].second).second;
+  const auto twice = static_cast<std::size_t>(std::count(counts.begin(), counts.end(), false));
+  data->merges.reserve(all.size() - twice);
+  for (std::size_t rank = 0; rank < all.size(); ++rank) {
+    if (!counts[rank]) continue;
+    data->merges.push_back(all[rank]);
+  }
+  if (twice > 0) {
+    data->warnings.push_back(
+        fmt::format("{}: merges: {} stand there twice: the last of each is taken", model.place(), twice));
   }
   return absl::OkStatus();
 }
@@ -159,19 +217,23 @@ absl::StatusOr<TokenizerData> ParseTokenizerJson(std::string_view text, const st
   if (!document.Has("model")) return document.Unexpected("model", "an object");
   TOME_ASSIGN_OR_RETURN(const JsonFields model, document.Object("model"));
   TOME_RETURN_IF_ERROR(CheckModel(model));
-  TOME_ASSIGN_OR_RETURN(PartialPieces pieces, ReadVocabulary(model, vocab_size));
-  TOME_RETURN_IF_ERROR(AddTokens(document, vocab_size, &pieces));
+  TOME_ASSIGN_OR_RETURN(ModelPieces pieces, ReadVocabulary(model, vocab_size));
+  TOME_ASSIGN_OR_RETURN(const std::vector<ListedToken> added, ReadAddedTokens(document));
+  for (const ListedToken& token : added) pieces.beyond.erase(token.text);
 
   TokenizerData data;
   data.source = source;
-  TOME_ASSIGN_OR_RETURN(data.pieces, CompletePieces(std::move(pieces), model.place()));
-  TOME_RETURN_IF_ERROR(ReadMerges(model, &data));
+  data.add_bos = false;
   TOME_ASSIGN_OR_RETURN(const auto ignore_merges, model.OptionalBool("ignore_merges"));
   data.ignore_merges = ignore_merges.value_or(false);
-  data.add_bos = false;
+  TOME_RETURN_IF_ERROR(ReadMerges(model, &data));
+  TOME_RETURN_IF_ERROR(LeaveOutBeyond(pieces, model.place(), vocab_size, &data));
+  TakePieces(std::move(pieces), &data);
+  TOME_RETURN_IF_ERROR(AddListedTokens(added, source + ": added_tokens", vocab_size, &data));
+  TOME_RETURN_IF_ERROR(CheckPieces(model.place(), &data));
   TOME_ASSIGN_OR_RETURN(const auto byte_fallback, model.OptionalBool("byte_fallback"));
   if (byte_fallback.value_or(false)) {
-    TOME_RETURN_IF_ERROR(ConvertToSentencePiece(document, &data));
+    TOME_RETURN_IF_ERROR(ReadCharacterRules(document, &data));
   } else {
     TOME_RETURN_IF_ERROR(ReadByteLevelPreTokenizer(document, &data));
   }

@@ -76,12 +76,23 @@ absl::StatusOr<Steps> ReadSteps(const JsonFields& pre_tokenizer) {
   return steps;
 }
 
+// A sequence of no normalizers is none.
+absl::Status RefuseNormalizers(const JsonFields& document) {
+  if (!document.Has("normalizer")) return absl::OkStatus();
+  const Json* normalizers = nullptr;
+  if (const Json* normalizer = document.Find("normalizer"); normalizer->is_object()) {
+    normalizers = JsonFields(*normalizer, document.place()).Find("normalizers");
+  }
+  if (normalizers != nullptr && normalizers->is_array() && normalizers->empty()) return absl::OkStatus();
+  return document.Unexpected("normalizer", "null for a byte-level BPE");
+}
+
 }  // namespace
 
 absl::Status ReadByteLevelPreTokenizer(const JsonFields& document, TokenizerData* data) {
   data->kind = TokenizerKind::kByteLevelBpe;
   data->add_dummy_prefix = false;
-  if (document.Has("normalizer")) return document.Unexpected("normalizer", "null for a byte-level BPE");
+  TOME_RETURN_IF_ERROR(RefuseNormalizers(document));
   if (!document.Has("pre_tokenizer")) return document.Unexpected("pre_tokenizer", "an object");
   TOME_ASSIGN_OR_RETURN(const JsonFields pre_tokenizer, document.Object("pre_tokenizer"));
   TOME_ASSIGN_OR_RETURN(Steps steps, ReadSteps(pre_tokenizer));

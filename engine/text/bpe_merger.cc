@@ -7,8 +7,8 @@
 namespace tome {
 namespace {
 
-// Up to this many bytes the plain search of the best pair is faster than a queue.
-constexpr std::size_t kShortWordBytes = 48;
+// Up to this many tokens the plain search of the best pair is faster than a queue.
+constexpr std::size_t kFewTokens = 48;
 
 }  // namespace
 
@@ -40,17 +40,23 @@ std::size_t BpeMerger::SplitBytes(std::string_view word, TextToken* tokens) cons
 }
 
 void BpeMerger::Merge(std::string_view word, std::vector<TextToken>* out) const {
-  if (word.size() <= kShortWordBytes) {
-    MergeShort(word, out);
-  } else {
-    MergeLong(word, out);
+  if (word.size() <= kFewTokens) {
+    TextToken tokens[kFewTokens];
+    return MergeFew(absl::MakeSpan(tokens, SplitBytes(word, tokens)), out);
   }
+  std::vector<TextToken> tokens(word.size());
+  tokens.resize(SplitBytes(word, tokens.data()));
+  MergeTokens(absl::MakeSpan(tokens), out);
 }
 
-void BpeMerger::MergeShort(std::string_view word, std::vector<TextToken>* out) const {
-  TextToken tokens[kShortWordBytes];
-  Rule rules[kShortWordBytes];  // of tokens[i] and tokens[i + 1]
-  std::size_t size = SplitBytes(word, tokens);
+void BpeMerger::MergeTokens(absl::Span<TextToken> tokens, std::vector<TextToken>* out) const {
+  if (tokens.size() <= kFewTokens) return MergeFew(tokens, out);
+  MergeMany(tokens, out);
+}
+
+void BpeMerger::MergeFew(absl::Span<TextToken> tokens, std::vector<TextToken>* out) const {
+  Rule rules[kFewTokens];  // of tokens[i] and tokens[i + 1]
+  std::size_t size = tokens.size();
   for (std::size_t i = 0; i + 1 < size; ++i) rules[i] = Find(tokens[i].id, tokens[i + 1].id);
 
   while (size > 1) {
@@ -60,20 +66,21 @@ void BpeMerger::MergeShort(std::string_view word, std::vector<TextToken>* out) c
     }
     if (rules[best].rank == kNoRank) break;
     tokens[best] = {rules[best].merged, tokens[best].num_bytes + tokens[best + 1].num_bytes};
-    std::copy(tokens + best + 2, tokens + size, tokens + best + 1);
+    std::copy(tokens.begin() + best + 2, tokens.begin() + size, tokens.begin() + best + 1);
     if (best + 2 < size) std::copy(rules + best + 2, rules + size - 1, rules + best + 1);
     --size;
     if (best > 0) rules[best - 1] = Find(tokens[best - 1].id, tokens[best].id);
     if (best + 1 < size) rules[best] = Find(tokens[best].id, tokens[best + 1].id);
   }
-  out->insert(out->end(), tokens, tokens + size);
+  out->insert(out->end(), tokens.begin(), tokens.begin() + size);
 }
 
-void BpeMerger::MergeLong(std::string_view word, std::vector<TextToken>* out) const {
-  // A doubly linked list in an array. A merged token lives at its left part's index; num_bytes is 0 at the right one's.
+void BpeMerger::MergeMany(absl::Span<const TextToken> tokens, std::vector<TextToken>* out) const {
+  // A doubly linked list in an array. A merged token lives at its left part's index.
   struct Symbol {
     TextToken token;
     std::int32_t previous, next;
+    bool is_gone;
   };
   struct Candidate {
     std::int32_t rank;
@@ -81,10 +88,9 @@ void BpeMerger::MergeLong(std::string_view word, std::vector<TextToken>* out) co
     TokenId left_id, right_id, merged;
     bool operator>(const Candidate& other) const { return std::tie(rank, left) > std::tie(other.rank, other.left); }
   };
-  std::vector<TextToken> bytes(word.size());
-  const auto size = static_cast<std::int32_t>(SplitBytes(word, bytes.data()));
+  const auto size = static_cast<std::int32_t>(tokens.size());
   std::vector<Symbol> symbols(size);
-  for (std::int32_t i = 0; i < size; ++i) symbols[i] = {bytes[i], i - 1, i + 1};
+  for (std::int32_t i = 0; i < size; ++i) symbols[i] = {tokens[i], i - 1, i + 1, false};
   std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue;
   const auto consider = [&](std::int32_t left) {
     if (left < 0 || symbols[left].next >= size) return;
@@ -99,13 +105,13 @@ void BpeMerger::MergeLong(std::string_view word, std::vector<TextToken>* out) co
     queue.pop();
     Symbol& left = symbols[best.left];
     // One of the two was merged with another neighbour meanwhile.
-    if (left.token.num_bytes == 0 || left.token.id != best.left_id || left.next >= size ||
+    if (left.is_gone || left.token.id != best.left_id || left.next >= size ||
         symbols[left.next].token.id != best.right_id) {
       continue;
     }
     Symbol& right = symbols[left.next];
     left.token = {best.merged, left.token.num_bytes + right.token.num_bytes};
-    right.token.num_bytes = 0;
+    right.is_gone = true;
     left.next = right.next;
     if (right.next < size) symbols[right.next].previous = best.left;
     consider(left.previous);

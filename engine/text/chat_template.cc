@@ -48,31 +48,51 @@ class Prompt {
 
   void Text(std::string_view text) { text_ += text; }
   void Special(TokenId id) {
-    Flush();
+    Flush(id);
+    before_ = id;
     chat_.tokens.push_back(id);
+  }
+  // BOS where the model's input begins with it, and the template does not say so: what follows begins a text.
+  void Begin(bool at_start) {
+    if (at_start && tokenizer_.add_bos() && tokenizer_.bos()) chat_.tokens.push_back(*tokenizer_.bos());
   }
   void StopAt(std::optional<TokenId> id) {
     auto& stops = chat_.stop_tokens;
     if (id && std::find(stops.begin(), stops.end(), *id) == stops.end()) stops.push_back(*id);
   }
   RenderedChat Take() && {
-    Flush();
+    Flush(std::nullopt);
     return std::move(chat_);
   }
 
  private:
-  void Flush() {
-    for (const TextToken& token : tokenizer_.Encode(text_)) chat_.tokens.push_back(token.id);
+  void Flush(std::optional<TokenId> after) {
+    for (const TokenId id : tokenizer_.EncodeBetween(before_, text_, after)) chat_.tokens.push_back(id);
     text_.clear();
   }
 
   const Tokenizer& tokenizer_;
+  std::optional<TokenId> before_;
   std::string text_;
   RenderedChat chat_;
 };
 
-absl::StatusOr<TokenId> NeedSpecial(const Tokenizer& tokenizer, ChatTemplate chat_template, std::string_view text) {
-  const std::optional<TokenId> id = tokenizer.FindSpecial(text);
+absl::Status RefuseMarks(Messages messages, std::initializer_list<std::string_view> marks) {
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    for (const std::string_view mark : marks) {
+      if (messages[i].text.find(mark) == std::string::npos) continue;
+      return InvalidArgument("message {}: '{}' marks turns in this model's prompts, so it cannot be part of a message",
+                             i, mark);
+    }
+  }
+  return absl::OkStatus();
+}
+
+// A token that marks turns. Where the vocabulary has it as one that text can make, no message may have that text.
+absl::StatusOr<TokenId> NeedMark(const Tokenizer& tokenizer, ChatTemplate chat_template, std::string_view text,
+                                 Messages messages) {
+  const std::optional<TokenId> id = tokenizer.FindAdded(text);
+  if (id && !tokenizer.IsSpecial(*id)) TOME_RETURN_IF_ERROR(RefuseMarks(messages, {text}));
   if (id) return *id;
   return FailedPrecondition("chat template '{}' needs the special token '{}', which the model's vocabulary lacks",
                             ChatTemplateName(chat_template), text);
@@ -87,17 +107,6 @@ absl::StatusOr<TextEnds> NeedTextEnds(const Tokenizer& tokenizer, ChatTemplate c
   if (tokenizer.bos() && tokenizer.eos()) return TextEnds{*tokenizer.bos(), *tokenizer.eos()};
   return FailedPrecondition("chat template '{}' needs the tokens BOS and EOS, which the model does not name",
                             ChatTemplateName(chat_template));
-}
-
-absl::Status RefuseMarks(Messages messages, std::initializer_list<std::string_view> marks) {
-  for (std::size_t i = 0; i < messages.size(); ++i) {
-    for (const std::string_view mark : marks) {
-      if (messages[i].text.find(mark) == std::string::npos) continue;
-      return InvalidArgument("message {}: '{}' marks turns in this model's prompts, so it cannot be part of a message",
-                             i, mark);
-    }
-  }
-  return absl::OkStatus();
 }
 
 // Turns of the families that know no system role: the system's text is taken out, the rest must alternate.
@@ -141,7 +150,7 @@ std::string DefaultSystemMessage(const std::string& jinja) {
 
 RenderedChat RenderPlain(const Tokenizer& tokenizer, Messages messages, bool at_start) {
   Prompt prompt(tokenizer);
-  if (at_start && tokenizer.add_bos() && tokenizer.bos()) prompt.Special(*tokenizer.bos());
+  prompt.Begin(at_start);
   for (std::size_t i = 0; i < messages.size(); ++i) {
     if (i > 0) prompt.Text("\n\n");
     prompt.Text(messages[i].text);
@@ -151,10 +160,10 @@ RenderedChat RenderPlain(const Tokenizer& tokenizer, Messages messages, bool at_
 }
 
 absl::StatusOr<RenderedChat> RenderChatMl(const Tokenizer& tokenizer, Messages messages, bool at_start) {
-  TOME_ASSIGN_OR_RETURN(const TokenId start, NeedSpecial(tokenizer, ChatTemplate::kChatMl, "<|im_start|>"));
-  TOME_ASSIGN_OR_RETURN(const TokenId end, NeedSpecial(tokenizer, ChatTemplate::kChatMl, "<|im_end|>"));
+  TOME_ASSIGN_OR_RETURN(const TokenId start, NeedMark(tokenizer, ChatTemplate::kChatMl, "<|im_start|>", messages));
+  TOME_ASSIGN_OR_RETURN(const TokenId end, NeedMark(tokenizer, ChatTemplate::kChatMl, "<|im_end|>", messages));
   Prompt prompt(tokenizer);
-  if (at_start && tokenizer.add_bos() && tokenizer.bos()) prompt.Special(*tokenizer.bos());
+  prompt.Begin(at_start);
   const auto turn = [&](std::string_view role, std::string_view text) {
     prompt.Special(start);
     prompt.Text(fmt::format("{}\n{}", role, text));
@@ -168,7 +177,7 @@ absl::StatusOr<RenderedChat> RenderChatMl(const Tokenizer& tokenizer, Messages m
   prompt.Text("assistant\n");
   prompt.StopAt(end);
   prompt.StopAt(tokenizer.eos());
-  prompt.StopAt(tokenizer.FindSpecial("<|endoftext|>"));
+  prompt.StopAt(tokenizer.FindAdded("<|endoftext|>"));
   return std::move(prompt).Take();
 }
 
@@ -197,9 +206,9 @@ absl::StatusOr<RenderedChat> RenderLlama2(const Tokenizer& tokenizer, Messages m
 
 absl::StatusOr<RenderedChat> RenderLlama3(const Tokenizer& tokenizer, Messages messages, bool at_start) {
   constexpr ChatTemplate kThis = ChatTemplate::kLlama3;
-  TOME_ASSIGN_OR_RETURN(const TokenId header, NeedSpecial(tokenizer, kThis, "<|start_header_id|>"));
-  TOME_ASSIGN_OR_RETURN(const TokenId header_end, NeedSpecial(tokenizer, kThis, "<|end_header_id|>"));
-  TOME_ASSIGN_OR_RETURN(const TokenId turn_end, NeedSpecial(tokenizer, kThis, "<|eot_id|>"));
+  TOME_ASSIGN_OR_RETURN(const TokenId header, NeedMark(tokenizer, kThis, "<|start_header_id|>", messages));
+  TOME_ASSIGN_OR_RETURN(const TokenId header_end, NeedMark(tokenizer, kThis, "<|end_header_id|>", messages));
+  TOME_ASSIGN_OR_RETURN(const TokenId turn_end, NeedMark(tokenizer, kThis, "<|eot_id|>", messages));
   Prompt prompt(tokenizer);
   if (at_start && tokenizer.bos()) prompt.Special(*tokenizer.bos());
   const auto open = [&](std::string_view role) {
@@ -216,17 +225,18 @@ absl::StatusOr<RenderedChat> RenderLlama3(const Tokenizer& tokenizer, Messages m
   open("assistant");
   prompt.StopAt(turn_end);
   prompt.StopAt(tokenizer.eos());
-  prompt.StopAt(tokenizer.FindSpecial("<|end_of_text|>"));
-  prompt.StopAt(tokenizer.FindSpecial("<|eom_id|>"));
+  prompt.StopAt(tokenizer.FindAdded("<|end_of_text|>"));
+  prompt.StopAt(tokenizer.FindAdded("<|eom_id|>"));
   return std::move(prompt).Take();
 }
 
 absl::StatusOr<RenderedChat> RenderMistral(const Tokenizer& tokenizer, Messages messages, bool at_start) {
   TOME_ASSIGN_OR_RETURN(const TextEnds ends, NeedTextEnds(tokenizer, ChatTemplate::kMistral));
   // Later vocabularies have special tokens for the marks.
-  const std::optional<TokenId> open = tokenizer.FindSpecial("[INST]"), close = tokenizer.FindSpecial("[/INST]");
+  const std::optional<TokenId> open = tokenizer.FindAdded("[INST]"), close = tokenizer.FindAdded("[/INST]");
   const bool has_marks = open && close;
-  if (!has_marks) TOME_RETURN_IF_ERROR(RefuseMarks(messages, {"[INST]", "[/INST]"}));
+  const bool are_special = has_marks && tokenizer.IsSpecial(*open) && tokenizer.IsSpecial(*close);
+  if (!are_special) TOME_RETURN_IF_ERROR(RefuseMarks(messages, {"[INST]", "[/INST]"}));
   TOME_ASSIGN_OR_RETURN(const Turns conversation, AlternatingTurns(messages));
   Prompt prompt(tokenizer);
   if (at_start) prompt.Special(ends.bos);
@@ -273,11 +283,9 @@ std::string_view ChatTemplateName(ChatTemplate chat_template) {
 ChatTemplate DetectChatTemplate(const Tokenizer& tokenizer) {
   const std::string& jinja = tokenizer.chat_template_source();
   const auto uses = [&](std::string_view text) { return jinja.find(text) != std::string::npos; };
-  const auto uses_special = [&](std::string_view text) {
-    return uses(text) && tokenizer.FindSpecial(text).has_value();
-  };
-  if (uses_special("<|im_start|>") && tokenizer.FindSpecial("<|im_end|>")) return ChatTemplate::kChatMl;
-  if (uses_special("<|start_header_id|>") && tokenizer.FindSpecial("<|eot_id|>")) return ChatTemplate::kLlama3;
+  const auto uses_special = [&](std::string_view text) { return uses(text) && tokenizer.FindAdded(text).has_value(); };
+  if (uses_special("<|im_start|>") && tokenizer.FindAdded("<|im_end|>")) return ChatTemplate::kChatMl;
+  if (uses_special("<|start_header_id|>") && tokenizer.FindAdded("<|eot_id|>")) return ChatTemplate::kLlama3;
   if (uses("[INST]") && uses("<<SYS>>")) return ChatTemplate::kLlama2;
   if (uses("[INST]")) return ChatTemplate::kMistral;
   return ChatTemplate::kPlain;

@@ -1,7 +1,6 @@
 #include "engine/text/sentencepiece_tokenizer.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -14,6 +13,7 @@
 #include "engine/base/status.h"
 #include "engine/base/utf8.h"
 #include "engine/text/character_pairs.h"
+#include "engine/text/piece_text.h"
 #include "engine/text/sentencepiece_encoder.h"
 #include "engine/text/sentencepiece_model.h"
 #include "engine/text/vocabulary.h"
@@ -23,8 +23,6 @@ namespace {
 
 // The library is given little more than this at once: it takes quadratic time for a run of unknown characters.
 constexpr std::size_t kSliceBytes = 4096;
-
-constexpr std::string_view kSpaceSymbol = "\xE2\x96\x81";  // U+2581
 
 class SentencePieceTokenizer final : public VocabularyTokenizer {
  public:
@@ -187,28 +185,6 @@ absl::StatusOr<std::unique_ptr<TokenStream>> SentencePieceTokenizer::ResumeStrea
   auto self = std::static_pointer_cast<const SentencePieceTokenizer>(shared_from_this());
   if (!state.started) return std::make_unique<SentencePieceStream>(std::move(self));
   return std::make_unique<SentencePieceStream>(std::move(self), state, pending);
-}
-
-// Of a piece "<0x0A>".
-std::optional<char> FallbackByte(std::string_view piece) {
-  if (piece.size() != 6 || piece.substr(0, 3) != "<0x" || piece[5] != '>') return std::nullopt;
-  unsigned value = 0;
-  const char* end = piece.data() + 5;
-  if (std::from_chars(piece.data() + 3, end, value, 16).ptr != end) return std::nullopt;
-  return static_cast<char>(value);
-}
-
-std::string ReplaceSpaceSymbols(std::string_view piece) {
-  std::string text;
-  for (std::size_t position = 0; position < piece.size();) {
-    if (piece.substr(position, kSpaceSymbol.size()) == kSpaceSymbol) {
-      text += ' ';
-      position += kSpaceSymbol.size();
-    } else {
-      text += piece[position++];
-    }
-  }
-  return text;
 }
 
 // What the library does not check, and would get wrong.

@@ -4,6 +4,7 @@
 
 #include "engine/base/status.h"
 #include "engine/text/byte_level_tokenizer.h"
+#include "engine/text/character_bpe_tokenizer.h"
 #include "engine/text/sentencepiece_tokenizer.h"
 
 namespace tome {
@@ -15,6 +16,8 @@ absl::StatusOr<std::shared_ptr<const Tokenizer>> Tokenizer::Create(TokenizerData
       return CreateSentencePieceTokenizer(std::move(data));
     case TokenizerKind::kByteLevelBpe:
       return CreateByteLevelTokenizer(std::move(data));
+    case TokenizerKind::kCharacterBpe:
+      return CreateCharacterBpeTokenizer(std::move(data));
     case TokenizerKind::kNone:
       break;
   }

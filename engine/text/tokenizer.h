@@ -25,6 +25,10 @@ struct TokenStreamState {
   bool dummy_prefix = false;  // the space before the text is not yet part of a token
   // Bytes before the waiting text that belong to the next token; absent when no token is held back.
   std::optional<std::uint64_t> held_bytes;
+  // What of the text before decides about the next token, as the tokenizer writes it: below 64, and bytes at the
+  // beginning of the waiting text in which no added token begins, at first and after normalization.
+  std::uint8_t context = 0;
+  std::uint16_t passed = 0, passed_normalized = 0;
 
   friend bool operator==(const TokenStreamState&, const TokenStreamState&) = default;
 };
@@ -74,6 +78,12 @@ class Tokenizer : public std::enable_shared_from_this<Tokenizer> {
   // 20 more); they give no token and count to a neighbouring one, but to none when no token follows at a text's end.
   virtual std::vector<TextToken> Encode(std::string_view text) const = 0;
 
+  // Tokens of a text that stands between two special tokens that are put in by id, or at the beginning or the end of
+  // the model's input where one is absent: without the white space that those take, and with the space before it that
+  // the reference tokenizer puts there.
+  virtual std::vector<TokenId> EncodeBetween(std::optional<TokenId> before, std::string_view text,
+                                             std::optional<TokenId> after) const = 0;
+
   // A stream that starts at the beginning of a text.
   virtual std::unique_ptr<TokenStream> NewStream() const = 0;
 
@@ -91,11 +101,15 @@ class Tokenizer : public std::enable_shared_from_this<Tokenizer> {
 
   // The special (control) token with exactly this text.
   virtual std::optional<TokenId> FindSpecial(std::string_view text) const = 0;
+  // The same, or the user-defined one, which text can make as well.
+  virtual std::optional<TokenId> FindAdded(std::string_view text) const = 0;
   virtual bool IsSpecial(TokenId id) const = 0;
 
   virtual int vocab_size() const = 0;
   virtual std::optional<TokenId> bos() const = 0;
   virtual std::optional<TokenId> eos() const = 0;
+  // All tokens that end what the model says, eos() included.
+  virtual const std::vector<TokenId>& ends() const = 0;
   virtual bool add_bos() const = 0;  // whether model input starts with bos()
   // Whether Encode puts a space before the text, which a text's first token then begins with.
   virtual bool adds_dummy_prefix() const = 0;

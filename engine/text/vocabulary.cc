@@ -9,6 +9,7 @@
 #include "engine/base/byte_writer.h"
 #include "engine/base/digest.h"
 #include "engine/base/status.h"
+#include "engine/text/character_classes.h"
 
 namespace tome {
 namespace {
@@ -20,6 +21,34 @@ absl::Status CheckId(const TokenizerData& data, std::string_view field, std::opt
   if (!id || (*id >= 0 && static_cast<std::size_t>(*id) < data.pieces.size())) return absl::OkStatus();
   return InvalidArgument("{}: tokenizer {} id: expected 0 to {}, found {}", data.source, field, data.pieces.size() - 1,
                          *id);
+}
+
+void WriteSpaceRules(const TokenizerData& data, ByteWriter* writer) {
+  const SpaceRules& spaces = data.spaces;
+  for (const bool rule : {data.ignore_merges, spaces.normalizer_replaces, spaces.normalizer_prepends, spaces.split}) {
+    writer->Write<std::uint8_t>(rule);
+  }
+  writer->Write<std::uint8_t>(static_cast<std::uint8_t>(spaces.prefix));
+}
+
+// Whether `data` says of tokens that text can make how they are found.
+bool FindsAdded(const TokenizerData& data) {
+  return std::any_of(data.added.begin(), data.added.end(),
+                     [&](const AddedToken& added) { return data.pieces[added.id].type == PieceType::kUserDefined; });
+}
+
+void WriteAdded(const std::vector<AddedToken>& all, ByteWriter* writer) {
+  writer->Write<std::uint64_t>(all.size());
+  for (const AddedToken& added : all) {
+    writer->Write<std::int32_t>(added.id);
+    for (const bool flag : {added.lstrip, added.rstrip, added.single_word, added.normalized, added.in_model}) {
+      writer->Write<std::uint8_t>(flag);
+    }
+  }
+}
+
+void AddEnd(TokenId id, std::vector<TokenId>* ends) {
+  if (std::find(ends->begin(), ends->end(), id) == ends->end()) ends->push_back(id);
 }
 
 bool ExpectsBos(const TokenizerData& data) {
@@ -53,6 +82,13 @@ absl::StatusOr<Vocabulary> Vocabulary::Create(const TokenizerData& data) {
                              piece.text);
     }
   }
+  for (const AddedToken& added : data.added) {
+    if (!added.in_model) vocabulary.added_only_.insert(added.id);
+    vocabulary.added_.emplace(added.id, added);
+  }
+  // The model may have more tokens than the vocabulary has pieces for.
+  for (const TokenId id : data.ends) AddEnd(id, &vocabulary.ends_);
+  if (data.eos) AddEnd(*data.eos, &vocabulary.ends_);
   vocabulary.pieces_ = data.pieces;
   vocabulary.bos_ = data.bos;
   vocabulary.eos_ = data.eos;
@@ -65,6 +101,16 @@ std::optional<TokenId> Vocabulary::Find(std::string_view text) const {
   const auto found = ids_.find(absl::string_view(text.data(), text.size()));
   if (found == ids_.end()) return std::nullopt;
   return found->second;
+}
+
+std::optional<TokenId> Vocabulary::FindInModel(std::string_view text) const {
+  const std::optional<TokenId> id = Find(text);
+  return id && IsInModel(*id) ? id : std::nullopt;
+}
+
+const AddedToken* Vocabulary::FindAdded(TokenId id) const {
+  const auto found = added_.find(id);
+  return found == added_.end() ? nullptr : &found->second;
 }
 
 bool Vocabulary::IsSpecial(TokenId id) const {
@@ -88,6 +134,23 @@ std::vector<TextToken> VocabularyTokenizer::Encode(std::string_view text) const 
   return tokens;
 }
 
+std::vector<TokenId> VocabularyTokenizer::EncodeBetween(std::optional<TokenId> before, std::string_view text,
+                                                        std::optional<TokenId> after) const {
+  const AddedToken* left = before ? vocabulary_.FindAdded(*before) : nullptr;
+  const AddedToken* right = after ? vocabulary_.FindAdded(*after) : nullptr;
+  if (left != nullptr && left->rstrip) text.remove_prefix(LeadingSpaceBytes(text));
+  if (right != nullptr && right->lstrip) {
+    text.remove_suffix(std::min(TrailingSpaceBytes(text), text.size() - EndOfAdded(text)));
+  }
+  std::vector<TextToken> tokens;
+  const std::unique_ptr<TokenStream> stream = before ? StreamAfterToken() : NewStream();
+  stream->Append(text, &tokens);
+  stream->Finish(&tokens);
+  std::vector<TokenId> ids;
+  for (const TextToken& token : tokens) ids.push_back(token.id);
+  return ids;
+}
+
 std::string_view VocabularyTokenizer::TokenBytes(TokenId id) const {
   if (!vocabulary_.Contains(id)) return "";
   return token_bytes_[id];
@@ -104,31 +167,43 @@ std::optional<TokenId> VocabularyTokenizer::FindSpecial(std::string_view text) c
   return id;
 }
 
+std::optional<TokenId> VocabularyTokenizer::FindAdded(std::string_view text) const {
+  const std::optional<TokenId> id = vocabulary_.Find(text);
+  if (!id || vocabulary_.piece(*id).type != PieceType::kUserDefined) return FindSpecial(text);
+  return id;
+}
+
 std::string TokenizerDigest(const TokenizerData& data) {
   ByteWriter writer;
   writer.WriteString("tome tokenizer 1");
   const bool is_byte_level = data.kind == TokenizerKind::kByteLevelBpe;
-  writer.Write<std::uint8_t>(is_byte_level);
+  const bool is_character = data.kind == TokenizerKind::kCharacterBpe;
+  writer.Write<std::uint8_t>(is_byte_level ? 1 : is_character ? 2 : 0);
   writer.Write<std::uint64_t>(data.pieces.size());
   for (const TokenizerPiece& piece : data.pieces) {
     writer.WriteString(piece.text);
-    writer.Write<float>(is_byte_level ? 0.0f : piece.score);
+    writer.Write<float>(is_byte_level || is_character ? 0.0f : piece.score);
     writer.Write<std::uint8_t>(static_cast<std::uint8_t>(piece.type));
   }
-  if (is_byte_level) {
+  if (is_byte_level || is_character) {
     writer.Write<std::uint64_t>(data.merges.size());
     for (const auto& [left, right] : data.merges) {
       writer.WriteString(left);
       writer.WriteString(right);
     }
+  }
+  if (is_byte_level) {
     const bool has_pattern = data.pre_tokenizer == PreTokenizer::kPattern;
     writer.Write<std::uint8_t>(static_cast<std::uint8_t>(data.pre_tokenizer));
     writer.WriteString(has_pattern ? data.split_pattern : "");
     writer.Write<std::uint8_t>(has_pattern && data.individual_digits);
     writer.Write<std::uint8_t>(data.ignore_merges);
+  } else if (is_character) {
+    WriteSpaceRules(data, &writer);
   } else {
     writer.Write<std::uint8_t>(data.add_dummy_prefix);
   }
+  if (is_character || FindsAdded(data)) WriteAdded(data.added, &writer);
   return Sha256Hex(writer.bytes());
 }
 

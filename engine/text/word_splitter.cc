@@ -1,128 +1,113 @@
 #include "engine/text/word_splitter.h"
 
-#include <algorithm>
-#include <cctype>
-#include <utility>
-
-#include "engine/base/status.h"
-#include "engine/text/tokenizer.h"
+#include "engine/text/character_classes.h"
 
 namespace tome {
 namespace {
 
-constexpr std::string_view kGpt2Pattern =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-
-// What `tokenizers` takes for a digit: a number of Unicode 17, where its regular expressions know Unicode 16.
-#define TOME_DIGITS R"(\p{N}\x{11DE0}-\x{11DE9}\x{16FF4}-\x{16FF6})"
-
-// GPT-2's pattern with digits cut out first: a digit ends the text before it, so white space in front of one is kept
-// whole as it is at the end of a text.
-constexpr std::string_view kSmolLmPattern =
-    "[" TOME_DIGITS R"(]|'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?[^\s\p{L})" TOME_DIGITS R"(]+|\s+(?![^\s)" TOME_DIGITS
-    R"(])|\s+)";
-
-constexpr std::string_view kLlama3Pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|)"
-    R"(\s*[\r\n]+|\s+(?!\S)|\s+)";
-
-std::string_view PatternSource(const TokenizerData& data) {
-  switch (data.pre_tokenizer) {
-    case PreTokenizer::kGpt2:
-      return kGpt2Pattern;
-    case PreTokenizer::kSmolLm:
-      return kSmolLmPattern;
-    case PreTokenizer::kLlama3:
-      return kLlama3Pattern;
-    case PreTokenizer::kPattern:
-      break;
-  }
-  return data.split_pattern;
+bool HasSingleWords(const WordRules& rules) {
+  const AddedTokens& added = rules.added;
+  return (added.exact != nullptr && added.exact->has_single_word()) ||
+         (added.normalized != nullptr && added.normalized->has_single_word());
 }
 
-// `text` as an expression that matches just it.
-std::string Literal(std::string_view text) {
-  std::string quoted;
-  for (const char byte : text) {
-    const auto code = static_cast<unsigned char>(byte);
-    if (code < 0x80 && std::isalnum(code) == 0) {
-      quoted += fmt::format("\\x{:02X}", code);
-    } else {
-      quoted += byte;
-    }
-  }
-  return quoted;
+bool PrependsToSegments(const WordRules& rules) {
+  const auto* characters = std::get_if<CharacterRules>(&rules.stretches);
+  return characters != nullptr && characters->spaces.normalizer_prepends;
 }
-
-bool IsContinuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
 
 }  // namespace
 
-absl::StatusOr<WordRules> WordRules::Create(const TokenizerData& data, std::vector<std::string> whole_pieces) {
-  WordRules rules;
-  TOME_ASSIGN_OR_RETURN(const std::string pattern, TranslateOnigurumaPattern(PatternSource(data)));
-  TOME_ASSIGN_OR_RETURN(rules.words, Regex::Compile(pattern));
+WordSplitter::WordSplitter(const WordRules& rules) : WordSplitter(rules, WordContext{}) {}
 
-  // The longest first: the first alternative that fits is taken.
-  std::sort(whole_pieces.begin(), whole_pieces.end(), [](const std::string& a, const std::string& b) {
-    return a.size() != b.size() ? a.size() > b.size() : a < b;
-  });
-  std::string isolated;
-  for (const std::string& piece : whole_pieces) isolated += (isolated.empty() ? "" : "|") + Literal(piece);
-  if (data.pre_tokenizer == PreTokenizer::kPattern && data.individual_digits) {
-    isolated += isolated.empty() ? "" : "|";
-    TOME_ASSIGN_OR_RETURN(const std::string digits, TranslateOnigurumaPattern("[" TOME_DIGITS "]"));
-    isolated += digits;
-  }
-  if (!isolated.empty()) {
-    TOME_ASSIGN_OR_RETURN(rules.isolated, Regex::Compile(isolated));
-  }
-  return rules;
+WordSplitter::WordSplitter(const WordRules& rules, const WordContext& context)
+    : rules_(&rules),
+      exact_(rules.added.exact),
+      normalized_(rules.added.normalized),
+      in_text_((context.flags & kInText) != 0),
+      in_segment_((context.flags & kInSegment) != 0),
+      in_stretch_((context.flags & kInStretch) != 0),
+      after_word_((context.flags & kAfterWord) != 0) {
+  if (const auto* patterns = std::get_if<WordPatterns>(&rules.stretches)) patterns_.emplace(*patterns);
+  if (in_text_ || context.passed > 0) exact_.GoOn(after_word_, context.passed);
+  if (in_segment_ || context.passed_normalized > 0) normalized_.GoOn(after_word_, context.passed_normalized);
 }
 
-WordSplitter::WordSplitter(const WordRules& rules) : words_(rules.words) {
-  if (rules.isolated != nullptr) isolated_.emplace(rules.isolated);
+WordContext WordSplitter::context() const {
+  const bool single_words = HasSingleWords(*rules_), stretches = !patterns_;
+  WordContext context = {.passed = static_cast<std::uint16_t>(exact_.passed()),
+                         .passed_normalized = static_cast<std::uint16_t>(normalized_.passed())};
+  if (in_text_ && (stretches || single_words)) context.flags |= kInText;
+  if (in_segment_ && (stretches || single_words)) context.flags |= kInSegment;
+  if (in_stretch_ && stretches) context.flags |= kInStretch;
+  if (after_word_) context.flags |= kAfterWord;
+  return context;
 }
 
-WordSplitter::Segment WordSplitter::FindSegment(std::string_view text, std::size_t start, bool is_end) {
-  if (!isolated_) return {text.size(), 0, is_end};
-  if (next_isolated_ && next_isolated_->end >= start) return *next_isolated_;
-  const RegexSearch::Result found = isolated_->Find(text, std::max(start, searched_), !is_end);
-  if (found.outcome == RegexSearch::Outcome::kMatch) {
-    next_isolated_ = {found.begin, found.end - found.begin, true};
-    return *next_isolated_;
-  }
-  searched_ = found.begin;
-  return {found.begin, 0, is_end};
+bool WordSplitter::IsContext(const WordRules& rules, const WordContext& context) {
+  const bool single_words = HasSingleWords(rules);
+  const bool stretches = std::holds_alternative<CharacterRules>(rules.stretches);
+  std::uint8_t possible = stretches || single_words ? kInText | kInSegment : 0;
+  if (stretches) possible |= kInStretch;
+  if (single_words) possible |= kAfterWord;
+  const bool in_text = (context.flags & kInText) != 0;
+  const bool in_order = in_text && ((context.flags & kInStretch) == 0 || (context.flags & kInSegment) != 0);
+  const bool can_pass = (context.passed == 0 || rules.added.exact != nullptr) &&
+                        (context.passed_normalized == 0 || rules.added.normalized != nullptr);
+  return (context.flags & ~possible) == 0 && (context.flags == 0 || in_order) && can_pass &&
+         context.passed <= kMaxAddedTokenBytes && context.passed_normalized <= kMaxAddedTokenBytes;
 }
 
-std::size_t WordSplitter::WordLength(std::string_view text, std::size_t start, bool is_end) {
-  const Segment segment = FindSegment(text, start, is_end);
-  if (segment.isolated > 0 && segment.end == start) return segment.isolated;
-
-  std::size_t limit = segment.end;
-  const bool is_cut = limit - start > kMaxWordBytes;
-  if (is_cut) {
-    limit = start + kMaxWordBytes;
-    while (IsContinuation(text[limit])) --limit;
+std::optional<Word> WordSplitter::Next(std::string_view text, std::size_t start, bool is_end) {
+  const AddedTokenScanner::Stretch segment = exact_.Find(text, start, is_end);
+  if (segment.end == start) {
+    return segment.match ? std::optional(Take(*segment.match, start, /*is_exact=*/true)) : std::nullopt;
   }
-  const bool more_follows = is_cut || !segment.is_certain;
-  const RegexSearch::Result word = words_.Find(text.substr(0, limit), start, more_follows);
-  if (word.outcome == RegexSearch::Outcome::kMatch) {
-    // What the expression does not cover is a word too.
-    return word.begin > start ? word.begin - start : word.end - start;
-  }
-  return is_cut || !more_follows ? limit - start : 0;
+  const std::string_view in_segment = text.substr(0, segment.end);
+  const bool prepends = !in_segment_ && PrependsToSegments(*rules_);
+  if (!in_segment_ && !begun_) normalized_.Begin(start, prepends);
+  begun_ = true;
+  const AddedTokenScanner::Stretch stretch = normalized_.Find(in_segment, start, segment.is_certain);
+  if (stretch.end > start) return NextOfStretch(in_segment.substr(0, stretch.end), start, stretch.is_certain);
+  if (!stretch.match) return std::nullopt;
+  if (!prepends || stretch.match->takes_prefix) return Take(*stretch.match, start, /*is_exact=*/false);
+  in_text_ = in_segment_ = true;
+  return Word{.length = 0, .prefix = true};
 }
 
-void WordSplitter::DropFront(std::size_t size) {
-  searched_ -= std::min(searched_, size);
-  if (!next_isolated_) return;
-  if (next_isolated_->end < size) {
-    next_isolated_.reset();
+Word WordSplitter::Take(const AddedTokenScanner::Match& match, std::size_t start, bool is_exact) {
+  in_text_ = true;
+  in_segment_ = !is_exact;
+  begun_ = in_segment_;
+  in_stretch_ = false;
+  if (patterns_) patterns_->Begin(match.end);
+  return {.length = match.end - start, .token = match.id};
+}
+
+std::optional<Word> WordSplitter::NextOfStretch(std::string_view text, std::size_t start, bool is_end) {
+  Word word;
+  if (patterns_) {
+    word.length = patterns_->WordLength(text, start, is_end);
+    if (word.length == 0) return std::nullopt;
   } else {
-    next_isolated_->end -= size;
+    const auto& rules = std::get<CharacterRules>(rules_->stretches);
+    const bool at_begin = !in_stretch_;
+    const bool prefix =
+        at_begin && PutsPrefix(rules.spaces, {.at_text = !in_text_, .at_added = !in_segment_}, text.substr(start));
+    const std::optional<StretchPart> part = NextPart(rules, text, start, is_end, at_begin, prefix);
+    if (!part) return std::nullopt;
+    word = {.length = part->length, .prefix = part->prefix, .whole = part->whole};
   }
+  in_text_ = in_segment_ = in_stretch_ = true;
+  return word;
+}
+
+void WordSplitter::DropFront(std::string_view text, std::size_t size) {
+  if (size == 0) return;
+  if (HasSingleWords(*rules_)) after_word_ = EndsWithWord(text.substr(0, size));
+  exact_.DropFront(text, size);
+  normalized_.DropFront(text, size);
+  if (patterns_) patterns_->DropFront(size);
 }
 
 }  // namespace tome

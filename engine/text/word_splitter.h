@@ -1,28 +1,38 @@
-// How a byte-level BPE cuts a text into words before merging.
+// How a text becomes words, each of which is encoded on its own: added tokens are taken out, and the stretches between
+// them are cut by patterns (byte-level BPE) or where no merge can reach over (BPE of characters).
 #ifndef TOME_ENGINE_TEXT_WORD_SPLITTER_H_
 #define TOME_ENGINE_TEXT_WORD_SPLITTER_H_
 
 #include <cstddef>
-#include <memory>
+#include <cstdint>
 #include <optional>
-#include <string>
 #include <string_view>
-#include <vector>
+#include <variant>
 
-#include "absl/status/statusor.h"
-#include "engine/text/regex.h"
-#include "engine/text/tokenizer_data.h"
+#include "engine/base/types.h"
+#include "engine/text/added_tokens.h"
+#include "engine/text/character_cutter.h"
+#include "engine/text/pattern_cutter.h"
 
 namespace tome {
 
-// The expressions that cut words. Immutable and thread-safe.
+// Immutable and thread-safe.
 struct WordRules {
-  // `whole_pieces`: texts that are taken out before anything else and are words of their own.
-  static absl::StatusOr<WordRules> Create(const TokenizerData& data, std::vector<std::string> whole_pieces);
+  AddedTokens added;
+  std::variant<WordPatterns, CharacterRules> stretches;
+};
 
-  std::shared_ptr<const Regex> words;
-  std::shared_ptr<const Regex> isolated;  // null when nothing is taken out; what it matches is a word, and the text
-                                          // on either side is cut as if it ended there
+struct Word {
+  std::size_t length = 0;
+  std::optional<TokenId> token;  // it is an added token, with the white space that this takes
+  bool prefix = false;           // U+2581 stands before it that is not in the text
+  bool whole = true;             // it is no part of a longer word that had to be cut
+};
+
+// What of a text before a word matters for those that follow; all is 0 where nothing does, as at a text's beginning.
+struct WordContext {
+  std::uint8_t flags = 0;
+  std::uint16_t passed = 0, passed_normalized = 0;  // see AddedTokenScanner::passed
 };
 
 // Cuts one text that grows at its end and is dropped at its front. A copy is independent. Not thread-safe.
@@ -30,27 +40,35 @@ class WordSplitter {
  public:
   explicit WordSplitter(const WordRules& rules);
 
-  // The length of the word at `start` of `text`: a character boundary where the last word ended. 0 when only what
-  // follows the text can tell; never with `is_end`. A word of more than kMaxWordBytes is cut there, at the last
-  // character boundary, and the cut depends on nothing after it.
-  std::size_t WordLength(std::string_view text, std::size_t start, bool is_end);
+  // What of the text before the current word matters for those that follow. A splitter made with it goes on there.
+  WordContext context() const;
+  // Whether there can be such a context.
+  static bool IsContext(const WordRules& rules, const WordContext& context);
+  // Of a text that follows an added token.
+  static constexpr WordContext kAfterToken = {.flags = 1};
+  WordSplitter(const WordRules& rules, const WordContext& context);
 
-  // The caller dropped the first `size` bytes of the text.
-  void DropFront(std::size_t size);
+  // The word at `start` of `text`, which is not empty there and where the last word ended. nullopt when only what
+  // follows the text can tell; never with `is_end`.
+  std::optional<Word> Next(std::string_view text, std::size_t start, bool is_end);
+
+  // The caller drops the first `size` bytes of `text`, where a word ended.
+  void DropFront(std::string_view text, std::size_t size);
 
  private:
-  // Where the next isolated word at or after `start` begins.
-  struct Segment {
-    std::size_t end = 0;       // the text before it is cut on its own
-    std::size_t isolated = 0;  // length of the isolated word at `end`; 0 when none is known
-    bool is_certain = false;   // an isolated word or the text's end stands there
-  };
-  Segment FindSegment(std::string_view text, std::size_t start, bool is_end);
+  static constexpr std::uint8_t kInText = kAfterToken.flags, kInSegment = 2, kInStretch = 4, kAfterWord = 8;
 
-  RegexSearch words_;
-  std::optional<RegexSearch> isolated_;
-  std::optional<Segment> next_isolated_;  // the last one found, while it is ahead
-  std::size_t searched_ = 0;              // no isolated word begins between the current word and here
+  std::optional<Word> NextOfStretch(std::string_view text, std::size_t start, bool is_end);
+  Word Take(const AddedTokenScanner::Match& match, std::size_t start, bool is_exact);
+
+  const WordRules* rules_;
+  AddedTokenScanner exact_, normalized_;
+  std::optional<PatternCutter> patterns_;
+  bool in_text_ = false;     // something of the text was put out
+  bool in_segment_ = false;  // since the last exact token
+  bool begun_ = false;       // the segment's beginning was looked at
+  bool in_stretch_ = false;  // since the last token
+  bool after_word_ = false;  // the text before ends with a character of a word; only where tokens ask for it
 };
 
 }  // namespace tome

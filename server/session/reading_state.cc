@@ -57,7 +57,13 @@ void WritePipeline(const TextPipelineState& state, ByteWriter* writer) {
     writer->Write<std::uint64_t>(replacement.source_offset);
     writer->Write<std::uint32_t>(replacement.source_bytes);
   }
-  writer->Write<std::uint8_t>(state.stream.started);
+  const TokenStreamState& stream = state.stream;
+  const bool passes = stream.passed > 0 || stream.passed_normalized > 0;
+  writer->Write<std::uint8_t>(static_cast<std::uint8_t>(stream.started | stream.context << 1 | passes << 7));
+  if (passes) {
+    writer->Write<std::uint16_t>(stream.passed);
+    writer->Write<std::uint16_t>(stream.passed_normalized);
+  }
   writer->Write<std::uint8_t>(state.stream.dummy_prefix);
   writer->Write<std::uint8_t>(state.stream.held_bytes.has_value());
   writer->Write<std::uint64_t>(state.stream.held_bytes.value_or(0));
@@ -77,7 +83,14 @@ absl::Status ReadReplacements(ByteReader* reader, std::vector<Utf8Replacement>* 
 }
 
 absl::Status ReadStream(ByteReader* reader, TokenStreamState* stream) {
-  TOME_ASSIGN_OR_RETURN(stream->started, ReadBool(reader, "stream"));
+  TOME_ASSIGN_OR_RETURN(const auto flags, reader->Read<std::uint8_t>("stream"));
+  stream->started = (flags & 1) != 0;
+  stream->context = flags >> 1 & 63;
+  if (flags >> 7 != 0) {
+    TOME_ASSIGN_OR_RETURN(stream->passed, reader->Read<std::uint16_t>("passed bytes"));
+    TOME_ASSIGN_OR_RETURN(stream->passed_normalized, reader->Read<std::uint16_t>("passed bytes"));
+    if (stream->passed == 0 && stream->passed_normalized == 0) return DataLoss("progress: no passed bytes are there");
+  }
   TOME_ASSIGN_OR_RETURN(stream->dummy_prefix, ReadBool(reader, "dummy prefix"));
   TOME_ASSIGN_OR_RETURN(const bool holds, ReadBool(reader, "held back"));
   TOME_ASSIGN_OR_RETURN(const std::uint64_t held_bytes, reader->Read<std::uint64_t>("held bytes"));

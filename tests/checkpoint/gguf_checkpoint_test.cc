@@ -5,6 +5,7 @@
 #include <limits>
 #include <numbers>
 
+#include "engine/text/tokenizer.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/status_matchers.h"
@@ -109,7 +110,12 @@ TEST(GgufCheckpointTest, RefusesWrongConfigs) {
            "'blk.0.ffn_gate.weight': expected shape [97, 64]"},
           {[](auto& w) { w.SetUint32("llama.attention.head_count", 2); }, "expected shape [32, 64], found [64, 64]"},
           {[](auto& w) { w.SetUint32("llama.attention.head_count_kv", 3); }, "expected a divisor of the 4 query heads"},
-          {[](auto& w) { w.SetInt32s("llama.attention.head_count_kv", {2, 2}); }, "found an array of int32"},
+          {[](auto& w) { w.SetInt32s("llama.attention.head_count_kv", {2, 4}); },
+           "expected the same number for all layers, found 2 for layer 0 and 4 for layer 1"},
+          {[](auto& w) { w.SetInt32s("llama.attention.head_count_kv", {2, 2, 2}); },
+           "expected one integer, or one for each of the 2 layers, found an array of 3 values"},
+          {[](auto& w) { w.SetStrings("llama.attention.head_count_kv", {"2", "2"}); }, "values of type string"},
+          {[](auto& w) { w.SetFloat("llama.context_length", 4096.5); }, "from 1 to 2147483648, found 4096.5"},
           {[](auto& w) { w.SetUint32("llama.attention.value_length", 8); }, "expected the key length 16, found 8"},
           {[](auto& w) { w.Remove("llama.attention.key_length"), w.SetUint32("llama.attention.head_count", 5); },
            "'llama.attention.head_count': expected a divisor of the embedding length 64, found 5"},
@@ -120,11 +126,102 @@ TEST(GgufCheckpointTest, RefusesWrongConfigs) {
           {[](auto& w) { w.SetUint32("llama.vocab_size", 300); }, "expected shape [300, 64], found [304, 64]"},
           {[](auto& w) { w.SetUint32("llama.expert_count", 8); }, "'llama.expert_count': expected no experts, found 8"},
           {[](auto& w) { w.SetUint32("split.count", 2); }, "found a part of 2: join them first"},
-          {[](auto& w) { w.SetUint32("llama.attention.sliding_window", 512); },
-           "at least the context of 4096, found 512"},
           {[](auto& w) { w.SetFloat("llama.attention.scale", 0.5f); }, "'llama.attention.scale'"},
       },
       TinyGguf());
+}
+
+TEST(GgufCheckpointTest, NamesTheCommandThatJoinsParts) {
+  GgufWriter writer = TinyGguf();
+  writer.SetUint32("split.count", 3);
+  const std::pair<std::string, std::string> cases[] = {
+      {"dir/model-00002-of-00003.gguf", "llama-gguf-split --merge dir/model-00001-of-00003.gguf dir/model.gguf"},
+      {"part.gguf", "llama-gguf-split --merge part.gguf part.gguf.whole.gguf"}};
+  for (const auto& [path, command] : cases) {
+    EXPECT_THAT(ReadGguf(writer.Bytes(), path), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(command)));
+  }
+  // The later parts have nothing else.
+  for (const char* key : {"general.architecture", "llama.block_count", "llama.context_length"}) writer.Remove(key);
+  EXPECT_THAT(ReadGguf(writer.Bytes(), "b.gguf"), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--merge")));
+}
+
+TEST(GgufCheckpointTest, TakesNumbersInOtherSpellings) {
+  GgufWriter writer = TinyGguf();
+  writer.SetInt32s("llama.attention.head_count_kv", {2, 2});
+  writer.SetInt32s("llama.attention.head_count", {4, 4});
+  writer.SetInt32s("llama.feed_forward_length", {96, 96});
+  writer.SetFloat("llama.context_length", 4096);
+  const std::string bytes = writer.Bytes(), usual = TinyGguf().Bytes();
+  TOME_ASSERT_OK_AND_ASSIGN(const CheckpointContents contents, ReadGguf(bytes, "f"));
+  TOME_ASSERT_OK_AND_ASSIGN(const CheckpointContents expected, ReadGguf(usual, "f"));
+  EXPECT_EQ(contents.config, expected.config);
+  EXPECT_THAT(contents.warnings, ::testing::IsEmpty());
+}
+
+TEST(GgufCheckpointTest, ASlidingWindowIsTheContext) {
+  GgufWriter writer = TinyGguf();
+  writer.SetUint32("llama.attention.sliding_window", 512);
+  const std::string bytes = writer.Bytes();
+  TOME_ASSERT_OK_AND_ASSIGN(const CheckpointContents contents, ReadGguf(bytes, "f"));
+  EXPECT_EQ(contents.config.context_length, 512);
+  EXPECT_THAT(contents.warnings, ElementsAre(HasSubstr("'llama.attention.sliding_window'")));
+}
+
+TEST(GgufCheckpointTest, TakesTokenizersThatAreNotComplete) {
+  const int size = TinyVocabSize();
+  const struct {
+    std::function<void(GgufWriter&)> change;
+    std::string warning;
+  } cases[] = {
+      {[](auto& w) { w.Remove("tokenizer.ggml.pre"); }, "'tokenizer.ggml.pre': found no such key"},
+      {[](auto& w) { w.Remove("tokenizer.ggml.token_type"); }, "'tokenizer.ggml.token_type': found no such key"},
+      {[&](auto& w) { w.SetUint32("tokenizer.ggml.bos_token_id", size); },
+       "'tokenizer.ggml.bos_token_id': expected an integer from 0 to 303, found 304: left out"},
+      {[](auto& w) { w.SetUint32("tokenizer.ggml.eot_token_id", 4294967295); }, "'tokenizer.ggml.eot_token_id'"},
+  };
+  for (const auto& [change, warning] : cases) {
+    GgufWriter writer = TinyGguf();
+    change(writer);
+    const std::string bytes = writer.Bytes();
+    TOME_ASSERT_OK_AND_ASSIGN(const CheckpointContents contents, ReadGguf(bytes, "some.gguf"));
+    EXPECT_THAT(contents.tokenizer.warnings, ElementsAre(AllOf(StartsWith("some.gguf: "), HasSubstr(warning))));
+    EXPECT_EQ(contents.tokenizer.pieces.back().type, PieceType::kControl) << warning;
+    EXPECT_THAT(Tokenizer::Create(contents.tokenizer), IsOk()) << warning;
+  }
+}
+
+TEST(GgufCheckpointTest, GuessesTheTypesOfSentencePieces) {
+  GgufWriter writer = TinyGguf();
+  SetSentencePieceTokenizer(&writer);
+  const std::string usual = writer.Bytes();
+  writer.Remove("tokenizer.ggml.token_type");
+  const std::string bytes = writer.Bytes();
+  TOME_ASSERT_OK_AND_ASSIGN(const CheckpointContents expected, ReadGguf(usual, "f"));
+  TOME_ASSERT_OK_AND_ASSIGN(const CheckpointContents contents, ReadGguf(bytes, "f"));
+  ASSERT_EQ(contents.tokenizer.pieces.size(), expected.tokenizer.pieces.size());
+  for (std::size_t id = 0; id < expected.tokenizer.pieces.size(); ++id) {
+    EXPECT_EQ(contents.tokenizer.pieces[id].type, expected.tokenizer.pieces[id].type) << id;
+  }
+}
+
+TEST(GgufCheckpointTest, LeavesOutSpecialTokensWithoutAnEmbedding) {
+  GgufWriter writer = TinyGguf({.vocab_size = TinyVocabSize() - 1});
+  const std::string bytes = writer.Bytes();
+  TOME_ASSERT_OK_AND_ASSIGN(const CheckpointContents contents, ReadGguf(bytes, "f"));
+  EXPECT_EQ(contents.tokenizer.pieces.size(), static_cast<std::size_t>(TinyVocabSize()) - 1);
+  EXPECT_EQ(contents.tokenizer.eos, std::nullopt);
+  EXPECT_THAT(contents.tokenizer.warnings, ElementsAre(HasSubstr("only 303 embeddings"), HasSubstr("eos_token_id")));
+}
+
+TEST(GgufCheckpointTest, EveryTokenThatEndsATextCounts) {
+  GgufWriter writer = TinyGguf();
+  writer.SetUint32("tokenizer.ggml.eot_token_id", 301);
+  writer.SetUint32("tokenizer.ggml.eom_token_id", 40);
+  const std::string bytes = writer.Bytes();
+  TOME_ASSERT_OK_AND_ASSIGN(const CheckpointContents contents, ReadGguf(bytes, "f"));
+  TOME_ASSERT_OK_AND_ASSIGN(const auto tokenizer, Tokenizer::Create(contents.tokenizer));
+  EXPECT_EQ(tokenizer->eos(), TinyVocabSize() - 1);
+  EXPECT_THAT(tokenizer->ends(), ::testing::UnorderedElementsAre(301, 303, 40)) << "<|endoftext|>, <|im_end|>, and 40";
 }
 
 TEST(GgufCheckpointTest, RefusesWrongTensors) {
@@ -186,8 +283,7 @@ TEST(GgufCheckpointTest, RefusesWrongByteLevelTokenizers) {
           {[](auto& w) { w.SetStrings("tokenizer.ggml.merges", {" b"}); }, "found ' b' at index 0"},
           {[](auto& w) { w.SetStrings("tokenizer.ggml.merges", {"a "}); }, "found 'a ' at index 0"},
           {[](auto& w) { w.SetStrings("tokenizer.ggml.merges", {"a b c"}); }, "found 'a b c' at index 0"},
-          {[](auto& w) { w.SetUint32("tokenizer.ggml.bos_token_id", 304); },
-           "expected an integer from 0 to 303, found 304"},
+          {[](auto& w) { w.SetString("tokenizer.ggml.bos_token_id", "1"); }, "found a value of type string"},
           {[](auto& w) { w.SetBool("tokenizer.ggml.add_space_prefix", true); }, "expected false for a byte-level BPE"},
       },
       TinyGguf());
@@ -216,6 +312,7 @@ TEST(GgufCheckpointTest, ReadsSentencePieceTokenizers) {
   ExpectRefused(
       {
           {[](auto& w) { w.Remove("tokenizer.ggml.scores"); }, "expected an array of float32, found no such key"},
+          {[](auto& w) { w.Remove("tokenizer.ggml.scores"); }, "convert the model anew"},
           {[](auto& w) { w.SetFloats("tokenizer.ggml.scores", {1}); }, "found 304 and 1"},
           {[](auto& w) { w.SetFloats("tokenizer.ggml.scores", std::vector<float>(304, std::nanf(""))); },
            "expected finite numbers, found nan at index 0"},

@@ -10,7 +10,9 @@ namespace tome {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::StartsWith;
 using ::tome::testing::IsOk;
 using ::tome::testing::StatusIs;
@@ -62,12 +64,89 @@ TEST(HuggingFaceConfigTest, ReadsMistral) {
   without_window.insert(1, "\"sliding_window\":null,");
   EXPECT_THAT(ParseHuggingFaceConfig(without_window, "f"), IsOk());
   EXPECT_THAT(ParseHuggingFaceConfig(Changed("{" + mistral + R"(,"sliding_window":4096})"), "f"), IsOk());
-  EXPECT_THAT(
-      ParseHuggingFaceConfig(Changed("{" + mistral + R"(,"sliding_window":4095})"), "f"),
-      StatusIs(absl::StatusCode::kInvalidArgument,
-               HasSubstr("field 'sliding_window': expected null, or at least the context of 4096, found 4095")));
-  EXPECT_THAT(ParseHuggingFaceConfig(Changed("{" + mistral + R"(,"max_position_embeddings":8192})"), "f"),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("found no such field")));
+}
+
+// Within its window a model attends to all, so it runs with the window as its context.
+TEST(HuggingFaceConfigTest, AShorterSlidingWindowIsTheContext) {
+  const struct {
+    std::string changes;
+    std::int64_t context_length, original;
+    std::string warning;
+  } cases[] = {
+      {R"("sliding_window":4095)", 4095, 0, "'sliding_window': the model attends to the latest 4095 of its 4096"},
+      {R"("max_position_embeddings":32768)", 4096, 0, "(transformers' default): its context is taken as 4096"},
+      {R"("sliding_window":100,"rope_scaling":{"type":"dynamic","factor":2})", 100, 4096, "latest 100"},
+  };
+  for (const auto& [changes, context_length, original, warning] : cases) {
+    TOME_ASSERT_OK_AND_ASSIGN(
+        const HuggingFaceConfig config,
+        ParseHuggingFaceConfig(Changed(R"({"architectures":["MistralForCausalLM"],)" + changes + "}"), "f"));
+    EXPECT_EQ(config.model.context_length, context_length);
+    EXPECT_EQ(config.model.rope_scaling.original_context_length, original);
+    EXPECT_THAT(config.warnings, ElementsAre(AllOf(StartsWith("f: "), HasSubstr(warning))));
+  }
+}
+
+TEST(HuggingFaceConfigTest, TakesWithAWarningWhatHasOneMeaning) {
+  const struct {
+    std::string changes, warning;
+  } cases[] = {
+      {R"({"architectures":["LlamaForCausalLM","OtherForCausalLM"]})",
+       "'architectures': found 2 of them: read as LLaMA"},
+      {R"({"architectures":["Other","LlamaForCausalLM"]})", "read as LLaMA"},
+      {R"({"hidden_size":"64"})", "'hidden_size': expected a number, found the string '64': taken as 64"},
+      {R"({"max_position_embeddings":"4096.0"})", "the string '4096.0': taken as 4096"},
+      {R"({"bos_token_id":304})", "'bos_token_id': expected token ids below 304, found 304: left out"},
+      {R"({"eos_token_id":[-1]})", "'eos_token_id': expected token ids below 304, found -1: left out"},
+      {R"({"max_position_embeddings":null})", "taken as 2048, transformers' default"},
+  };
+  for (const auto& [changes, warning] : cases) {
+    TOME_ASSERT_OK_AND_ASSIGN(const HuggingFaceConfig config,
+                              ParseHuggingFaceConfig(Changed(changes), "dir/config.json"));
+    EXPECT_THAT(config.warnings, ElementsAre(AllOf(StartsWith("dir/config.json: "), HasSubstr(warning)))) << changes;
+  }
+  // These are nothing unusual.
+  for (const char* changes :
+       {R"({"max_position_embeddings":4096.0})", R"({"pad_token_id":-1})", R"({"torch_dtype":null,"dtype":"bfloat16"})",
+        R"({"rope_scaling":null,"rope_parameters":{"rope_type":"default"}})", R"({"head_dim":null})",
+        R"({"num_key_value_heads":2.0})", R"({"pretraining_tp":2})", R"({"quantization_config":null})"}) {
+    TOME_ASSERT_OK_AND_ASSIGN(const HuggingFaceConfig config, ParseHuggingFaceConfig(Changed(changes), "f"));
+    EXPECT_THAT(config.warnings, IsEmpty()) << changes;
+    EXPECT_EQ(config.model.context_length, 4096) << changes;
+  }
+}
+
+TEST(HuggingFaceConfigTest, OfTwoArchitecturesTheModelTypeDecides) {
+  const std::string both =
+      R"("architectures":["LlamaForCausalLM","MistralForCausalLM"],"max_position_embeddings":8192)";
+  TOME_ASSERT_OK_AND_ASSIGN(const HuggingFaceConfig llama,
+                            ParseHuggingFaceConfig(Changed("{" + both + R"(,"model_type":"llama"})"), "f"));
+  EXPECT_EQ(llama.model.context_length, 8192);
+  TOME_ASSERT_OK_AND_ASSIGN(const HuggingFaceConfig mistral,
+                            ParseHuggingFaceConfig(Changed("{" + both + R"(,"model_type":"mistral"})"), "f"));
+  EXPECT_EQ(mistral.model.context_length, 4096) << "its default window";
+  EXPECT_THAT(ParseHuggingFaceConfig(Changed("{" + both + R"(,"model_type":"other"})"), "f"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("field 'model_type'")));
+}
+
+TEST(HuggingFaceConfigTest, AllEndsOfATextCount) {
+  TOME_ASSERT_OK_AND_ASSIGN(const HuggingFaceConfig config,
+                            ParseHuggingFaceConfig(Changed(R"({"eos_token_id":[7,303,8]})"), "f"));
+  EXPECT_EQ(config.eos, 7);
+  EXPECT_THAT(config.ends, ElementsAre(7, 303, 8));
+}
+
+TEST(HuggingFaceConfigTest, ReadsTheEndsOfGenerationConfigs) {
+  std::vector<std::string> warnings;
+  EXPECT_THAT(*ParseGenerationEnds(R"({"eos_token_id":5,"temperature":0.6})", "g", 304, &warnings), ElementsAre(5));
+  EXPECT_THAT(*ParseGenerationEnds(R"({"eos_token_id":[5,6]})", "g", 304, &warnings), ElementsAre(5, 6));
+  EXPECT_THAT(*ParseGenerationEnds(R"({"eos_token_id":null})", "g", 304, &warnings), IsEmpty());
+  EXPECT_THAT(*ParseGenerationEnds("{}", "g", 304, &warnings), IsEmpty());
+  EXPECT_THAT(warnings, IsEmpty());
+  EXPECT_THAT(*ParseGenerationEnds(R"({"eos_token_id":[5,304]})", "g", 304, &warnings), ElementsAre(5));
+  EXPECT_THAT(warnings, ElementsAre(HasSubstr("g: field 'eos_token_id'")));
+  EXPECT_THAT(ParseGenerationEnds(R"({"eos_token_id":"</s>"})", "g", 304, &warnings),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("g: field 'eos_token_id': expected a token id")));
 }
 
 TEST(HuggingFaceConfigTest, ReadsRopeScalingsInEverySpelling) {
@@ -125,7 +204,9 @@ TEST(HuggingFaceConfigTest, RefusesWhatItCannotRun) {
       {R"({"vocab_size":16777217})", "field 'vocab_size'"},
       {R"({"vocab_size":null})", "field 'vocab_size': expected an integer from 1 to 16777216, found no such field"},
       {R"({"hidden_size":64.5})", "field 'hidden_size': expected an integer from 1 to 1048576, found 64.5"},
-      {R"({"hidden_size":"64"})", "found the string '64'"},
+      {R"({"hidden_size":"many"})", "found the string 'many'"},
+      {R"({"hidden_size":"64.5"})", "found the string '64.5'"},
+      {R"({"hidden_size":"64 "})", "found the string '64 '"},
       {R"({"num_hidden_layers":1025})", "field 'num_hidden_layers': expected an integer from 1 to 1024, found 1025"},
       {R"({"num_attention_heads":-4})", "field 'num_attention_heads'"},
       {R"({"num_attention_heads":5,"head_dim":null})",
@@ -145,9 +226,9 @@ TEST(HuggingFaceConfigTest, RefusesWhatItCannotRun) {
       {R"({"quantization_config":{"bits":4}})", "field 'quantization_config': expected none"},
       {R"({"partial_rotary_factor":0.5})", "field 'partial_rotary_factor': expected 1, found 0.5"},
       {R"({"tie_word_embeddings":"yes"})", "field 'tie_word_embeddings': expected true or false"},
-      {R"({"bos_token_id":304})",
-       "field 'bos_token_id': expected a token id below 304, or an array of them, found 304"},
-      {R"({"eos_token_id":[-1]})", "field 'eos_token_id'"},
+      {R"({"bos_token_id":"<s>"})",
+       "field 'bos_token_id': expected a token id below 304, or an array of them, found the string '<s>'"},
+      {R"({"eos_token_id":[1.5]})", "field 'eos_token_id'"},
       {R"({"rope_scaling":"linear"})", "field 'rope_scaling': expected an object, found the string 'linear'"},
       {R"({"rope_scaling":{"rope_type":"longrope","factor":4}})",
        "rope_scaling: field 'rope_type': expected one of default, linear, dynamic, yarn, llama3, found the string "

@@ -3,6 +3,7 @@
 #include <functional>
 #include <vector>
 
+#include "engine/text/tokenizer.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/status_matchers.h"
@@ -144,8 +145,6 @@ TEST(TokenizerJsonTest, RefusesBrokenByteLevelBpe) {
           {[](Json& t) { t["model"]["vocab"]["A"] = -1; }, "piece 'A': expected an id below 304"},
           {[](Json& t) { t["model"]["vocab"]["A"] = 1e9; }, "piece 'A': expected an id below 304"},
           {[](Json& t) { t["model"]["vocab"]["A"] = 304; }, "(the model's vocabulary size), found 304"},
-          {[](Json& t) { t["model"]["vocab"].erase("A"); },
-           "expected a piece for every id up to 303, found none for 65"},
           {[](Json& t) { t["model"].erase("merges"); }, "model: field 'merges': expected an array"},
           {[](Json& t) { t["model"]["merges"].push_back("ab"); }, "merges: expected two pieces"},
           {[](Json& t) { t["model"]["merges"].push_back("a b c"); }, "found the string 'a b c'"},
@@ -153,8 +152,10 @@ TEST(TokenizerJsonTest, RefusesBrokenByteLevelBpe) {
           {[](Json& t) { t["model"]["merges"].push_back(7); }, "merges: expected two pieces"},
           {[](Json& t) { t["added_tokens"] = 1; }, "field 'added_tokens': expected an array"},
           {[](Json& t) { t["added_tokens"][0] = 1; }, "field 'added_tokens': expected an array of objects"},
-          {[](Json& t) { t["added_tokens"][0]["id"] = 304; },
-           "added_tokens: field 'id': expected an integer from 0 to 303"},
+          {[](Json& t) { t["added_tokens"][0]["id"] = -1; },
+           "added_tokens: field 'id': expected an integer from 0 to 2147483647"},
+          {[](Json& t) { t["model"]["vocab"]["A"] = 304; }, "resize the model's embeddings"},
+          {[](Json& t) { t["model"]["vocab"]["he"] = 304; }, "piece 'he': expected an id below 304"},
           {[](Json& t) { t["added_tokens"][0]["id"] = 65; },
            "id 65: expected 'A' as in the vocabulary, found '<|endoftext|>'"},
           {[](Json& t) { t["added_tokens"][0].erase("content"); }, "added_tokens: field 'content': expected a string"},
@@ -227,20 +228,17 @@ Json ByteFallbackTokenizer() {
             {"merges", {"t h", std::string(kSpace) + " th", "h e"}}}}};
 }
 
-TEST(TokenizerJsonTest, ConvertsByteFallbackBpeToSentencePiece) {
+TEST(TokenizerJsonTest, ReadsByteFallbackBpe) {
   TOME_ASSERT_OK_AND_ASSIGN(const TokenizerData data, Parse(ByteFallbackTokenizer()));
-  EXPECT_EQ(data.kind, TokenizerKind::kSentencePieceBpe);
+  EXPECT_EQ(data.kind, TokenizerKind::kCharacterBpe);
   EXPECT_TRUE(data.add_dummy_prefix);
-  EXPECT_TRUE(data.merges.empty());
+  EXPECT_EQ(data.spaces, (SpaceRules{.normalizer_replaces = true, .normalizer_prepends = true}));
+  EXPECT_EQ(data.merges.size(), 3u);
   EXPECT_EQ(data.unknown, 0);
   EXPECT_EQ(data.pieces[0].type, PieceType::kUnknown);
   EXPECT_EQ(data.pieces[1].type, PieceType::kControl);
   EXPECT_EQ(data.pieces[3].type, PieceType::kByte);
   EXPECT_EQ(data.pieces[5].type, PieceType::kNormal);
-  EXPECT_EQ(data.pieces[9].score, -1);
-  EXPECT_EQ(data.pieces[10].score, -2);
-  EXPECT_EQ(data.pieces[11].score, -3);
-  EXPECT_LT(data.pieces[6].score, -3);
 }
 
 // As transformers 5 writes it.
@@ -253,29 +251,94 @@ TEST(TokenizerJsonTest, FindsTheUnknownPieceWithoutBeingTold) {
 }
 
 TEST(TokenizerJsonTest, ReadsMetaspace) {
+  using Prefix = SpaceRules::Prefix;
   Json tokenizer = ByteFallbackTokenizer();
   tokenizer["normalizer"] = nullptr;
-  const std::pair<std::string, bool> schemes[] = {{"first", true}, {"always", true}, {"never", false}};
+  const std::pair<std::string, Prefix> schemes[] = {
+      {"first", Prefix::kFirst}, {"always", Prefix::kAlways}, {"never", Prefix::kNever}};
   for (const auto& [scheme, prefix] : schemes) {
-    tokenizer["pre_tokenizer"] = {
-        {"type", "Metaspace"}, {"replacement", kSpace}, {"prepend_scheme", scheme}, {"split", false}};
+    for (const bool split : {false, true}) {
+      tokenizer["pre_tokenizer"] = {
+          {"type", "Metaspace"}, {"replacement", kSpace}, {"prepend_scheme", scheme}, {"split", split}};
+      TOME_ASSERT_OK_AND_ASSIGN(const TokenizerData data, Parse(tokenizer));
+      EXPECT_EQ(data.add_dummy_prefix, prefix != Prefix::kNever) << scheme;
+      EXPECT_EQ(data.spaces, (SpaceRules{.prefix = prefix, .split = split})) << scheme;
+    }
+  }
+  // As it was written before there were schemes.
+  for (const bool adds : {false, true}) {
+    tokenizer["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", kSpace}, {"add_prefix_space", adds}};
     TOME_ASSERT_OK_AND_ASSIGN(const TokenizerData data, Parse(tokenizer));
-    EXPECT_EQ(data.add_dummy_prefix, prefix) << scheme;
+    EXPECT_EQ(data.spaces, (SpaceRules{.prefix = adds ? Prefix::kAlways : Prefix::kNever, .split = true}));
   }
 }
 
-TEST(TokenizerJsonTest, RefusesByteFallbackBpeThatIsNotSentencePiece) {
+TEST(TokenizerJsonTest, ReadsTheFlagsOfAddedTokens) {
+  Json tokenizer = ByteFallbackTokenizer();
+  tokenizer["added_tokens"].push_back({{"id", 12}, {"content", "<x>"}, {"special", false}, {"lstrip", true}});
+  tokenizer["added_tokens"].push_back(
+      {{"id", 10}, {"content", std::string(kSpace) + "th"}, {"rstrip", true}, {"normalized", false}});
+  TOME_ASSERT_OK_AND_ASSIGN(const TokenizerData data, Parse(tokenizer));
+  ASSERT_EQ(data.added.size(), 5u);
+  EXPECT_EQ(data.added[0], (AddedToken{.id = 0, .in_model = true}));
+  EXPECT_EQ(data.added[3], (AddedToken{.id = 12, .lstrip = true, .normalized = true}));
+  EXPECT_EQ(data.added[4], (AddedToken{.id = 10, .rstrip = true, .in_model = true}));
+  EXPECT_EQ(data.pieces[10].type, PieceType::kUserDefined);
+}
+
+TEST(TokenizerJsonTest, TakesWithAWarningWhatHasOneMeaning) {
+  const auto add = [](int id, const char* text) { return Json{{"id", id}, {"content", text}, {"special", true}}; };
+  const struct {
+    std::function<void(Json&)> change;
+    std::string warning;
+    std::size_t pieces;
+  } cases[] = {
+      {[&](Json& t) { t["added_tokens"].push_back(add(304, "[PAD]")); },
+       "added_tokens: '[PAD]' has id 304, but the model has only 304 embeddings: left out", 12},
+      {[&](Json& t) { t["model"]["vocab"]["[PAD]"] = 304; },
+       "vocab: '[PAD]' has id 304, but the model has only 304 embeddings: it is left out", 12},
+      {[&](Json& t) { t["model"]["vocab"]["[PAD]"] = 304, t["added_tokens"].push_back(add(304, "[PAD]")); },
+       "added_tokens: '[PAD]' has id 304", 12},
+      {[&](Json& t) { t["added_tokens"].push_back(add(14, "<x>")); },
+       "vocab: expected a piece for every id up to 14, found none for 12 and 1 more: no text makes it", 15},
+      {[&](Json& t) { t["model"]["vocab"]["far"] = 13; }, "found none for 12: no text makes it", 14},
+      {[&](Json& t) { t["added_tokens"].push_back(add(12, "he")); }, "'he' has id 12 here and 11 in the vocabulary",
+       12},
+      {[&](Json& t) { t["added_tokens"].push_back(add(12, "")); }, "the token with id 12 has no text: left out", 12},
+      {[](Json& t) { t["model"]["merges"].push_back("t h"); }, "merges: 1 stand there twice", 12},
+  };
+  for (const auto& [change, warning, pieces] : cases) {
+    Json tokenizer = ByteFallbackTokenizer();
+    change(tokenizer);
+    TOME_ASSERT_OK_AND_ASSIGN(const TokenizerData data, Parse(tokenizer));
+    EXPECT_THAT(data.warnings, ::testing::ElementsAre(AllOf(StartsWith("dir/tokenizer.json: "), HasSubstr(warning))));
+    EXPECT_EQ(data.pieces.size(), pieces) << warning;
+  }
+  Json tokenizer = ByteFallbackTokenizer();
+  tokenizer["model"]["merges"].push_back("t h");
+  TOME_ASSERT_OK_AND_ASSIGN(const TokenizerData data, Parse(tokenizer));
+  EXPECT_EQ(data.merges.back(), std::pair(std::string("t"), std::string("h"))) << "the last one counts";
+}
+
+TEST(TokenizerJsonTest, AHoleIsNoText) {
+  Json tokenizer = ByteLevelTokenizer();
+  tokenizer["model"]["vocab"].erase("\xC4\x84");  // byte 4, which a vocabulary may lack
+  TOME_ASSERT_OK_AND_ASSIGN(const TokenizerData data, Parse(tokenizer));
+  EXPECT_THAT(data.warnings, ::testing::ElementsAre(HasSubstr("found none for 4: no text makes it")));
+  TOME_ASSERT_OK_AND_ASSIGN(const auto made, Tokenizer::Create(data));
+  EXPECT_EQ(made->TokenBytes(4), "");
+  EXPECT_TRUE(made->IsSpecial(4));
+}
+
+TEST(TokenizerJsonTest, RefusesOtherByteFallbackBpe) {
   const auto metaspace = [](Json& t) {
     t["normalizer"] = nullptr;
     t["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", kSpace}, {"split", false}};
   };
   ExpectRefused(
       {
-          {[](Json& t) { t["model"]["ignore_merges"] = true; }, "field 'ignore_merges': expected false"},
           {[](Json& t) { t["model"]["unk_token"] = "<none>"; },
            "field 'unk_token': expected a piece of the vocabulary"},
-          {[](Json& t) { t["model"]["merges"].erase(2); }, "expected a merge that makes the piece 'he', found none"},
-          {[](Json& t) { t["model"]["merges"].push_back("e t"); }, "their join, found 'e' and 't'"},
           {[](Json& t) { t["normalizer"]["normalizers"].erase(1); },
            "expected a Replace of spaces by U+2581, found none"},
           {[](Json& t) { t["normalizer"]["normalizers"][0]["prepend"] = "_"; }, "field 'prepend': expected U+2581"},
@@ -283,13 +346,13 @@ TEST(TokenizerJsonTest, RefusesByteFallbackBpeThatIsNotSentencePiece) {
           {[](Json& t) { t["normalizer"]["normalizers"][1]["pattern"] = {{"Regex", " "}}; }, "field 'pattern'"},
           {[](Json& t) { t["normalizer"] = {{"type", "NFKC"}}; }, "field 'type': expected Prepend, then Replace"},
           {[](Json& t) { t["pre_tokenizer"] = ByteLevel(true); },
-           "field 'pre_tokenizer': expected null beside the normalizer"},
+           "pre_tokenizer: field 'type': expected Metaspace for a byte-fallback BPE"},
           {[](Json& t) { t["normalizer"] = nullptr; }, "field 'pre_tokenizer': expected Metaspace"},
           {[&](Json& t) { metaspace(t), t["pre_tokenizer"]["type"] = "ByteLevel"; },
            "field 'type': expected Metaspace"},
           {[&](Json& t) { metaspace(t), t["pre_tokenizer"]["replacement"] = "_"; },
            "field 'replacement': expected U+2581"},
-          {[&](Json& t) { metaspace(t), t["pre_tokenizer"]["split"] = true; }, "field 'split': expected false"},
+          {[&](Json& t) { metaspace(t), t["pre_tokenizer"]["split"] = 1; }, "field 'split': expected true or false"},
           {[&](Json& t) { metaspace(t), t["pre_tokenizer"]["prepend_scheme"] = "x"; },
            "expected always, first or never"},
       },

@@ -8,6 +8,10 @@
 #include "engine/checkpoint/llama2c_checkpoint.h"
 #include "engine/checkpoint/safetensors.h"
 #include "engine/checkpoint/tokenizer_json.h"
+#include "engine/text/sentencepiece_model.h"
+#include "engine/text/tokenizer.h"
+#include "fmt/format.h"
+#include "nlohmann/json.hpp"
 #include "tests/fuzz/require.h"
 #include "tests/support/tiny_model_formats.h"
 
@@ -16,6 +20,7 @@ namespace {
 
 constexpr char kSource[] = "input";
 constexpr int kVocabSize = 304;
+constexpr int kHuggingFaceParts = 7;
 
 bool CheckStatus(const absl::Status& status) {
   if (status.ok()) return true;
@@ -24,6 +29,12 @@ bool CheckStatus(const absl::Status& status) {
   Require(message.starts_with(kSource), "errors begin with the source: " + message);
   Require(IsValidUtf8(message), "messages are UTF-8");
   return false;
+}
+
+void CheckWarnings(const std::vector<std::string>& warnings) {
+  for (const std::string& warning : warnings) {
+    Require(warning.starts_with(kSource) && IsValidUtf8(warning), "warnings begin with the source: " + warning);
+  }
 }
 
 void CheckTensors(const TensorMap& tensors, std::string_view bytes) {
@@ -44,13 +55,13 @@ void CheckTensors(const TensorMap& tensors, std::string_view bytes) {
 bool CheckContents(const absl::StatusOr<CheckpointContents>& contents, std::string_view bytes) {
   if (!CheckStatus(contents.status())) return false;
   CheckTensors(contents->tensors, bytes);
+  CheckWarnings(contents->warnings);
   Require(contents->tensors.size() == ExpectedTensors(contents->config).size(), "all tensors are there, and no others");
   Require(contents->tokenizer.pieces.size() <= static_cast<std::size_t>(contents->config.vocab_size),
           "each piece has a row of the embedding");
   return true;
 }
 
-bool RunGguf(std::string_view bytes) { return CheckContents(ReadGguf(bytes, kSource), bytes); }
 bool RunLlama2c(std::string_view bytes) { return CheckContents(ReadLlama2c(bytes, kSource), bytes); }
 
 bool RunLlama2cVocabulary(std::string_view bytes) {
@@ -64,33 +75,86 @@ bool RunSafetensors(std::string_view bytes) {
   return true;
 }
 
-bool RunConfigJson(std::string_view bytes) { return CheckStatus(ParseHuggingFaceConfig(bytes, kSource).status()); }
-
-bool RunTokenizerJson(std::string_view bytes) {
-  return CheckStatus(ParseTokenizerJson(bytes, kSource, kVocabSize).status());
+bool RunConfigJson(std::string_view bytes) {
+  std::vector<std::string> warnings;
+  const bool is_generation_config = CheckStatus(ParseGenerationEnds(bytes, kSource, kVocabSize, &warnings).status());
+  const absl::StatusOr<HuggingFaceConfig> config = ParseHuggingFaceConfig(bytes, kSource);
+  if (config.ok()) CheckWarnings(config->warnings);
+  return CheckStatus(config.status()) && is_generation_config;
 }
 
-// The input: config.json and the tokenizer's files, each with its length, then model.safetensors.
+// A tokenizer that was read is refused with a reason, or takes any text: all at once and in pieces.
+bool CheckTokenizer(const absl::StatusOr<TokenizerData>& data, std::string_view bytes) {
+  if (!CheckStatus(data.status())) return false;
+  CheckWarnings(data->warnings);
+  if (data->kind == TokenizerKind::kNone) return true;
+  const absl::StatusOr<std::shared_ptr<const Tokenizer>> tokenizer = Tokenizer::Create(*data);
+  if (!CheckStatus(tokenizer.status())) return false;
+  std::string text = "a  b\n<s> \xff\u2581";
+  for (const TokenizerPiece& piece : data->pieces) {
+    if (piece.type == PieceType::kUserDefined || piece.type == PieceType::kControl) text += piece.text + " ";
+    if (text.size() > 1000) break;
+  }
+  text += bytes.substr(bytes.size() / 2, 200);
+  text += "a";
+  std::vector<TextToken> pieces;
+  const std::vector<TextToken> whole = (*tokenizer)->Encode(text);
+  const std::unique_ptr<TokenStream> stream = (*tokenizer)->NewStream();
+  for (std::size_t i = 0; i < text.size(); i += 3) stream->Append(std::string_view(text).substr(i, 3), &pieces);
+  stream->Finish(&pieces);
+  Require(pieces == whole, "a stream gives the tokens of the whole");
+  std::size_t total = 0;
+  for (const TextToken& token : whole) {
+    Require(token.id >= 0 && token.id < (*tokenizer)->vocab_size(), "ids are within the vocabulary");
+    Require(data->pieces[token.id].type != PieceType::kControl, "text makes no special token");
+    total += token.num_bytes;
+  }
+  Require(total == text.size() || whole.empty(), "every byte is counted once");
+  return true;
+}
+
+bool RunGguf(std::string_view bytes) {
+  const absl::StatusOr<CheckpointContents> contents = ReadGguf(bytes, kSource);
+  if (!CheckContents(contents, bytes)) return false;
+  return CheckTokenizer(contents->tokenizer, bytes);
+}
+
+bool RunTokenizerJson(std::string_view bytes) {
+  return CheckTokenizer(ParseTokenizerJson(bytes, kSource, kVocabSize), bytes);
+}
+
+// The input: config.json, generation_config.json and the tokenizer's files, each with its length, then
+// model.safetensors. A text that is empty is a file that is absent.
 bool RunHuggingFace(std::string_view bytes) {
   ByteReader reader(bytes, kSource);
-  std::string_view parts[3];
+  std::string_view parts[kHuggingFaceParts];
   for (std::string_view& part : parts) {
     const absl::StatusOr<std::string_view> text = reader.ReadString("part");
     if (!CheckStatus(text.status())) return false;
     part = *text;
   }
-  const absl::StatusOr<HuggingFaceConfig> config = ParseHuggingFaceConfig(parts[0], kSource);
+  const auto optional = [](std::string_view part) { return part.empty() ? std::nullopt : std::optional(part); };
+  absl::StatusOr<HuggingFaceConfig> config = ParseHuggingFaceConfig(parts[0], kSource);
   if (!CheckStatus(config.status())) return false;
+  if (!parts[1].empty()) {
+    const auto ends = ParseGenerationEnds(parts[1], kSource, config->model.vocab_size, &config->warnings);
+    if (!CheckStatus(ends.status())) return false;
+    config->ends.insert(config->ends.end(), ends->begin(), ends->end());
+  }
   TokenizerFiles files;
   files.folder = kSource;
-  files.tokenizer_json = parts[1];
-  files.tokenizer_config = parts[2];
+  files.tokenizer_json = optional(parts[2]);
+  files.tokenizer_config = optional(parts[3]);
+  files.tokenizer_model = optional(parts[4]);
+  files.added_tokens = optional(parts[5]);
+  files.special_tokens_map = optional(parts[6]);
   const absl::StatusOr<TokenizerData> tokenizer = ReadHuggingFaceTokenizer(files, *config);
-  if (!CheckStatus(tokenizer.status())) return false;
+  if (!CheckTokenizer(tokenizer, bytes)) return false;
   absl::StatusOr<TensorMap> tensors = ParseSafetensors(bytes.substr(reader.offset()), kSource);
   if (!CheckStatus(tensors.status())) return false;
-  CheckpointContents contents{config->model, *tokenizer, {}};
-  absl::StatusOr<TensorMap> selected = SelectHuggingFaceTensors(config->model, *std::move(tensors), kSource);
+  CheckpointContents contents{config->model, *tokenizer, {}, {}};
+  absl::StatusOr<TensorMap> selected =
+      SelectHuggingFaceTensors(*std::move(tensors), kSource, &contents.config, &contents.warnings);
   if (!CheckStatus(selected.status())) return false;
   contents.tensors = *std::move(selected);
   return CheckContents(contents, bytes);
@@ -127,22 +191,58 @@ std::vector<std::string> ConfigSeeds() {
   return {TinyConfigJson(Smallest()), TinyConfigJson(scaled)};
 }
 
-std::vector<std::string> TokenizerSeeds() {
-  return {TinyTokenizerJson(),
-          R"({"added_tokens":[{"id":0,"content":"<unk>","special":true}],"normalizer":{"type":"Sequence","normalizers":[
-            {"type":"Prepend","prepend":"▁"},{"type":"Replace","pattern":{"String":" "},"content":"▁"}]},
-            "post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<unk>"}}]},
-            "model":{"type":"BPE","unk_token":"<unk>","byte_fallback":true,
-            "vocab":{"<unk>":0,"<0x00>":1,"▁":2,"a":3,"▁a":4},"merges":["▁ a"]}})"};
+std::string CharacterTokenizerJson() {
+  nlohmann::json vocab = {{"<unk>", 0}, {"<s>", 1}, {"</s>", 2}};
+  for (int byte = 0; byte < 256; ++byte) vocab[fmt::format("<0x{:02X}>", byte)] = 3 + byte;
+  int id = 259;
+  for (const char* piece : {"\u2581", "a", "b", "\u2581a", "ab", "\u2581\u2581"}) vocab[piece] = id++;
+  const auto added = [](int token, const char* text, bool special, bool flag) {
+    return nlohmann::json{{"id", token},    {"content", text},     {"special", special}, {"lstrip", flag},
+                          {"rstrip", flag}, {"single_word", flag}, {"normalized", flag}};
+  };
+  const nlohmann::json metaspace = {
+      {"type", "Metaspace"}, {"replacement", "\u2581"}, {"prepend_scheme", "first"}, {"split", true}};
+  const nlohmann::json replace = {{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", "\u2581"}};
+  return nlohmann::json{
+      {"added_tokens",
+       {added(0, "<unk>", true, false), added(270, "<|im_end|>", true, true), added(271, "<x>", false, true),
+        added(272, "ab", false, false)}},
+      {"normalizer", replace},
+      {"pre_tokenizer", metaspace},
+      {"post_processor", {{"type", "TemplateProcessing"}, {"single", {{{"SpecialToken", {{"id", "<s>"}}}}}}}},
+      {"model",
+       {{"type", "BPE"},
+        {"unk_token", "<unk>"},
+        {"byte_fallback", true},
+        {"vocab", vocab},
+        {"merges", {"\u2581 a", "a b", "\u2581 \u2581"}}}}}
+      .dump();
+}
+
+std::vector<std::string> TokenizerSeeds() { return {TinyTokenizerJson(), CharacterTokenizerJson()}; }
+
+std::string HuggingFaceSeed(const std::vector<std::string>& tokenizer_files) {
+  ByteWriter writer;
+  writer.WriteString(TinyConfigJson(Smallest()));
+  writer.WriteString(R"({"eos_token_id":[1,2]})");
+  for (const std::string& file : tokenizer_files) writer.WriteString(file);
+  writer.WriteBytes(SafetensorsBytes(TinyTensors(Smallest()), TinyModelType::kF16));
+  return std::move(writer).Take();
+}
+
+// tokenizer.model of llama2.c's pieces.
+std::string SentencePieceSeed() {
+  const TokenizerData data = *ReadLlama2cTokenizer(TinyLlama2cVocabulary(290), kSource, 290);
+  return SerializeSentencePieceModel(data.pieces);
 }
 
 std::vector<std::string> HuggingFaceSeeds() {
-  ByteWriter writer;
-  writer.WriteString(TinyConfigJson(Smallest()));
-  writer.WriteString(TinyTokenizerJson());
-  writer.WriteString(TinyTokenizerConfigJson());
-  writer.WriteBytes(SafetensorsBytes(TinyTensors(Smallest()), TinyModelType::kF16));
-  return {std::move(writer).Take()};
+  return {HuggingFaceSeed({TinyTokenizerJson(), TinyTokenizerConfigJson(), "", "", ""}),
+          HuggingFaceSeed({CharacterTokenizerJson(),
+                           R"({"eos_token":"</s>","added_tokens_decoder":{"280":{"content":"<y>","special":false}}})",
+                           "", "", ""}),
+          HuggingFaceSeed({"", R"({"legacy":false})", SentencePieceSeed(), R"({"<|im_start|>":290,"<|im_end|>":291})",
+                           R"({"eos_token":"<|im_end|>"})"})};
 }
 
 std::vector<std::string> Llama2cSeeds() { return {TinyLlama2c(Smallest())}; }
