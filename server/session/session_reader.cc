@@ -181,8 +181,7 @@ absl::StatusOr<SessionReader::Here> SessionReader::BeginEmpty(Reservation room) 
 }
 
 absl::StatusOr<SessionReader::Here> SessionReader::Restore(Reservation room, ReadingState state) {
-  const std::uint64_t saved_tokens =
-      state.new_stems ? 0 : static_cast<std::uint64_t>(state.memory.tokens_read());
+  const std::uint64_t saved_tokens = state.new_stems ? 0 : static_cast<std::uint64_t>(state.memory.tokens_read());
   TOME_ASSIGN_OR_RETURN(const Here here, ResidentState::From(context_, std::move(room), std::move(state),
                                                              host_.Documents(), saved_tokens, SegmentListener()));
   const std::uint64_t bytes = here->counts().bytes;
