@@ -73,7 +73,9 @@ TEST_F(TransferTest, ImportOverAConnectionThatIsCutLeavesNothingAndSaysSo) {
   {
     const CuttingProxy proxy(port_, kUncut, /*max_from_client=*/1'500'000);
     const absl::Status status = Connect(proxy.address())->ImportSession("copy", *Source(bundle), nullptr).status();
-    EXPECT_THAT(std::string(status.message()), HasSubstr("of which the server keeps none"));
+    // Which of the two depends on whether the server has noticed the cut before the last try.
+    EXPECT_THAT(std::string(status.message()),
+                ::testing::AnyOf(HasSubstr("of which the server keeps none"), HasSubstr("may not have noticed yet")));
     EXPECT_GE(proxy.connections(), 2);
   }
   // Once the server has noticed the last cut the name is free.
