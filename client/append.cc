@@ -90,10 +90,13 @@ class Appender {
   absl::Status Look();
   absl::Status Look(const CallOptions& call, std::chrono::milliseconds limit);
   void LookOnceMore();
-  absl::Status CheckAgainstStored() const;
   absl::Status TransferAll();
   absl::Status Transfer();
   absl::Status VerifyNext();
+  // Errors of a source that is not what the document holds; they fill in the report.
+  absl::Status Differs(const absl::Status& mismatch);
+  absl::Status Longer();
+  absl::Status Shorter(std::uint64_t input_bytes);
   absl::Status Upload();
   absl::Status CheckUploaded(std::uint64_t end, bool sent_all) const;
   absl::Status WaitUntilDocumentIsRead();
@@ -136,12 +139,15 @@ absl::Status Appender::Run() {
   report_.begun = true;
   report_.resumed_at = committed_;
   if (options_.continue_document) {
-    if (sealed_)
-      return FailedPrecondition("{} is sealed at {} bytes: nothing can follow", options_.document, committed_);
+    if (sealed_) {
+      return FailedPrecondition(
+          "document '{}' is sealed with {} bytes, and nothing can follow; append the text as another "
+          "document",
+          options_.document, committed_);
+    }
     known_ = committed_;
   }
   if (size.has_value()) tracker_.SetTotal(known_ + *size);
-  TOME_RETURN_IF_ERROR(CheckAgainstStored());
   buffer_ = std::make_unique<ResendBuffer>(std::max(options_.buffer_bytes, options_.chunk_bytes), known_);
   absl::Status status;
   {
@@ -189,20 +195,35 @@ absl::Status Appender::Look(const CallOptions& call, std::chrono::milliseconds l
 // Without an answer the report keeps what was acknowledged.
 void Appender::LookOnceMore() { Look(CallOptions(), std::chrono::seconds(1)).IgnoreError(); }
 
-// What sizes alone can tell, before anything is sent.
-absl::Status Appender::CheckAgainstStored() const {
-  if (!source_.size().has_value() || options_.continue_document) return absl::OkStatus();
-  const std::uint64_t size = *source_.size();
-  if (sealed_ && size != committed_) {
-    return FailedPrecondition("document '{}' is sealed with {} bytes and the input has {}: they are not the same text",
-                              options_.document, committed_, size);
-  }
-  if (size < committed_) {
-    return FailedPrecondition(
-        "document '{}' already holds {} bytes and the input has only {}: they are not the same text", options_.document,
-        committed_, size);
-  }
-  return absl::OkStatus();
+absl::Status Appender::Differs(const absl::Status& mismatch) {
+  const std::optional<std::uint64_t> at = DetailsOf(mismatch).Number("byte_offset");
+  report_.conflict = AppendConflict::kDiffers;
+  if (!at.has_value()) return mismatch;
+  report_.same_bytes = *at;
+  return Annotate(mismatch, fmt::format("document '{}' has {} bytes, of which the first {} are those of the input and "
+                                        "the next one is not",
+                                        options_.document, committed_, *at));
+}
+
+absl::Status Appender::Longer() {
+  report_.conflict = AppendConflict::kLonger;
+  report_.same_bytes = committed_;
+  const std::string more = source_.size().has_value() ? std::to_string(*source_.size() - committed_) : "more";
+  return FailedPrecondition(
+      "document '{}' is sealed with {} bytes, which are the first of the input; {} bytes follow in it. A sealed "
+      "document "
+      "takes no more: append what follows as another document",
+      options_.document, committed_, more);
+}
+
+absl::Status Appender::Shorter(std::uint64_t input_bytes) {
+  report_.conflict = AppendConflict::kShorter;
+  report_.same_bytes = input_bytes;
+  return FailedPrecondition(
+      "document '{}' has {} bytes, and the input ends after {}, which are the first of the document. What is stored "
+      "stays: "
+      "append a shorter text as another document",
+      options_.document, committed_, input_bytes);
 }
 
 absl::Status Appender::TransferAll() {
@@ -242,9 +263,7 @@ absl::Status Appender::Transfer() {
   source_failed_ = !piece.ok();
   TOME_RETURN_IF_ERROR(piece.status());
   if (!piece->has_value()) return absl::CancelledError("cancelled");
-  if ((*piece)->data.empty()) return absl::OkStatus();
-  return FailedPrecondition("document '{}' is sealed with {} bytes and the input goes on: they are not the same text",
-                            options_.document, committed_);
+  return (*piece)->data.empty() ? absl::OkStatus() : Longer();
 }
 
 std::unique_ptr<AppendStream> Appender::OpenStream(std::function<void(const v1::AppendResponse&)> on_reply) {
@@ -269,21 +288,23 @@ absl::Status Appender::VerifyNext() {
   const std::uint64_t end = std::min<std::uint64_t>(committed_, known_ + buffer_->capacity());
   const auto stream = OpenStream([](const v1::AppendResponse&) {});
   std::uint64_t offset = known_;
+  bool input_ended = false;
   while (offset < end) {
     auto piece = buffer_->Take(offset, std::min<std::uint64_t>(options_.chunk_bytes, end - offset), stream->ended());
     source_failed_ = !piece.ok();
     TOME_RETURN_IF_ERROR(piece.status());
     if (!piece->has_value()) break;
-    if ((*piece)->data.empty()) {
-      return FailedPrecondition("document '{}' already holds {} bytes and the input has only {}: not the same text",
-                                options_.document, committed_, offset);
-    }
+    input_ended = (*piece)->data.empty();
+    if (input_ended) break;
     const std::uint64_t size = (*piece)->data.size();
     if (!stream->Write(Message(offset, *std::move(*piece)))) break;
     offset += size;
   }
-  TOME_RETURN_IF_ERROR(stream->Finish());
+  const absl::Status status = stream->Finish();
+  if (DetailsOf(status).reason == "CONTENT_MISMATCH") return Differs(status);
+  TOME_RETURN_IF_ERROR(status);
   if (cancelled()) return absl::CancelledError("cancelled");
+  if (input_ended) return Shorter(offset);
   if (offset < end) return absl::UnavailableError("the server ended the comparison early");
   known_ = end;
   buffer_->Release(end);

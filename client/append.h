@@ -63,6 +63,14 @@ struct AppendOptions {
   std::function<void(const AppendProgress&)> on_progress;
 };
 
+// How a source and a document that holds bytes already do not go together.
+enum class AppendConflict {
+  kNone,
+  kDiffers,  // in a byte that both have
+  kLonger,   // the source goes on where the document is sealed
+  kShorter,  // the source ends before the document's bytes do
+};
+
 // What an append did, also one that failed or was cancelled.
 struct AppendReport {
   // Whether the server was reached and the session found. Without it all else says nothing.
@@ -77,11 +85,14 @@ struct AppendReport {
   bool already_there = false;
   // How often sending was taken up again after an error.
   int retries = 0;
+  // Why it was refused, and how many first bytes of document and source are the same.
+  AppendConflict conflict = AppendConflict::kNone;
+  std::uint64_t same_bytes = 0;
 };
 
 // Blocks until done. `source` is read on another thread and interrupted at the end. `report` is always filled.
-// CONTENT_MISMATCH errors (ABORTED) and FAILED_PRECONDITION tell that the document holds something else than the
-// source; DATA_LOSS that the server has lost bytes it had acknowledged, or that its disk fails.
+// CONTENT_MISMATCH errors (ABORTED) and FAILED_PRECONDITION say that the document holds something else than the source,
+// and what they share; DATA_LOSS that the server has lost bytes it had acknowledged, or that its disk fails.
 absl::Status AppendDocument(const Connection& connection, ByteSource& source, const AppendOptions& options,
                             const CallOptions& call_options, AppendReport* report);
 

@@ -78,6 +78,8 @@ struct ModelInfo {
   std::size_t weight_bytes = 0;            // resident bytes of the weights
   int num_threads = 0;                     // compute threads in use
   ChatTemplate chat_template = ChatTemplate::kPlain;
+  // What was unusual about the model's files, and how it was taken; each names its file. For people.
+  std::vector<std::string> warnings;
 };
 
 // Immutable and thread-safe, but for Step, which one thread calls at a time.
@@ -170,7 +172,20 @@ absl::Status ValidateMemoryOptions(const MemoryOptions& options, const LlamaConf
 
 // What suits a model that computes in `precision`: MemoryOptions{} in bf16. In fp32 sink and window take twice as much,
 // so the region memory is in int8, with no more regions than leave the state no larger than it is in bf16.
+// Models with short contexts have no room for it all: see FitMemoryOptions.
 MemoryOptions DefaultMemoryOptions(const LlamaConfig& config, Precision precision);
+
+// Which memory options somebody chose. The others may be changed.
+struct ChosenMemoryOptions {
+  bool sink_tokens = false, window_tokens = false, segment_tokens = false, region_tokens = false, regions = false;
+};
+
+// `options` with those that nobody chose fitted to the model: the region memory as DefaultMemoryOptions has it; where
+// all of it is more than the model can attend to at once, fewer regions; where that is not enough, a window of half the
+// context, segments of an eighth, sink and regions of a 32nd at most. INVALID_ARGUMENT of ValidateMemoryOptions when
+// the chosen ones do not fit.
+absl::StatusOr<MemoryOptions> FitMemoryOptions(const MemoryOptions& options, const ChosenMemoryOptions& chosen,
+                                               const LlamaConfig& config, Precision precision);
 
 // `options` with the region memory cut to a budget of bytes: ring and pool shrink in their proportion until
 // Memory::MaxStateBytes is at most `max_state_bytes`; nothing grows. `options` are valid for the model.
@@ -283,8 +298,11 @@ struct SamplingOptions {
 struct GenerationOptions {
   SamplingOptions sampling;
   int max_tokens = 256;
+  // Where the context has no room for max_tokens after the prompt, the answer ends when it is full (kContextFull),
+  // instead of being refused.
+  bool up_to_context = false;
   std::vector<std::string> stop;     // texts that end the answer and are not part of it; may span tokens
-  std::vector<TokenId> stop_tokens;  // with the model's EOS
+  std::vector<TokenId> stop_tokens;  // with all that end a text for the model: Tokenizer::ends
   bool log_probabilities = false;    // report the log-probability of each token
 };
 // INVALID_ARGUMENT names the field and the allowed range.

@@ -15,6 +15,7 @@
 #include "engine/base/status.h"
 #include "engine/engine.h"
 #include "server/build_info.h"
+#include "server/memory_defaults.h"
 #include "server/rpc/library_logs.h"
 #include "server/rpc/rpc_server.h"
 #include "server/server_config.h"
@@ -22,6 +23,7 @@
 #include "server/session/session_manager.h"
 #include "server/signals.h"
 #include "server/telemetry/logging.h"
+#include "server/telemetry/memory_watch.h"
 #include "server/telemetry/metrics_endpoint.h"
 #include "server/telemetry/telemetry.h"
 
@@ -61,6 +63,7 @@ struct Running {
   std::unique_ptr<MetricsEndpoint> metrics;
   std::unique_ptr<SessionManager> sessions;
   std::unique_ptr<RpcServer> rpc;
+  std::unique_ptr<MemoryWatch> memory;
 };
 
 // A reader of the file never sees half of it.
@@ -78,9 +81,7 @@ absl::Status WritePortFile(const std::string& path, const Running& running) {
 
 absl::StatusOr<std::shared_ptr<const Model>> LoadModel(ServerConfig* config) {
   TOME_ASSIGN_OR_RETURN(auto model, Model::Load(config->ToModelOptions()));
-  FitRegionMemory(model->info().config, model->info().precision, config);
-  TOME_RETURN_IF_ERROR(
-      ValidateMemoryOptions(config->ToSessionManagerOptions().default_memory_options, model->info().config));
+  TOME_RETURN_IF_ERROR(FitMemory(model->info().config, model->info().precision, config));
   return model;
 }
 
@@ -99,6 +100,10 @@ void LogReady(const ServerConfig& config, const Running& running) {
             {"weight_bytes", static_cast<std::int64_t>(info.weight_bytes)},
             {"threads", std::int64_t{info.num_threads}},
             {"profile_digest", info.profile_digest}});
+  for (const std::string& warning : info.warnings) {
+    LogEvent(LogLevel::kWarning, "model_file", {{"detail", warning}});
+  }
+  if (!config.fitted.empty()) LogEvent(LogLevel::kInfo, "memory_fitted", {{"detail", config.fitted}});
   if (running.sessions->model()->profile().empty()) {
     LogEvent(LogLevel::kWarning, "no_model_profile",
              {{"detail", "text is found by its words and by reranking, not by attention; see --profile"}});
@@ -126,6 +131,7 @@ absl::StatusOr<Running> Start(ServerConfig* own_config) {
   TOME_ASSIGN_OR_RETURN(auto model, LoadModel(own_config));
   TOME_ASSIGN_OR_RETURN(running.sessions,
                         SessionManager::Open(config.ToSessionManagerOptions(), std::move(model), *running.telemetry));
+  running.memory = std::make_unique<MemoryWatch>(*running.telemetry);
   running.rpc->Open(*running.sessions);
   if (!config.port_file.empty()) TOME_RETURN_IF_ERROR(WritePortFile(config.port_file, running));
   return running;

@@ -8,6 +8,7 @@
 
 #include "CLI/CLI.hpp"
 #include "engine/base/status.h"
+#include "server/memory_defaults.h"
 
 namespace tome::server {
 namespace {
@@ -187,6 +188,9 @@ absl::Status Apply(std::vector<std::string> arguments, const std::string& source
   try {
     std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
     app->parse(std::move(arguments));
+    for (const CLI::Option* option : app->get_options()) {
+      if (option->count() > 0) config->given.insert(option->get_single_name());
+    }
   } catch (const CLI::CallForHelp&) {
     config->help = app->help();
   } catch (const CLI::Error& error) {
@@ -291,7 +295,8 @@ std::string ServerConfig::ToToml() const {
     const std::string value = option->get_default_str();
     const bool number =
         !value.empty() && std::all_of(value.begin(), value.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
-    toml += fmt::format("{} = {}\n", option->get_single_name(), number ? value : TomlString(value));
+    toml += fmt::format("{}{} = {}\n", FollowsModel(*this, option->get_single_name()) ? "# " : "",
+                        option->get_single_name(), number ? value : TomlString(value));
   }
   return toml;
 }
@@ -315,6 +320,7 @@ SessionManagerOptions ServerConfig::ToSessionManagerOptions() const {
                                      .segment_tokens = segment_tokens,
                                      .region_tokens = region_tokens,
                                      .regions = *ParseRegionMemoryOptions(region_memory)},
+          .notes = fitted.empty() ? std::vector<std::string>() : std::vector<std::string>{fitted},
           .default_state_bytes = static_cast<std::size_t>(session_state_bytes),
           .max_sessions = max_sessions,
           .max_state_bytes = static_cast<std::size_t>(max_resident_bytes),
@@ -343,13 +349,5 @@ LogLevel ServerConfig::ToLogLevel() const {
 }
 
 LogFormat ServerConfig::ToLogFormat() const { return log_format == "json" ? LogFormat::kJson : LogFormat::kText; }
-
-void FitRegionMemory(const LlamaConfig& model, Precision computed, ServerConfig* config) {
-  if (config->region_memory != ServerConfig{}.region_memory) return;
-  MemoryOptions options = config->ToSessionManagerOptions().default_memory_options;
-  options.regions = DefaultMemoryOptions(model, computed).regions;
-  while (options.regions.selected > 0 && !ValidateMemoryOptions(options, model).ok()) --options.regions.selected;
-  if (ValidateMemoryOptions(options, model).ok()) config->region_memory = FormatRegionMemoryOptions(options.regions);
-}
 
 }  // namespace tome::server

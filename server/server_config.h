@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,11 @@ struct ServerConfig {
   std::string log_level = "info";
   std::string log_format = "text";
 
+  // Names of the options ("window-tokens") that a flag, a variable or the file gave.
+  std::set<std::string> given;
+  // What FitMemory made of the options that nobody gave, in words; empty when they are as usual.
+  std::string fitted;
+
   // What to do instead of serving.
   bool print_config = false;
   bool version = false;
@@ -73,7 +79,8 @@ struct ServerConfig {
   LogLevel ToLogLevel() const;
   LogFormat ToLogFormat() const;
 
-  // As a configuration file that gives the same configuration.
+  // As a configuration file that gives the same configuration. Memory options that nobody gave, and that therefore
+  // follow the model, stand there as comments.
   std::string ToToml() const;
 };
 
@@ -84,11 +91,6 @@ using Environment = std::function<std::optional<std::string>(const std::string& 
 // the file, or a value that is not allowed; the message names where it stands.
 absl::StatusOr<ServerConfig> ParseServerConfig(const std::vector<std::string>& arguments,
                                                const Environment& environment);
-
-// Makes the default region memory that of DefaultMemoryOptions, with fewer regions chosen where it asks for more tokens
-// than `model` can attend to beside the window; none where there is room for none. Settings that are not the default
-// stay as they are.
-void FitRegionMemory(const LlamaConfig& model, Precision computed, ServerConfig* config);
 
 }  // namespace tome::server
 

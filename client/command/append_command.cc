@@ -93,6 +93,7 @@ Json ReportJson(const char* event, const client::AppendOptions& options, const c
   json["already_there"] = report.already_there;
   json["resumed_at"] = report.resumed_at;
   json["retries"] = report.retries;
+  if (report.conflict != client::AppendConflict::kNone) json["same_bytes"] = report.same_bytes;
   return json;
 }
 
@@ -182,6 +183,25 @@ std::string StopHint(const AppendArguments& arguments, const client::AppendOptio
                      report.durable_bytes, document, command, input, report.durable_bytes);
 }
 
+// What to do with an input that is not what the document holds.
+std::string ConflictHint(const AppendArguments& arguments, const client::AppendOptions& options,
+                         const client::AppendReport& report) {
+  const std::string another = ShellWord(options.document + "-2");
+  const auto append = [&](const std::string& file) {
+    return fmt::format("tome append {} {} --document {}", options.session, file, another);
+  };
+  const std::string input = arguments.file == "-" ? "-" : ShellWord(arguments.file);
+  if (report.conflict == client::AppendConflict::kLonger && arguments.file != "-") {
+    return fmt::format("tome: to append only what follows: tail -c +{} {} | {}", report.same_bytes + 1, input,
+                       append("-"));
+  }
+  if (report.conflict == client::AppendConflict::kShorter && !report.sealed) {
+    return fmt::format("tome: the document is open: --continue appends an input behind its {} bytes",
+                       report.durable_bytes);
+  }
+  return fmt::format("tome: to append the input as another text: {}", append(input));
+}
+
 absl::StatusOr<std::unique_ptr<client::FileSource>> OpenInput(const std::string& file) {
   auto source = file == "-" ? client::FileSource::StandardInput() : client::FileSource::Open(file);
   if (!source.ok()) return UsageError(std::string(source.status().message()));
@@ -212,6 +232,8 @@ absl::Status Append(const AppendArguments& arguments, Context& context) {
     TellSuccess(options, report, context);
   } else if (report.begun && context.options.json) {
     context.PrintJson(ReportJson("stopped", options, report));
+  } else if (report.conflict != client::AppendConflict::kNone) {
+    context.hint = ConflictHint(arguments, options, report);
   } else if (report.begun && CanGoOn(status)) {
     context.hint = StopHint(arguments, options, report);
   }

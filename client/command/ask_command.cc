@@ -292,7 +292,8 @@ void AddTextOptions(CLI::App* command, AskArguments* arguments) {
 }
 
 void AddGenerationOptions(CLI::App* command, AskArguments* arguments) {
-  command->add_option("--max-tokens", arguments->max_tokens, "Longest answer in tokens (0: 256)");
+  command->add_option("--max-tokens", arguments->max_tokens,
+                      "Longest answer in tokens (0: 256, or what the model's context has room for)");
   command->add_option("--temperature", arguments->temperature, "0 takes the likeliest token, higher is more varied");
   command->add_option("--top-k", arguments->top_k, "Choose among this many tokens (0: all)");
   command->add_option("--top-p", arguments->top_p, "Choose among the likeliest tokens that add up to this (0: all)");

@@ -5,33 +5,13 @@
 
 #include "client/command/exit_code.h"
 #include "client/command/format.h"
+#include "client/command/input_file.h"
 #include "client/command/json.h"
-#include "client/source.h"
+#include "engine/base/file_kind.h"
 #include "engine/base/status.h"
-#include "engine/base/utf8.h"
 
 namespace tome::command {
 namespace {
-
-constexpr std::size_t kMostFileBytes = 16 << 20;
-
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  const auto file = client::FileSource::Open(path);
-  if (!file.ok()) return UsageError(std::string(file.status().message()));
-  std::string text;
-  char part[64 << 10];
-  while (true) {
-    const absl::StatusOr<std::size_t> size = (*file)->Read(part, sizeof part);
-    if (!size.ok()) return UsageError(std::string(size.status().message()));
-    if (*size == 0) break;
-    text.append(part, *size);
-    if (text.size() > kMostFileBytes) {
-      return UsageError(fmt::format("{}: it has more than {} bytes", Printable(path), FormatCount(kMostFileBytes)));
-    }
-  }
-  if (!IsValidUtf8(text)) return UsageError(fmt::format("{}: it is not UTF-8", Printable(path)));
-  return text;
-}
 
 // Takes one field of an object out of it.
 template <typename Value>
@@ -49,23 +29,25 @@ absl::Status TakeField(const std::string& where, const char* name, bool required
   return absl::OkStatus();
 }
 
-absl::StatusOr<Json> ParseObject(const std::string& where, const std::string& text) {
+// `example`: of such an object.
+absl::StatusOr<Json> ParseObject(const std::string& where, const std::string& example, const std::string& text) {
   Json object = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object()) return UsageError(fmt::format("{}: this is not a JSON object", where));
-  return object;
+  if (object.is_object()) return object;
+  return UsageError(
+      fmt::format("{}: this is not a JSON object: expected {}, found {}", where, example, DescribeFile(text)));
 }
 
 }  // namespace
 
 absl::StatusOr<std::vector<v1::Turn>> ReadHistory(const std::string& path) {
-  TOME_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  TOME_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
   std::istringstream lines(text);
   std::vector<v1::Turn> turns;
   std::string line;
   for (int number = 1; std::getline(lines, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     const std::string where = fmt::format("{}, line {}", Printable(path), number);
-    TOME_ASSIGN_OR_RETURN(Json object, ParseObject(where, line));
+    TOME_ASSIGN_OR_RETURN(Json object, ParseObject(where, R"({"question": "...", "answer": "..."})", line));
     v1::Turn& turn = turns.emplace_back();
     TOME_RETURN_IF_ERROR(TakeField(where, "question", /*required=*/true, &object, turn.mutable_question()));
     TOME_RETURN_IF_ERROR(TakeField(where, "answer", /*required=*/true, &object, turn.mutable_answer()));
@@ -91,9 +73,9 @@ absl::Status HistoryWriter::Add(const v1::Turn& turn) {
 }
 
 absl::StatusOr<v1::CustomPromptForm> ReadPromptForm(const std::string& path) {
-  TOME_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  TOME_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
   const std::string where = Printable(path);
-  TOME_ASSIGN_OR_RETURN(Json object, ParseObject(where, text));
+  TOME_ASSIGN_OR_RETURN(Json object, ParseObject(where, R"({"prompt": "{text} {question}"})", text));
   v1::CustomPromptForm form;
   bool chat = false;
   std::vector<std::string> stop;

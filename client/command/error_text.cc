@@ -26,6 +26,7 @@ std::string Advice(const absl::Status& status, const client::ErrorDetails& detai
   if (details.reason == "DOCUMENT_UNFINISHED") return "; append the rest of that document first, without --no-finish";
   if (details.reason == "DOCUMENT_SEALED" || details.reason == "CONTENT_MISMATCH")
     return "; choose another --document for other text";
+  if (details.reason == "MEMORY_OPTIONS") return "; see --window, --segment, --sink, --region and --region-memory";
   if (details.reason == "SESSION_NOT_FOUND") return "; tome list shows the sessions there are";
   if (absl::IsDeadlineExceeded(status)) return "; --timeout gives it longer";
   return "";

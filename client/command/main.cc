@@ -8,8 +8,11 @@
 #include "client/command/commands.h"
 #include "client/command/error_text.h"
 #include "client/command/exit_code.h"
+#include "client/command/format.h"
+#include "client/command/input_file.h"
 #include "client/command/interrupt.h"
 #include "client/command/terminal.h"
+#include "engine/base/file_kind.h"
 #include "engine/base/status.h"
 
 namespace tome::command {
@@ -40,14 +43,14 @@ absl::StatusOr<client::ConnectOptions> ConnectOptionsOf(const GlobalOptions& opt
   if (!options.tls && options.tls_ca.empty()) return connect;
   connect.tls.emplace();
   if (options.tls_ca.empty()) return connect;
-  const auto file = client::FileSource::Open(options.tls_ca);
-  if (!file.ok()) return UsageError(fmt::format("--tls-ca: {}", std::string(file.status().message())));
-  char part[64 << 10];
-  while (true) {
-    TOME_ASSIGN_OR_RETURN(const std::size_t size, (*file)->Read(part, sizeof part));
-    if (size == 0) return connect;
-    connect.tls->root_certificates.append(part, size);
+  const absl::StatusOr<std::string> bytes = ReadInputFile(options.tls_ca);
+  if (!bytes.ok()) return UsageError(fmt::format("--tls-ca: {}", std::string(bytes.status().message())));
+  if (bytes->find("-----BEGIN CERTIFICATE-----") == std::string::npos) {
+    return UsageError(fmt::format("--tls-ca: {}: expected certificates in PEM form, found {}",
+                                  Printable(options.tls_ca), DescribeFile(*bytes)));
   }
+  connect.tls->root_certificates = *bytes;
+  return connect;
 }
 
 absl::Status RunAction(const Action& action, Context& context) {

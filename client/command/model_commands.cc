@@ -1,3 +1,7 @@
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "client/command/commands.h"
 #include "client/command/exit_code.h"
 #include "client/command/format.h"
@@ -30,7 +34,7 @@ std::string AnswersBy(const v1::Model& model) {
 std::string RenderModel(const v1::Model& model) {
   const v1::ModelConfig& config = model.config();
   const v1::MemoryOptions& memory = model.default_options();
-  return RenderFields({
+  std::vector<std::pair<std::string, std::string>> fields = {
       {"model", model.name()},
       {"format", model.format()},
       {"parameters", FormatCount(model.parameters())},
@@ -57,7 +61,9 @@ std::string RenderModel(const v1::Model& model) {
       {"server", model.server_version()},
       {"engine", model.engine()},
       {"cpu", model.cpu_features()},
-  });
+  };
+  for (const std::string& warning : model.warnings()) fields.emplace_back("warning", warning);
+  return RenderFields(fields);
 }
 
 struct ModelArguments {

@@ -1,11 +1,9 @@
 #include <cmath>
-#include <fstream>
-#include <iterator>
-#include <sstream>
 
 #include "client/command/commands.h"
 #include "client/command/exit_code.h"
 #include "client/command/format.h"
+#include "client/command/input_file.h"
 #include "engine/base/status.h"
 #include "engine/base/utf8.h"
 
@@ -23,9 +21,9 @@ struct ScoreArguments {
 absl::StatusOr<std::string> TextOf(const ScoreArguments& arguments) {
   if (arguments.text.empty() == arguments.file.empty()) return UsageError("give either TEXT or --file");
   if (arguments.file.empty()) return arguments.text;
-  std::ifstream file(arguments.file, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (file.bad() || text.empty()) return UsageError(fmt::format("{}: cannot be read, or has no text", arguments.file));
+  TOME_ASSIGN_OR_RETURN(std::string text, ReadTextFile(arguments.file));
+  if (text.empty())
+    return UsageError(fmt::format("{}: expected a text, found an empty file", Printable(arguments.file)));
   return text;
 }
 

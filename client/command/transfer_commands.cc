@@ -202,6 +202,9 @@ void AddExport(CLI::App& app, Action* action) {
 
 // --- import ---
 
+// Whether an error says what is wrong with the bytes themselves.
+bool IsAboutBundle(const absl::Status& status) { return client::DetailsOf(status).reason.starts_with("ARCHIVE_"); }
+
 absl::Status Import(const std::string& file, const std::string& id, Context& context) {
   const auto source = file == "-" ? client::FileSource::StandardInput() : client::FileSource::Open(file);
   if (!source.ok()) return UsageError(std::string(source.status().message()));
@@ -212,13 +215,13 @@ absl::Status Import(const std::string& file, const std::string& id, Context& con
     progress.Note(fmt::format("tome: interrupted after {} bytes ({}); sending again from the first",
                               FormatCount(std::exchange(bytes, 0)), Printable(std::string(notice.error.message()))));
   };
-  TOME_ASSIGN_OR_RETURN(const v1::Session session, context.client->ImportSession(
-                                                       id, **source,
-                                                       [&](std::uint64_t sent) {
-                                                         bytes = sent;
-                                                         progress.Show(bytes);
-                                                       },
-                                                       call));
+  const auto on_sent = [&](std::uint64_t sent) {
+    bytes = sent;
+    progress.Show(bytes);
+  };
+  const absl::StatusOr<v1::Session> imported = context.client->ImportSession(id, **source, on_sent, call);
+  if (!imported.ok()) return IsAboutBundle(imported.status()) ? Annotate(imported.status(), file) : imported.status();
+  const v1::Session& session = *imported;
   progress.Finish();
   if (context.options.json) {
     context.PrintJson(ToJson(session));

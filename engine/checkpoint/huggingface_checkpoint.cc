@@ -7,6 +7,7 @@
 
 #include "engine/base/quote.h"
 #include "engine/base/status.h"
+#include "engine/checkpoint/foreign_folder.h"
 #include "engine/checkpoint/huggingface_weights.h"
 #include "engine/checkpoint/json_reader.h"
 #include "engine/checkpoint/tensor_type.h"

@@ -8,6 +8,7 @@
 
 #include "engine/base/quote.h"
 #include "engine/base/status.h"
+#include "engine/checkpoint/foreign_folder.h"
 #include "engine/checkpoint/huggingface_checkpoint.h"
 #include "engine/checkpoint/safetensors.h"
 
@@ -17,17 +18,6 @@ namespace {
 bool Exists(const std::filesystem::path& path) {
   std::error_code ignored;  // what cannot be examined is reported when it is opened
   return std::filesystem::exists(path, ignored);
-}
-
-// The names of all files in a folder, sorted; none when it cannot be read.
-std::vector<std::string> FileNames(const std::filesystem::path& folder) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (std::filesystem::directory_iterator file(folder, error), end; !error && file != end; file.increment(error)) {
-    names.push_back(file->path().filename().string());
-  }
-  std::sort(names.begin(), names.end());
-  return names;
 }
 
 absl::StatusOr<HuggingFaceWeights> ReadSingleFile(const std::string& path) {
@@ -107,29 +97,6 @@ absl::StatusOr<HuggingFaceWeights> ReadUnindexedFiles(const std::filesystem::pat
   return weights;
 }
 
-// What a folder holds instead of safetensors, and what to do about it.
-std::string DescribeOtherWeights(const std::filesystem::path& folder) {
-  const std::vector<std::string> names = FileNames(folder);
-  const auto has = [&](std::string_view begin, std::string_view end) {
-    return std::any_of(names.begin(), names.end(),
-                       [&](const std::string& name) { return name.starts_with(begin) && name.ends_with(end); });
-  };
-  if (has("pytorch_model", ".bin") || has("pytorch_model", ".bin.index.json")) {
-    return "only PyTorch pickles: convert them to safetensors (transformers: from_pretrained, then save_pretrained "
-           "with safe_serialization=True)";
-  }
-  if (has("consolidated", ".safetensors") || has("consolidated", ".pth")) {
-    return "only weights in the format of the model's makers (consolidated.*): convert them with transformers' "
-           "conversion script";
-  }
-  if (has("adapter_model", "")) return "only an adapter: merge it into its base model first (peft: merge_and_unload)";
-  if (has("model-", ".safetensors")) {
-    return "neither, and not all files of model-00001-of-0000N.safetensors: fetch the missing ones";
-  }
-  if (has("", ".gguf")) return "a .gguf file: give its path instead of the folder's";
-  return "neither";
-}
-
 }  // namespace
 
 absl::StatusOr<HuggingFaceWeights> ReadHuggingFaceWeights(const std::filesystem::path& folder) {
@@ -140,22 +107,7 @@ absl::StatusOr<HuggingFaceWeights> ReadHuggingFaceWeights(const std::filesystem:
     return ReadUnindexedFiles(folder, files);
   }
   return NotFound("{}: expected model.safetensors or model.safetensors.index.json, found {}", folder.string(),
-                  DescribeOtherWeights(folder));
-}
-
-std::string DescribeForeignFolder(const std::filesystem::path& folder) {
-  if (Exists(folder / "adapter_config.json")) {
-    return "; the folder has an adapter: merge it into its base model first (peft: merge_and_unload)";
-  }
-  if (Exists(folder / "params.json")) {
-    return "; the folder has params.json, the format of the model's makers: convert it with transformers' conversion "
-           "script";
-  }
-  for (const std::string& name : FileNames(folder)) {
-    if (name.ends_with(".gguf"))
-      return fmt::format("; give the path of the file {} instead of the folder's", Quote(name));
-  }
-  return "";
+                  DescribeForeignWeights(folder));
 }
 
 bool IsRotaryTable(std::string_view name) { return name.ends_with(".rotary_emb.inv_freq"); }

@@ -26,9 +26,6 @@ struct HuggingFaceWeights {
 // model-00001-of-0000N.safetensors. NOT_FOUND says what the folder has instead, and what to do.
 absl::StatusOr<HuggingFaceWeights> ReadHuggingFaceWeights(const std::filesystem::path& folder);
 
-// Why a folder without config.json is none, in words: "; it has ...". "" when nobody can tell.
-std::string DescribeForeignFolder(const std::filesystem::path& folder);
-
 // Whether a tensor is a rotary table of old checkpoints, which nobody reads.
 bool IsRotaryTable(std::string_view name);
 

@@ -28,14 +28,18 @@ inline void AddModelOptions(CLI::App* command, ModelOptions* model) {
 struct CommonOptions {
   ModelOptions model;
   MemoryOptions memory;
-  bool regions_given = false;
+  ChosenMemoryOptions chosen;
   std::string json_path;
   std::string state_path;
 
   void Add(CLI::App* command) {
     AddModelOptions(command, &model);
-    command->add_option("--window", memory.window_tokens, "Tokens of the exact window")->capture_default_str();
-    command->add_option("--region", memory.region_tokens, "Tokens of a region")->capture_default_str();
+    command->add_option("--window", memory.window_tokens, "Tokens of the exact window")
+        ->capture_default_str()
+        ->each([this](const std::string&) { chosen.window_tokens = true; });
+    command->add_option("--region", memory.region_tokens, "Tokens of a region")
+        ->capture_default_str()
+        ->each([this](const std::string&) { chosen.region_tokens = true; });
     command
         ->add_option_function<std::string>(
             "--region-memory",
@@ -43,7 +47,7 @@ struct CommonOptions {
               const absl::StatusOr<RegionMemoryOptions> regions = ParseRegionMemoryOptions(settings);
               if (!regions.ok()) throw CLI::ValidationError("--region-memory", std::string(regions.status().message()));
               memory.regions = *regions;
-              regions_given = true;
+              chosen.regions = true;
             },
             "Settings of the region memory; off: none; as the service has it unless given")
         ->default_str(FormatRegionMemoryOptions(memory.regions));
@@ -59,7 +63,8 @@ struct CommonOptions {
   absl::StatusOr<std::shared_ptr<const Model>> LoadModel() {
     TOME_ASSIGN_OR_RETURN(auto loaded, Model::Load(model));
     const ModelInfo& info = loaded->info();
-    if (!regions_given) memory.regions = DefaultMemoryOptions(info.config, info.precision).regions;
+    for (const std::string& warning : info.warnings) fmt::print(stderr, "warning: {}\n", warning);
+    TOME_ASSIGN_OR_RETURN(memory, FitMemoryOptions(memory, chosen, info.config, info.precision));
     return loaded;
   }
   absl::Status WriteJson(const nlohmann::json& figures) const {

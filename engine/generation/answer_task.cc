@@ -66,7 +66,7 @@ absl::Status AnswerTask::BeginGenerating() {
   if (prompt.tokens.empty()) return InvalidArgument("the prompt form makes an empty prompt of question and text");
   const std::int64_t context = model.info().config.context_length;
   const auto prompt_tokens = static_cast<std::int64_t>(prompt.tokens.size());
-  if (evidence.stored_tokens + prompt_tokens + options_.max_tokens > context) {
+  if (!FitAnswer(context - evidence.stored_tokens - prompt_tokens, &options_)) {
     return InvalidArgument(
         "question and text have {} tokens{} and the answer may have {}, but the model's context is {}; ask a shorter "
         "question, or lower the budget or max_tokens",

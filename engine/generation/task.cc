@@ -161,7 +161,8 @@ GenerateTask::GenerateTask(Memory fork, std::vector<TokenRange> attended, std::v
       sampler_(options_.sampling, prompt_),
       detokenizer_(fork_.model()->tokenizer(), /*at_text_start=*/false),
       stop_filter_(options_.stop) {
-  if (const std::optional<TokenId> eos = fork_.model()->tokenizer()->eos()) stop_tokens_.insert(*eos);
+  const std::vector<TokenId>& ends = fork_.model()->tokenizer()->ends();
+  stop_tokens_.insert(ends.begin(), ends.end());
 }
 
 std::int64_t GenerateTask::tokens_left_to_read() const { return static_cast<std::int64_t>(prompt_.size() - next_); }
@@ -214,15 +215,13 @@ void GenerateTask::Accept(absl::Span<const float> logits, StepResult* result) {
   if (stop_tokens_.contains(token.id)) return End(FinishReason::kStopToken, result);
   result->text = stop_filter_.Append(detokenizer_.Append(token.id));
   if (stop_filter_.stopped()) return End(FinishReason::kStopText, result);
-  if (num_generated_ >= options_.max_tokens) End(FinishReason::kMaxTokens, result);
+  if (num_generated_ < options_.max_tokens) return;
+  End(options_.up_to_context ? FinishReason::kContextFull : FinishReason::kMaxTokens, result);
 }
 
 void GenerateTask::End(FinishReason reason, StepResult* result) {
-  if (!stop_filter_.stopped()) {
-    result->text += stop_filter_.Append(detokenizer_.Finish());
-    if (stop_filter_.stopped()) reason = FinishReason::kStopText;
-    result->text += stop_filter_.Finish();
-  }
+  // What the detokenizer still holds back is a part of a character: the answer ends before it.
+  if (!stop_filter_.stopped()) result->text += stop_filter_.Finish();
   finished_ = true;
   result->finished = true;
   result->finish_reason = reason;
@@ -239,6 +238,13 @@ Task Task::Read(Memory* memory, std::vector<TokenId> tokens, std::vector<TokenSp
   return Task(std::make_unique<ReadTask>(memory, std::move(tokens), std::move(spans)));
 }
 
+bool FitAnswer(std::int64_t room, GenerationOptions* options) {
+  const bool is_cut = options->up_to_context && options->max_tokens > room;
+  if (is_cut) options->max_tokens = static_cast<int>(std::max<std::int64_t>(room, 1));
+  options->up_to_context = is_cut;
+  return options->max_tokens <= room;
+}
+
 absl::StatusOr<Task> Task::Generate(Memory fork, std::vector<TokenId> prompt, GenerationOptions options) {
   TOME_RETURN_IF_ERROR(ValidateGenerationOptions(options));
   const LlamaConfig& config = fork.model()->info().config;
@@ -246,7 +252,7 @@ absl::StatusOr<Task> Task::Generate(Memory fork, std::vector<TokenId> prompt, Ge
   TOME_RETURN_IF_ERROR(CheckTokens(prompt, config));
   const std::int64_t prompt_tokens = static_cast<std::int64_t>(prompt.size());
   const std::int64_t room = config.context_length - fork.tokens_kept();
-  if (prompt_tokens + options.max_tokens > room) {
+  if (!FitAnswer(room - prompt_tokens, &options)) {
     return InvalidArgument(
         "the prompt has {} tokens and the answer may have {}, but beside the {} tokens that the session keeps the "
         "model's context of {} has room for {}; ask a shorter question or lower max_tokens",

@@ -83,6 +83,10 @@ class ScoreTask final : public TaskImpl {
   ReadTask reading_;
 };
 
+// Whether the answer fits into a room of so many tokens. Where `options` allow it, max_tokens is cut to that room
+// first; up_to_context then says whether it was.
+bool FitAnswer(std::int64_t room, GenerationOptions* options);
+
 class GenerateTask final : public TaskImpl {
  public:
   // `attended`: tokens that the fork holds, see SequenceCache.

@@ -14,6 +14,7 @@
 #include "engine/base/spill_folder.h"
 #include "engine/base/status.h"
 #include "engine/checkpoint/checkpoint.h"
+#include "engine/checkpoint/foreign_folder.h"
 #include "engine/model/cpu/kernels.h"
 #include "engine/model/guard.h"
 #include "engine/model/position_encoding.h"
@@ -116,7 +117,7 @@ absl::StatusOr<std::shared_ptr<const Model>> LoadLlama(const ModelOptions& optio
   TOME_ASSIGN_OR_RETURN(const std::shared_ptr<const Checkpoint> checkpoint,
                         Checkpoint::Open({.path = options.path, .tokenizer_path = options.tokenizer_path}));
   if (checkpoint->tokenizer().kind == TokenizerKind::kNone) {
-    return InvalidArgument("{}: the model has no tokenizer", options.path);
+    return InvalidArgument("{}: the model has no tokenizer{}", options.path, DescribeForeignTokenizer(options.path));
   }
   TOME_ASSIGN_OR_RETURN(std::shared_ptr<const Tokenizer> tokenizer, Tokenizer::Create(checkpoint->tokenizer()));
   const LlamaConfig& config = checkpoint->config();
@@ -148,6 +149,7 @@ absl::StatusOr<std::shared_ptr<const Model>> LoadLlama(const ModelOptions& optio
   info.weight_bytes = weights.bytes();
   info.num_threads = at::get_num_threads();
   info.chat_template = DetectChatTemplate(*tokenizer);
+  info.warnings = checkpoint->warnings();
   std::shared_ptr<SpillFolder> spill_folder;
   if (!options.archive_folder.empty()) {
     spill_folder = std::make_shared<SpillFolder>(options.archive_folder, options.archive_resident_bytes);

@@ -23,7 +23,8 @@ class Detokenizer {
   // The text that is certain after this token; often empty in the middle of a character.
   std::string Append(TokenId id);
 
-  // What is still held back, as U+FFFD for each maximal ill-formed part.
+  // What is still held back, as U+FFFD for each maximal ill-formed part. A text that is cut off within a character is
+  // complete without it.
   std::string Finish();
 
  private:

@@ -65,7 +65,7 @@ std::string_view AfterLineEndHyphen(std::string_view text) {
   }
   if (at == 0) return {};
   const auto skip_spaces = [&] {
-    while (at < text.size() && (text[at] == ' ' || text[at] == '\t')) ++at;
+    while (at < text.size() && (text[at] == ' ' || text[at] == '\t' || text[at] == '\f')) ++at;
   };
   skip_spaces();
   if (at < text.size() && text[at] == '\r') ++at;

@@ -250,6 +250,7 @@ v1::Model ToProto(const ModelInfo& info, const ModelProfile& profile, const Memo
   if (profile.prompt_form) *model.mutable_prompt_form() = ToProto(*profile.prompt_form);
   if (profile.effort) model.set_effort(ToProto(*profile.effort));
   model.set_budget_tokens(static_cast<std::uint32_t>(profile.budget_tokens.value_or(0)));
+  for (const std::string& warning : info.warnings) model.add_warnings(ReplaceInvalidUtf8(warning));
   return model;
 }
 

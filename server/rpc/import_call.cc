@@ -5,6 +5,7 @@
 #include "engine/base/status.h"
 #include "server/rpc/conversion.h"
 #include "server/rpc/validation.h"
+#include "server/session/errors.h"
 
 namespace tome::server {
 
@@ -34,7 +35,11 @@ absl::Status ImportCall::TakeMessage(const grpc::ByteBuffer& message) {
 }
 
 void ImportCall::OnHalfClose() {
-  if (importer_ == nullptr) return End(InvalidArgument("expected a bundle of ExportSession, found nothing"));
+  if (importer_ == nullptr) {
+    return End(MakeError(absl::StatusCode::kInvalidArgument,
+                         "expected a bundle that tome export wrote, found an empty file",
+                         {.reason = "ARCHIVE_CONTENT"}));
+  }
   {
     const std::lock_guard lock(mutex_);
     if (ended()) return;

@@ -16,6 +16,7 @@ absl::StatusOr<v1::Model> Describe(const SessionManager& sessions, const v1::Get
   TOME_ASSIGN_OR_RETURN(const MemoryOptions options, ResolveMemoryOptions(FromProto(request.session_options()), server,
                                                                           model, /*field=*/"session_options"));
   v1::Model described = ToProto(model.info(), model.profile(), server.default_memory_options, server_version);
+  for (const std::string& note : server.notes) described.add_warnings(note);
   *described.mutable_session_cost() =
       ToProto(ComputeSessionCost(model, options), options, MaxResidentBytes(model, options), server.max_state_bytes);
   return described;

@@ -167,6 +167,7 @@ void SetFound(const QuestionResult& result, v1::AskResult* proto) {
 GenerationOptions FromProto(const v1::GenerationOptions& proto) {
   GenerationOptions options;
   if (proto.max_tokens() != 0) options.max_tokens = static_cast<int>(proto.max_tokens());
+  options.up_to_context = proto.max_tokens() == 0;
   options.sampling.temperature = proto.temperature();
   options.sampling.top_k = static_cast<int>(proto.top_k());
   if (proto.top_p() != 0) options.sampling.top_p = proto.top_p();

@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "engine/base/file_kind.h"
 #include "engine/base/status.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
@@ -21,10 +22,9 @@ constexpr const char* kReadiness[] = {"", "tome.v1.SessionService", "tome.v1.Mod
 absl::StatusOr<std::string> ReadPem(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (!file || bytes.find("-----BEGIN ") == std::string::npos) {
-    return InvalidArgument("{}: expected a readable PEM file", path);
-  }
-  return bytes;
+  if (!file) return InvalidArgument("{}: expected a PEM file, found none that can be read", path);
+  if (bytes.find("-----BEGIN ") != std::string::npos) return bytes;
+  return InvalidArgument("{}: expected a PEM file, found {}", path, DescribeFile(bytes));
 }
 
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> Credentials(const RpcServerOptions& options) {

@@ -20,6 +20,7 @@ absl::Status DocumentAppender::Begin(SessionStore* store) {
   documents_before_ = documents_.size();
   last_before_ = documents_.empty() ? std::nullopt : std::optional(documents_.back());
   validator_before_ = validator_;
+  detector_before_ = detector_;
   TOME_ASSIGN_OR_RETURN(Transaction transaction, store->Begin());
   transaction_.emplace(std::move(transaction));
   return absl::OkStatus();
@@ -64,10 +65,12 @@ absl::StatusOr<WriteResult> DocumentAppender::Apply(const std::string& name, Utf
     StoredDocument changed = document;
     changed.invalid_utf8 = policy;
     changed.sealed = request.finish;
+    TOME_ASSIGN_OR_RETURN(const ForeignTextDetector detector, CheckEncoding(ordinal, changed, news));
     TOME_ASSIGN_OR_RETURN(const Utf8Validator validator, CheckUtf8(ordinal, changed, request));
     changed.size += news.size();
     TOME_RETURN_IF_ERROR(Store(ordinal, std::move(changed), news, now));
     validator_ = validator;
+    detector_ = detector;
   }
   return WriteResult{.durable_offset = documents_[ordinal].size, .sealed = documents_[ordinal].sealed};
 }
@@ -124,30 +127,69 @@ absl::StatusOr<Utf8Validator> DocumentAppender::CheckUtf8(std::size_t ordinal, c
                     (!document.sealed || validator.Finish());
   if (good) return validator;
   const ByteOffset at = validator.error_offset().value_or(validator.offset());
+  return MakeError(
+      absl::StatusCode::kInvalidArgument,
+      fmt::format("document '{}' is not UTF-8 at byte offset {}; {} bytes are committed. Convert it if it "
+                  "has another encoding (iconv -f ENCODING -t UTF-8), or append it with invalid UTF-8 being "
+                  "replaced, if that is wanted",
+                  document.name, at, document.size),
+      {.reason = "INVALID_UTF8",
+       .metadata = {{"session", id_},
+                    {"document", document.name},
+                    {"byte_offset", std::to_string(at)},
+                    {"committed_offset", std::to_string(document.size)}}});
+}
+
+absl::StatusOr<ForeignTextDetector> DocumentAppender::CheckEncoding(std::size_t ordinal, const StoredDocument& document,
+                                                                    std::string_view news) {
+  TOME_ASSIGN_OR_RETURN(ForeignTextDetector detector, DetectorAtEnd(ordinal));
+  std::optional<ForeignText> found = detector.Append(news);
+  // What is there already was accepted, and can always be sealed.
+  if (!found && document.sealed && !news.empty()) found = detector.Finish();
+  if (found) return ForeignTextError(document, *found);
+  return detector;
+}
+
+absl::Status DocumentAppender::ForeignTextError(const StoredDocument& document, ForeignText kind) const {
+  const std::string_view encoding = ForeignTextName(kind);
+  const std::string what =
+      kind == ForeignText::kBinary
+          ? "is no text: it is full of NUL bytes. Append the text that is in it"
+          : fmt::format("is {} and not UTF-8. Convert it first: iconv -f {} -t UTF-8 FILE", encoding, encoding);
   return MakeError(absl::StatusCode::kInvalidArgument,
-                   fmt::format("document '{}' is not UTF-8 at byte offset {}; {} bytes are committed. Append with "
-                               "invalid UTF-8 being replaced, if that is wanted",
-                               document.name, at, document.size),
-                   {.reason = "INVALID_UTF8",
+                   fmt::format("document '{}' {}; {} bytes are committed", document.name, what, document.size),
+                   {.reason = "NOT_UTF8_TEXT",
                     .metadata = {{"session", id_},
                                  {"document", document.name},
-                                 {"byte_offset", std::to_string(at)},
+                                 {"encoding", std::string(encoding)},
                                  {"committed_offset", std::to_string(document.size)}}});
+}
+
+absl::StatusOr<std::string> DocumentAppender::ReadStored(std::size_t ordinal, ByteOffset begin, ByteOffset end) {
+  const StoredDocument& document = documents_[ordinal];
+  TOME_RETURN_IF_ERROR(Flush());
+  absl::StatusOr<std::string> bytes = store_->ReadBytes(static_cast<std::int64_t>(ordinal), document, begin, end);
+  if (!bytes.ok()) return Spoil(bytes.status());
+  return bytes;
+}
+
+absl::StatusOr<ForeignTextDetector> DocumentAppender::DetectorAtEnd(std::size_t ordinal) {
+  if (ordinal >= documents_.size() || documents_[ordinal].size == 0) return ForeignTextDetector();
+  if (detector_) return *detector_;
+  const ByteOffset end = std::min<ByteOffset>(documents_[ordinal].size, ForeignTextDetector::kInspectedBytes);
+  TOME_ASSIGN_OR_RETURN(const std::string first, ReadStored(ordinal, 0, end));
+  ForeignTextDetector detector;
+  detector.Append(first);  // which was accepted
+  return detector;
 }
 
 absl::StatusOr<Utf8Validator> DocumentAppender::ValidatorAtEnd(std::size_t ordinal) {
   if (ordinal >= documents_.size() || documents_[ordinal].size == 0) return Utf8Validator();
   if (validator_) return *validator_;
   // After a start: what was stored is good, but for a character that may be unfinished within the last three bytes.
-  const StoredDocument& document = documents_[ordinal];
-  TOME_RETURN_IF_ERROR(Flush());
-  ByteOffset begin = document.size - std::min<ByteOffset>(3, document.size);
-  std::string last;
-  while (begin + last.size() < document.size) {
-    absl::StatusOr<std::string> chunk = store_->ReadChunk(ordinal, document, begin + last.size());
-    if (!chunk.ok()) return Spoil(chunk.status());
-    last += *chunk;
-  }
+  const ByteOffset size = documents_[ordinal].size;
+  ByteOffset begin = size - std::min<ByteOffset>(3, size);
+  TOME_ASSIGN_OR_RETURN(std::string last, ReadStored(ordinal, begin, size));
   const auto is_continuation = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; };
   while (!last.empty() && is_continuation(last.front())) {
     last.erase(0, 1);
@@ -201,6 +243,7 @@ void DocumentAppender::Rollback() {
   documents_.resize(documents_before_);
   if (last_before_) documents_.back() = *last_before_;
   validator_ = validator_before_;
+  detector_ = detector_before_;
   batch_bytes_ = 0;
 }
 

@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engine/base/text_encoding.h"
 #include "engine/base/utf8.h"
 #include "server/session/session_store.h"
 #include "server/session/types.h"
@@ -47,10 +48,17 @@ class DocumentAppender {
   // The UTF-8 state after the message; an error when the message may not be stored.
   absl::StatusOr<Utf8Validator> CheckUtf8(std::size_t ordinal, const StoredDocument& document,
                                           const WriteRequest& request);
+  // What is known of the document's first bytes after the message; an error when they are no UTF-8 whatever the policy.
+  absl::StatusOr<ForeignTextDetector> CheckEncoding(std::size_t ordinal, const StoredDocument& document,
+                                                    std::string_view news);
+  absl::Status ForeignTextError(const StoredDocument& document, ForeignText kind) const;
   // Makes or changes the document, whose bytes `news` follow those it has.
   absl::Status Store(std::size_t ordinal, StoredDocument document, std::string_view news, absl::Time now);
   absl::Status Flush();
   absl::StatusOr<Utf8Validator> ValidatorAtEnd(std::size_t ordinal);
+  absl::StatusOr<ForeignTextDetector> DetectorAtEnd(std::size_t ordinal);
+  // The stored bytes of a document from `begin` on, up to `end`.
+  absl::StatusOr<std::string> ReadStored(std::size_t ordinal, ByteOffset begin, ByteOffset end);
   absl::Status Mismatch(const StoredDocument& document, const WriteRequest& request) const;
   absl::Status Error(absl::StatusCode code, const std::string& message, const std::string& reason,
                      const StoredDocument& document) const;
@@ -60,8 +68,9 @@ class DocumentAppender {
   const SessionId id_;
   const std::int64_t max_documents_;
   std::vector<StoredDocument> documents_;
-  // Of the last document's bytes; empty until it is needed after a start.
+  // Of the last document's bytes; empty until they are needed after a start.
   std::optional<Utf8Validator> validator_;
+  std::optional<ForeignTextDetector> detector_;
 
   // Of the running batch.
   SessionStore* store_ = nullptr;
@@ -74,6 +83,7 @@ class DocumentAppender {
   std::size_t documents_before_ = 0;           // how many there were
   std::optional<StoredDocument> last_before_;  // the last of them: only it can change
   std::optional<Utf8Validator> validator_before_;
+  std::optional<ForeignTextDetector> detector_before_;
 };
 
 }  // namespace tome::server

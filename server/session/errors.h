@@ -18,6 +18,7 @@
 // - FAILED_PRECONDITION: FORK_DEPTH {session}, it cannot be forked again; ARCHIVE_VERSION, of an import
 // - FAILED_PRECONDITION: NO_CHAT_TEMPLATE, NO_PROFILE_FORM {field}
 // - INVALID_ARGUMENT: INVALID_UTF8 {session, document, byte_offset, committed_offset}
+// - INVALID_ARGUMENT: NOT_UTF8_TEXT {session, document, encoding, committed_offset}, UTF-16 and the like
 // - INVALID_ARGUMENT: UTF8_POLICY_MISMATCH {session, document}, the document was begun with the other policy
 // - INVALID_ARGUMENT: MEMORY_OPTIONS, PAGE_TOKEN, GENERATION_OPTIONS, ANSWER_BUDGET, PROMPT_FORM {field}
 // - INVALID_ARGUMENT: LIST_QUERY {field}; BUNDLE_NAME {field}, of an export; ARCHIVE_CONTENT, of an import

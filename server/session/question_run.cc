@@ -1,5 +1,6 @@
 #include "server/session/question_run.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/base/status.h"
@@ -220,7 +221,7 @@ void QuestionRun::TakeStepLocked(const StepResult& step) {
   if (step.phase == TaskPhase::kPrompt) prompt_tokens_read_ += static_cast<std::uint64_t>(step.tokens_read);
   if (step.evidence) AddEvidence(*step.evidence, request_, search_, documents_, &result_);
   if (result_.mode != AnswerMode::kWindow && prompt_tokens_read_ > result_.reread_tokens) {
-    result_.prompt_tokens = prompt_tokens_read_ - result_.reread_tokens;
+    result_.prompt_tokens = std::max(result_.prompt_tokens, prompt_tokens_read_ - result_.reread_tokens);
   }
   result_.generated_tokens += step.tokens.size();
   result_.answer += step.text;

@@ -152,6 +152,10 @@ absl::StatusOr<Task> Answer(const QuestionRequest& request, Memory fork, Pending
   question.route.effort = result->effort;
   result->prompt_form = form.name;
   result->budget_tokens = question.budget_tokens;
+  // These are in the prompt in any case, also where nothing but white space is found.
+  const bool at_start = request.mode != AnswerMode::kAttend;
+  const absl::StatusOr<FilledPrompt> bare = FillPrompt(*fork.model(), question, /*text=*/"", at_start);
+  if (bare.ok()) result->prompt_tokens = bare->tokens.size();
   absl::StatusOr<Task> task =
       Task::Answer(std::move(fork), std::move(pending), std::move(question), request.generation);
   if (!task.ok()) return WithQuestionDetails(task.status());

@@ -94,6 +94,8 @@ class Session final : public std::enable_shared_from_this<Session>, private Read
   // --- On the strand ---
   absl::Status CheckEtag(const std::string& etag) const;
   void CloseIdleStore();
+  // Once nothing was committed for a while, unless the state is in memory.
+  void CloseStoreLater();
   absl::StatusOr<SessionInfo> SaveUpdate(const UpdateRequest& request);
   absl::Status Remove(const std::string& etag);
   absl::StatusOr<SessionInfo> StartOver();
@@ -144,6 +146,8 @@ class Session final : public std::enable_shared_from_this<Session>, private Read
   StoreHandle store_;
   absl::Duration last_commit_ = -absl::InfiniteDuration();  // Clock::Elapsed
   bool commit_timed_ = false;                               // the timer will call CommitWrites
+  std::uint64_t commits_ = 0;
+  bool closes_store_ = false;  // the timer will come to it
   DocumentAppender appender_;
   bool deleted_ = false;
   std::vector<std::shared_ptr<QuestionRun>> waiting_;

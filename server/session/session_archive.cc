@@ -8,6 +8,7 @@
 #include "engine/base/byte_stream.h"
 #include "engine/base/byte_writer.h"
 #include "engine/base/crc32c.h"
+#include "engine/base/file_kind.h"
 #include "engine/base/status.h"
 #include "server/session/errors.h"
 
@@ -41,7 +42,7 @@ std::string SessionPayload(const StoredSession& session) {
 }
 
 absl::StatusOr<StoredSession> ParseSession(std::string_view payload) {
-  ByteReader reader(payload, "the archive's session", absl::StatusCode::kDataLoss);
+  ByteReader reader(payload, "its session", absl::StatusCode::kDataLoss);
   StoredSession session;
   std::string regions;
   for (std::string* text : {&session.id, &session.display_name, &session.model_digest, &session.tokenizer_digest,
@@ -54,7 +55,8 @@ absl::StatusOr<StoredSession> ParseSession(std::string_view payload) {
   for (int* tokens : {&session.options.sink_tokens, &session.options.window_tokens, &session.options.segment_tokens,
                       &session.options.region_tokens}) {
     TOME_ASSIGN_OR_RETURN(const std::uint32_t value, reader.Read<std::uint32_t>("options"));
-    if (value == 0 || value > (1u << 30)) return DataLoss("its session has an option of {}", value);
+    if (value == 0 || value > (1u << 30))
+      return DataLoss("its session has a size of {} tokens among its options", value);
     *tokens = static_cast<int>(value);
   }
   absl::StatusOr<RegionMemoryOptions> parsed = ParseRegionMemoryOptions(regions);
@@ -67,7 +69,8 @@ absl::StatusOr<StoredSession> ParseSession(std::string_view payload) {
     session.labels.emplace(key, value);
   }
   TOME_RETURN_IF_ERROR(reader.ExpectEnd());
-  if (time_to_live < 0 || pinned > 1) return DataLoss("its session's times cannot be");
+  if (time_to_live < 0 || pinned > 1)
+    return DataLoss("its session has a time to live of {} and is pinned {} times", time_to_live, pinned);
   session.create_time = absl::FromUnixMicros(created);
   session.time_to_live = absl::Microseconds(time_to_live);
   session.pinned = pinned == 1;
@@ -75,7 +78,7 @@ absl::StatusOr<StoredSession> ParseSession(std::string_view payload) {
 }
 
 absl::StatusOr<StoredDocument> ParseDocument(std::string_view payload) {
-  ByteReader reader(payload, "the archive's document", absl::StatusCode::kDataLoss);
+  ByteReader reader(payload, "a document's entry", absl::StatusCode::kDataLoss);
   StoredDocument document;
   TOME_ASSIGN_OR_RETURN(document.name, reader.ReadString("name"));
   TOME_ASSIGN_OR_RETURN(document.size, reader.Read<std::uint64_t>("size"));
@@ -84,7 +87,7 @@ absl::StatusOr<StoredDocument> ParseDocument(std::string_view payload) {
   TOME_ASSIGN_OR_RETURN(const std::int64_t created, reader.Read<std::int64_t>("creation time"));
   TOME_RETURN_IF_ERROR(reader.ExpectEnd());
   if (sealed > 1 || policy < 1 || policy > 2 || document.size > (std::uint64_t{1} << 62)) {
-    return DataLoss("a document's entry cannot be");
+    return DataLoss("a document's entry has {} bytes, policy {} and is sealed {} times", document.size, policy, sealed);
   }
   document.sealed = sealed == 1;
   document.invalid_utf8 = static_cast<Utf8Policy>(policy);
@@ -93,12 +96,12 @@ absl::StatusOr<StoredDocument> ParseDocument(std::string_view payload) {
 }
 
 absl::StatusOr<SnapshotInfo> ParseSnapshot(std::string_view payload) {
-  ByteReader reader(payload, "the archive's snapshot", absl::StatusCode::kDataLoss);
+  ByteReader reader(payload, "its snapshot's entry", absl::StatusCode::kDataLoss);
   SnapshotInfo snapshot;
   for (std::uint64_t* number :
        {&snapshot.number, &snapshot.size_bytes, &snapshot.ingested_bytes, &snapshot.ingested_tokens}) {
     TOME_ASSIGN_OR_RETURN(*number, reader.Read<std::uint64_t>("number"));
-    if (*number > (std::uint64_t{1} << 62)) return DataLoss("its snapshot's entry cannot be");
+    if (*number > (std::uint64_t{1} << 62)) return DataLoss("its snapshot's entry has a number of {}", *number);
   }
   TOME_ASSIGN_OR_RETURN(const std::int64_t created, reader.Read<std::int64_t>("creation time"));
   snapshot.create_time = absl::FromUnixMicros(created);
@@ -110,8 +113,20 @@ absl::StatusOr<SnapshotInfo> ParseSnapshot(std::string_view payload) {
 }  // namespace
 
 absl::Status ArchiveDamaged(const std::string& what) {
-  return MakeError(absl::StatusCode::kDataLoss, "the archive is damaged: " + what, {.reason = "ARCHIVE_DAMAGED"});
+  return MakeError(absl::StatusCode::kDataLoss,
+                   fmt::format("the bundle is damaged: {}; copy it here again, or export the session once more", what),
+                   {.reason = "ARCHIVE_DAMAGED"});
 }
+
+namespace {
+
+absl::Status NoBundle(std::string_view begin) {
+  return MakeError(absl::StatusCode::kDataLoss,
+                   "expected a bundle that tome export wrote, found " + DescribeFile(begin),
+                   {.reason = "ARCHIVE_DAMAGED"});
+}
+
+}  // namespace
 
 // --- Writing ---
 
@@ -187,63 +202,81 @@ std::size_t ArchiveReader::Needed() const {
 
 absl::Status ArchiveReader::Take(std::string_view bytes) {
   while (!bytes.empty()) {
-    if (next_ == Part::kNone) return ArchiveDamaged("bytes follow its end");
+    if (next_ == Part::kNone) return ArchiveDamaged(fmt::format("bytes follow its end, which is at byte {}", offset_));
     const std::size_t size = std::min(bytes.size(), Needed() - pending_.size());
     pending_ += bytes.substr(0, size);
     bytes.remove_prefix(size);
     if (pending_.size() < Needed()) return absl::OkStatus();
     const std::string part = std::exchange(pending_, {});
     TOME_RETURN_IF_ERROR(TakePart(part));
+    offset_ += part.size();
   }
   return absl::OkStatus();
 }
 
-absl::Status ArchiveReader::Finish() {
-  return next_ == Part::kNone ? absl::OkStatus() : ArchiveDamaged("it ends too early");
+absl::Status ArchiveReader::Finish() { return next_ == Part::kNone ? absl::OkStatus() : TooShort(); }
+
+absl::Status ArchiveReader::TooShort() const {
+  const std::string_view begin = std::string_view(pending_).substr(0, kMagic.size());
+  if (next_ == Part::kMagic && (begin.empty() || !kMagic.starts_with(begin))) return NoBundle(pending_);
+  return ArchiveDamaged(fmt::format("it ends after {} bytes, before its end mark", offset_ + pending_.size()));
+}
+
+absl::Status ArchiveReader::TakeMagic(std::string_view part) {
+  if (!part.starts_with(kMagic)) return NoBundle(part);
+  std::uint32_t version;
+  std::memcpy(&version, part.data() + kMagic.size(), sizeof version);
+  if (version == kArchiveVersion) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition,
+      fmt::format("the bundle has version {}, this server reads version {}; import it with a server of the "
+                  "version that exported it, or a later one",
+                  version, kArchiveVersion),
+      {.reason = "ARCHIVE_VERSION"});
 }
 
 absl::Status ArchiveReader::TakePart(std::string_view part) {
   if (next_ == Part::kDigest) {
     next_ = Part::kNone;
-    return part == digest_.Finish() || !kCheckSums ? absl::OkStatus() : ArchiveDamaged("its digest does not match");
+    if (part == digest_.Finish() || !kCheckSums) return absl::OkStatus();
+    return ArchiveDamaged("its SHA-256 digest does not match its bytes");
   }
   digest_.Update(part);
   if (next_ == Part::kMagic) {
-    std::uint32_t version;
-    std::memcpy(&version, part.data() + kMagic.size(), sizeof version);
-    if (part.substr(0, kMagic.size()) != kMagic) return ArchiveDamaged("it is none");
-    if (version != kArchiveVersion) {
-      return MakeError(
-          absl::StatusCode::kFailedPrecondition,
-          fmt::format("the archive has version {}, this server reads version {}", version, kArchiveVersion),
-          {.reason = "ARCHIVE_VERSION"});
-    }
+    TOME_RETURN_IF_ERROR(TakeMagic(part));
     next_ = Part::kFrameHead;
     return absl::OkStatus();
   }
   if (next_ == Part::kFrameHead) {
     head_ = part;
     next_ = Part::kFrameRest;
-    if (Needed() > kMaxArchiveFrame + kCrcBytes) return ArchiveDamaged(fmt::format("a frame of {} bytes", Needed()));
-    return absl::OkStatus();
+    if (Needed() <= kMaxArchiveFrame + kCrcBytes) return absl::OkStatus();
+    return ArchiveDamaged(fmt::format("expected a frame of at most {} bytes at byte {}, found one of {}",
+                                      kMaxArchiveFrame, offset_, Needed() - kCrcBytes));
   }
   const std::string_view payload = part.substr(0, part.size() - kCrcBytes);
   std::uint32_t crc;
   std::memcpy(&crc, part.data() + payload.size(), sizeof crc);
-  if (crc != Crc32c(payload, Crc32c(head_)) && kCheckSums)
-    return ArchiveDamaged("the checksum of a frame does not match");
+  if (crc != Crc32c(payload, Crc32c(head_)) && kCheckSums) {
+    return ArchiveDamaged(
+        fmt::format("the checksum of the frame at byte {} does not match", offset_ - kFrameHeadBytes));
+  }
   next_ = head_[0] == kEnd ? Part::kDigest : Part::kFrameHead;
   return TakeFrame(static_cast<std::uint8_t>(head_[0]), payload);
 }
 
 absl::Status ArchiveReader::TakeFrame(std::uint8_t kind, std::string_view payload) {
   if (kind == kDocumentBytes || kind == kSnapshotBytes) return TakeBytes(kind, payload);
-  if (bytes_left_ > 0) return ArchiveDamaged(fmt::format("{} bytes are missing", bytes_left_));
+  if (bytes_left_ > 0) {
+    return ArchiveDamaged(fmt::format("{} bytes of a {} are missing before byte {}", bytes_left_,
+                                      last_kind_ == kSnapshot ? "snapshot" : "document", offset_ - kFrameHeadBytes));
+  }
   const bool in_order = kind == kSession ? last_kind_ == 0 : last_kind_ != 0 && last_kind_ != kSnapshot;
   if (kind == kEnd) {
-    return last_kind_ != 0 && payload.empty() ? absl::OkStatus() : ArchiveDamaged("it ends too early");
+    return last_kind_ != 0 && payload.empty() ? absl::OkStatus() : ArchiveDamaged("it ends before its session");
   }
-  if (!in_order || kind > kSnapshotBytes) return ArchiveDamaged(fmt::format("a frame of kind {} cannot be here", kind));
+  if (!in_order || kind > kSnapshotBytes)
+    return ArchiveDamaged(fmt::format("a frame of kind {} cannot be at byte {}", kind, offset_ - kFrameHeadBytes));
   last_kind_ = kind;
   if (kind == kSession) {
     absl::StatusOr<StoredSession> session = ParseSession(payload);
@@ -264,7 +297,7 @@ absl::Status ArchiveReader::TakeFrame(std::uint8_t kind, std::string_view payloa
 
 absl::Status ArchiveReader::TakeBytes(std::uint8_t kind, std::string_view payload) {
   if (last_kind_ + 1 != kind || payload.size() > bytes_left_) {
-    return ArchiveDamaged(fmt::format("{} bytes more than were announced", payload.size()));
+    return ArchiveDamaged(fmt::format("{} bytes at byte {} are more than was announced", payload.size(), offset_));
   }
   bytes_left_ -= payload.size();
   return kind == kDocumentBytes ? sink_.OnDocumentBytes(payload) : sink_.OnSnapshotBytes(payload);

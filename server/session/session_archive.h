@@ -1,4 +1,4 @@
-// A session as one stream of bytes, for another server.
+// A session as one stream of bytes, for another server: the bundle of ExportSession.
 //
 //   magic "TOMEARCH", u32 version. Then frames: u8 kind, u32 bytes (at most kMaxArchiveFrame), the bytes, u32 CRC-32C
 //   of the frame so far:
@@ -33,10 +33,10 @@ namespace tome::server {
 inline constexpr std::uint32_t kArchiveVersion = 1;
 inline constexpr std::size_t kMaxArchiveFrame = std::size_t{1} << 20;
 
-// DATA_LOSS/ARCHIVE_DAMAGED.
+// DATA_LOSS/ARCHIVE_DAMAGED: what is wrong with a bundle, and what to do.
 absl::Status ArchiveDamaged(const std::string& what);
 
-// Makes the bytes of an archive, piece by piece. Not thread-safe.
+// Makes the bytes of a bundle, piece by piece. Not thread-safe.
 class ArchiveWriter {
  public:
   // The magic and the session's frame. `session`: its documents are not looked at.
@@ -54,7 +54,7 @@ class ArchiveWriter {
   std::uint8_t bytes_kind_ = 0;
 };
 
-// Takes what is in an archive.
+// Takes what is in a bundle.
 class ArchiveSink {
  public:
   virtual ~ArchiveSink() = default;
@@ -65,7 +65,7 @@ class ArchiveSink {
   virtual absl::Status OnSnapshotBytes(std::string_view bytes) = 0;
 };
 
-// Reads an archive that comes in pieces cut anywhere. DATA_LOSS/ARCHIVE_DAMAGED when it is damaged,
+// Reads a bundle that comes in pieces cut anywhere. DATA_LOSS/ARCHIVE_DAMAGED when it is damaged or none,
 // FAILED_PRECONDITION/ARCHIVE_VERSION when it is of another version; the sink's errors end it as well, and after an
 // error nothing may follow. What the sink was given counts only once Finish was OK. Not thread-safe.
 class ArchiveReader {
@@ -80,8 +80,10 @@ class ArchiveReader {
   // The bytes that the next part needs, and what is done with them.
   std::size_t Needed() const;
   absl::Status TakePart(std::string_view part);
+  absl::Status TakeMagic(std::string_view part);
   absl::Status TakeFrame(std::uint8_t kind, std::string_view payload);
   absl::Status TakeBytes(std::uint8_t kind, std::string_view payload);
+  absl::Status TooShort() const;
 
   enum class Part { kMagic, kFrameHead, kFrameRest, kDigest, kNone };
 
@@ -90,6 +92,7 @@ class ArchiveReader {
   Part next_ = Part::kMagic;
   std::string pending_;           // of the next part
   std::string head_;              // of the present frame
+  std::uint64_t offset_ = 0;      // of the next part
   std::uint64_t bytes_left_ = 0;  // of the document or snapshot
   std::uint8_t last_kind_ = 0;    // 1, 2 or 4
 };

@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t kFlushBytes = std::size_t{4} << 20;
 
 absl::Status ContentError(const std::string& what) {
-  return MakeError(absl::StatusCode::kInvalidArgument, "the archive cannot be a session: " + what,
+  return MakeError(absl::StatusCode::kInvalidArgument, "the bundle cannot become a session here: " + what,
                    {.reason = "ARCHIVE_CONTENT"});
 }
 
@@ -43,22 +43,35 @@ SessionImport::~SessionImport() {
 absl::Status SessionImport::Take(std::string_view bytes) { return reader_.Take(bytes); }
 
 absl::Status SessionImport::CheckSession(const StoredSession& session) const {
-  if (!IsSessionId(id_)) return ContentError(fmt::format("{} is not a session's id", Quote(id_)));
-  if (!IsDisplayName(session.display_name)) return ContentError("its display name");
-  if (session.labels.size() > kMaxLabels) return ContentError("it has too many labels");
+  if (!IsSessionId(id_))
+    return ContentError(
+        fmt::format("expected an id of {}, found {}; import it with another id", kSessionIdRule, Quote(id_)));
+  if (!IsDisplayName(session.display_name))
+    return ContentError(fmt::format("expected a display name of at most {} characters of UTF-8, found {}",
+                                    kMaxDisplayNameCharacters, Quote(session.display_name)));
+  if (session.labels.size() > kMaxLabels) {
+    return ContentError(fmt::format("expected at most {} labels, found {}", kMaxLabels, session.labels.size()));
+  }
   for (const auto& [key, value] : session.labels) {
-    if (!IsLabel(key, value)) return ContentError(fmt::format("its label {}", Quote(key)));
+    if (!IsLabel(key, value))
+      return ContentError(fmt::format("expected a label's key and value as UpdateSession takes them, found {} = {}",
+                                      Quote(key), Quote(value)));
   }
   if (session.time_to_live != absl::ZeroDuration() &&
       (session.time_to_live < kMinTimeToLive || session.time_to_live > kMaxTimeToLive)) {
-    return ContentError("its time to live");
+    return ContentError(fmt::format("expected no time to live, or one from {} to {}, found {}",
+                                    absl::FormatDuration(kMinTimeToLive), absl::FormatDuration(kMaxTimeToLive),
+                                    absl::FormatDuration(session.time_to_live)));
   }
   const absl::Status options = ValidateMemoryOptions(session.options, context_->model->info().config);
-  if (!options.ok()) return ContentError("this server's model cannot read it: " + std::string(options.message()));
+  if (!options.ok())
+    return ContentError("this server's model cannot read it with its options: " + std::string(options.message()));
   const std::size_t needed = MaxResidentBytes(*context_->model, session.options);
   if (needed <= context_->options.max_state_bytes) return absl::OkStatus();
-  return ContentError(fmt::format("its attention state can take {} bytes of memory, but the server allows {} for all",
-                                  needed, context_->options.max_state_bytes));
+  return ContentError(
+      fmt::format("its attention state can take {} bytes of memory, but the server allows {} for all "
+                  "(--max-resident-bytes)",
+                  needed, context_->options.max_state_bytes));
 }
 
 absl::Status SessionImport::OnSession(StoredSession session) {
@@ -79,14 +92,16 @@ absl::Status SessionImport::OnDocument(const StoredDocument& document) {
   TOME_RETURN_IF_ERROR(EndDocument());
   if (static_cast<std::int64_t>(session_.documents.size()) >= context_->options.max_documents) {
     return MakeError(absl::StatusCode::kResourceExhausted,
-                     fmt::format("the archive has more than {} documents, the most that are allowed",
+                     fmt::format("the bundle has more than {} documents, the most that are allowed here",
                                  context_->options.max_documents),
                      {.reason = "DOCUMENT_LIMIT", .metadata = {{"session", id_}}});
   }
   const bool known = std::any_of(session_.documents.begin(), session_.documents.end(),
                                  [&](const StoredDocument& other) { return other.name == document.name; });
   if (known || !IsValidUtf8(document.name) || !IsDocumentName(document.name)) {
-    return ContentError(fmt::format("a document of the name {}", Quote(document.name)));
+    return ContentError(fmt::format("expected {}, found one of the name {}",
+                                    known ? "documents of different names" : "a document's name as Append takes it",
+                                    Quote(document.name)));
   }
   if (!session_.documents.empty() && !session_.documents.back().sealed) {
     return ContentError(fmt::format("document {} follows one that is not sealed", Quote(document.name)));
@@ -102,7 +117,8 @@ absl::Status SessionImport::OnDocument(const StoredDocument& document) {
 absl::Status SessionImport::OnDocumentBytes(std::string_view bytes) {
   const StoredDocument& document = session_.documents.back();
   if (document.invalid_utf8 == Utf8Policy::kRefuse && !validator_.Append(bytes)) {
-    return ContentError(fmt::format("document {} is not UTF-8", Quote(document.name)));
+    return ContentError(fmt::format("document {} is not UTF-8 at byte {}", Quote(document.name),
+                                    validator_.error_offset().value_or(0)));
   }
   waiting_ += bytes;
   return waiting_.size() < kFlushBytes ? absl::OkStatus() : Flush();
@@ -147,10 +163,11 @@ absl::Status SessionImport::CheckSnapshot() {
   const absl::Status status = reader.ok() ? (*reader)->CheckRest() : reader.status();
   // Another version is as good as none: the session says so when it is used, and can be read again.
   if (absl::IsFailedPrecondition(status)) return absl::OkStatus();
-  if (status.ok() && (*reader)->digest() != snapshot_->digest) return ArchiveDamaged("its snapshot has another digest");
+  if (status.ok() && (*reader)->digest() != snapshot_->digest)
+    return ArchiveDamaged("its snapshot has another digest than was announced");
   if (status.ok() && ((*reader)->header().ingested_bytes != snapshot_->ingested_bytes ||
                       (*reader)->header().ingested_tokens != snapshot_->ingested_tokens)) {
-    return ArchiveDamaged("its snapshot is of another moment");
+    return ArchiveDamaged("its snapshot has read other bytes than was announced");
   }
   const bool damaged = absl::IsDataLoss(status) && !IsStorageFailure(status);
   return damaged ? ArchiveDamaged("its snapshot does not verify") : status;

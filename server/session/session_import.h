@@ -1,4 +1,4 @@
-// A session made of an archive.
+// A session made of a bundle.
 #ifndef TOME_SERVER_SESSION_SESSION_IMPORT_H_
 #define TOME_SERVER_SESSION_SESSION_IMPORT_H_
 
@@ -18,15 +18,15 @@
 
 namespace tome::server {
 
-// Writes the parts of an archive into a folder that nobody sees before Finish, as they come and whatever sizes it
-// announces. No name in the archive becomes that of a file but the session's id, which has a checked shape. Dropping it
+// Writes the parts of a bundle into a folder that nobody sees before Finish, as they come and whatever sizes it
+// announces. No name in the bundle becomes that of a file but the session's id, which has a checked shape. Dropping it
 // before Finish removes the folder. All calls wait for the disk. Not thread-safe.
 class SessionImport final : private ArchiveSink {
  public:
   // Says that the id will be used, or why it cannot be.
   using ClaimId = std::function<absl::Status(const SessionId& id)>;
 
-  // `id`: empty for the one in the archive.
+  // `id`: empty for the one in the bundle.
   SessionImport(std::shared_ptr<SessionContext> context, SessionId id, ClaimId claim);
   ~SessionImport() override;
 

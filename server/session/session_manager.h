@@ -45,6 +45,7 @@ struct SessionManagerOptions {
   std::string data_folder;
 
   MemoryOptions default_memory_options;  // of sessions that name none
+  std::vector<std::string> notes;        // how these came about, for those who ask about the model
   // The budget of their state, and of those that name none but other options; 0: none. Open cuts the default options to
   // it.
   std::size_t default_state_bytes = 0;

@@ -92,6 +92,10 @@ Metrics::Metrics(const Build& build)
                           "Memory for states and archives of resident sessions, reserved and held.")),
       state_reserved_(state_bytes_.Add({{"kind", "reserved"}})),
       state_held_(state_bytes_.Add({{"kind", "held"}})),
+      process_memory_(Family(BuildGauge(), *registry_, "tome_process_memory_bytes",
+                             "Memory without a file behind it, as accounted for and as held.")),
+      accounted_memory_(process_memory_.Add({{"kind", "accounted"}})),
+      held_memory_(process_memory_.Add({{"kind", "held"}})),
       archive_bytes_(Family(BuildGauge(), *registry_, "tome_archive_bytes",
                             "Archives of resident sessions, in memory and in files.")),
       archive_resident_(archive_bytes_.Add({{"kind", "resident"}})),
@@ -167,6 +171,13 @@ void Metrics::OnResidentSessions(std::int64_t sessions) { resident_sessions_.Set
 void Metrics::OnStateBytes(std::size_t reserved, std::size_t held) {
   state_reserved_.Set(static_cast<double>(reserved));
   state_held_.Set(static_cast<double>(held));
+}
+
+std::size_t Metrics::session_bytes() const { return static_cast<std::size_t>(state_held_.Value()); }
+
+void Metrics::SetProcessMemory(std::size_t accounted, std::size_t held) {
+  accounted_memory_.Set(static_cast<double>(accounted));
+  held_memory_.Set(static_cast<double>(held));
 }
 
 void Metrics::OnArchiveBytes(std::size_t resident, std::size_t spilled) {

@@ -20,6 +20,10 @@
 //   tome_restores_total{source}               counter    states that came back, "snapshot" or "first_byte"
 //   tome_sessions, tome_sessions_resident     gauge      all; those whose state is in memory
 //   tome_state_bytes{kind}                    gauge      memory for states and archives, kind "reserved" or "held"
+//   tome_process_memory_bytes{kind}           gauge      memory that no file stands behind: "accounted", what the
+//   server
+//                                                        needed when it became ready, and what sessions hold; "held",
+//                                                        what the process has. They agree when the server is at rest
 //   tome_archive_bytes{kind}                  gauge      archives, kind "resident" (in memory) or "spilled" (in files)
 //   tome_archive_spill_failures_total         counter    parts of archives that could not be written to a file
 //   tome_queue_depth{kind}                    gauge      questions, kind "waiting" or "running"
@@ -74,6 +78,10 @@ class Metrics : public Observer, public CallObserver {
   void OnWaitingQuestions(std::int64_t questions) override;
   void OnRunningQuestions(std::int64_t questions) override;
 
+  // What the sessions hold in memory, as far as it was reported.
+  std::size_t session_bytes() const;
+  void SetProcessMemory(std::size_t accounted, std::size_t held);
+
  private:
   std::shared_ptr<prometheus::Registry> registry_;  // owns all that follows
   prometheus::Family<prometheus::Counter>& requests_;
@@ -109,6 +117,9 @@ class Metrics : public Observer, public CallObserver {
   prometheus::Family<prometheus::Gauge>& state_bytes_;
   prometheus::Gauge& state_reserved_;
   prometheus::Gauge& state_held_;
+  prometheus::Family<prometheus::Gauge>& process_memory_;
+  prometheus::Gauge& accounted_memory_;
+  prometheus::Gauge& held_memory_;
   prometheus::Family<prometheus::Gauge>& archive_bytes_;
   prometheus::Gauge& archive_resident_;
   prometheus::Gauge& archive_spilled_;

@@ -1,5 +1,6 @@
 #include "client/append.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -11,6 +12,8 @@
 
 namespace tome::client {
 namespace {
+
+using ::testing::HasSubstr;
 
 // Gives the bytes of a text in pieces of the sizes that a random generator draws.
 std::unique_ptr<ByteSource> TextSource(std::string text, std::uint64_t seed = 1, bool tell_size = true) {
@@ -148,6 +151,52 @@ TEST_F(AppendTest, RefusesADocumentThatHoldsOtherBytes) {
     }
   }
   EXPECT_TRUE(delays_.empty());
+}
+
+TEST_F(AppendTest, SaysWhatDocumentAndInputShare) {
+  const std::string text = RandomText(300'000, 5);
+  const auto changed = [&](std::size_t at) {
+    std::string other = text;
+    other[at] ^= 1;
+    return other;
+  };
+  struct Case {
+    std::string name;
+    bool sealed;
+    std::string sent;
+    AppendConflict conflict;
+    std::uint64_t same_bytes;
+    std::string message;  // a part of it
+  };
+  const Case cases[] = {
+      {"grown", true, text + "more", AppendConflict::kLonger, text.size(), "sealed with 300000 bytes"},
+      {"grown and changed", true, changed(250'000) + "more", AppendConflict::kDiffers, 250'000, "the first 250000 are"},
+      {"changed", true, changed(0), AppendConflict::kDiffers, 0, "the first 0 are"},
+      {"changed at the end", true, changed(299'999), AppendConflict::kDiffers, 299'999, "the first 299999 are"},
+      {"changed, open", false, changed(7), AppendConflict::kDiffers, 7, "the first 7 are"},
+      {"shorter", true, text.substr(0, 100'001), AppendConflict::kShorter, 100'001, "the input ends after 100001"},
+      {"shorter, open", false, text.substr(0, 9), AppendConflict::kShorter, 9, "the input ends after 9"},
+      {"shorter and changed", true, changed(5).substr(0, 9), AppendConflict::kDiffers, 5, "the first 5 are"},
+      {"empty", true, "", AppendConflict::kShorter, 0, "the input ends after 0"},
+  };
+  for (const Case& test : cases) {
+    for (const bool tell_size : {true, false}) {
+      SCOPED_TRACE(test.name);
+      server_.AddSession(test.name);
+      server_.AddDocument(test.name, {.name = "book", .bytes = text, .sealed = test.sealed});
+      // A small buffer makes several calls of the comparison.
+      const absl::Status status =
+          Append(*TextSource(test.sent, 1, tell_size),
+                 {.session = "sessions/" + test.name, .chunk_bytes = 10'000, .buffer_bytes = 50'000});
+      EXPECT_FALSE(status.ok());
+      EXPECT_THAT(std::string(status.message()), HasSubstr(test.message));
+      EXPECT_EQ(report_.conflict, test.conflict);
+      EXPECT_EQ(report_.same_bytes, test.same_bytes);
+      EXPECT_EQ(server_.Bytes(test.name, "book"), text);
+    }
+  }
+  ASSERT_EQ(Append(text), absl::OkStatus());
+  EXPECT_EQ(report_.conflict, AppendConflict::kNone);
 }
 
 TEST_F(AppendTest, TellsThatTheSessionDoesNotExistWithoutTryingAgain) {

@@ -225,6 +225,38 @@ TEST_F(CommandTest, AppendsAFileOnceHoweverOftenItIsAsked) {
   EXPECT_EQ(Run({"append", "s", file}).exit_code, 5);
 }
 
+TEST_F(CommandTest, SaysWhatToDoWithAFileThatChangedSinceItWasAppended) {
+  server_.AddSession("s");
+  const std::string file = File("my book.txt", "0123456789");
+  ASSERT_EQ(Run({"append", "s", file}).exit_code, 0);
+
+  File("my book.txt", "0123456789more");
+  const Outcome grown = Run({"append", "s", file});
+  EXPECT_EQ(grown.exit_code, 5);
+  EXPECT_THAT(grown.err, AllOf(HasSubstr("sealed with 10 bytes"), HasSubstr("4 bytes follow"),
+                               HasSubstr("tail -c +11 '" + file +
+                                         "' | tome append sessions/s - --document "
+                                         "'my book.txt-2'")));
+  File("my book.txt", "01234X6789");
+  const Outcome changed = Run({"append", "s", file});
+  EXPECT_EQ(changed.exit_code, 5);
+  EXPECT_THAT(changed.err, AllOf(HasSubstr("the first 5 are"),
+                                 HasSubstr("tome append sessions/s '" + file + "' --document 'my book.txt-2'")));
+  File("my book.txt", "01234");
+  const Outcome shorter = Run({"append", "s", file});
+  EXPECT_EQ(shorter.exit_code, 5);
+  EXPECT_THAT(shorter.err, HasSubstr("the input ends after 5"));
+  EXPECT_EQ(Run({"append", "s", file, "--document", "my book.txt-2"}).exit_code, 0) << "as it says";
+  EXPECT_EQ(server_.Bytes("s", "my book.txt-2"), "01234");
+
+  const Outcome piped = Run({"append", "s", "-", "--document", "my book.txt"}, "0123456789and more");
+  EXPECT_EQ(piped.exit_code, 5);
+  EXPECT_THAT(piped.err, HasSubstr("more bytes follow"));
+  const Json json = Lines(Run({"append", "s", file, "--output", "json"}).out).back();
+  EXPECT_EQ(json["event"], "stopped");
+  EXPECT_EQ(json["same_bytes"], 5);
+}
+
 TEST_F(CommandTest, AppendsStandardInput) {
   server_.AddSession("s");
   const Outcome outcome =

@@ -470,8 +470,13 @@ grpc::Status FakeServer::Store(const v1::AppendRequest& request, const std::stri
   }
   if (repeat) {
     if (found->bytes.compare(offset, request.data().size(), request.data()) == 0) return grpc::Status::OK;
+    const std::string& sent = request.data();
+    const auto differs =
+        std::mismatch(sent.begin(), sent.end(), found->bytes.begin() + static_cast<std::ptrdiff_t>(offset));
+    std::map<std::string, std::string> metadata = Committed(*found);
+    metadata["byte_offset"] = std::to_string(offset + static_cast<std::uint64_t>(differs.first - sent.begin()));
     return MakeError(grpc::StatusCode::ABORTED, "the bytes differ from those that are stored", "CONTENT_MISMATCH",
-                     Committed(*found));
+                     metadata);
   }
   if (request.invalid_utf8() != v1::INVALID_UTF8_POLICY_REPLACE) {
     Utf8Validator validator;

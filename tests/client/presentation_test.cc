@@ -366,6 +366,7 @@ TEST(ErrorTextTest, SaysWhatHappenedAndWhatToDo) {
   EXPECT_EQ(describe(grpc::StatusCode::UNAVAILABLE, "DRAINING", milliseconds(2000)),
             "the server at 127.0.0.1:7440 is not available: so it is; try again in 2.0 s");
   EXPECT_THAT(describe(grpc::StatusCode::INVALID_ARGUMENT, "INVALID_UTF8", {}), HasSubstr("--replace-invalid-utf8"));
+  EXPECT_THAT(describe(grpc::StatusCode::INVALID_ARGUMENT, "MEMORY_OPTIONS", {}), HasSubstr("--window, --segment"));
   EXPECT_THAT(describe(grpc::StatusCode::NOT_FOUND, "SESSION_NOT_FOUND", {}), HasSubstr("tome list"));
   EXPECT_EQ(DescribeError(absl::InternalError("two\nlines \x1b[2J"), server), "two\\nlines \\x1b[2J");
   EXPECT_EQ(DescribeError(absl::InternalError(""), server), "INTERNAL");

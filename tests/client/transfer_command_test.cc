@@ -1,6 +1,8 @@
 // tome fork, export, import and expire, and list with a query.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "tests/client/command_fixture.h"
 
 namespace tome::command {
@@ -75,6 +77,46 @@ TEST_F(CommandTest, ImportsAFile) {
   EXPECT_EQ(bad.exit_code, 1);
   EXPECT_THAT(bad.err, HasSubstr("the archive is damaged"));
   EXPECT_EQ(Run({"import", folder_ / "none"}).exit_code, 2);
+}
+
+TEST_F(CommandTest, FilesThatAreNoneOfTheKindAreNamedWithWhatTheyAre) {
+  server_.AddSession("s");
+  const std::string folder = folder_, missing = folder_ / "none";
+  const std::string gguf = File("model.gguf", "GGUF and more"), binary = File("binary", "\xC0\xC1\xF5");
+  const std::string empty = File("empty", "");
+  struct Case {
+    std::vector<std::string> command;
+    std::string file;
+    std::string message;
+  };
+  const Case cases[] = {
+      {{"import", folder}, folder, "is a folder; name a file"},
+      {{"import", missing}, missing, "No such file"},
+      {{"import", File("bad", "bad")}, "bad", "the archive is damaged"},
+      {{"append", "s", folder}, folder, "is a folder; name a file"},
+      {{"append", "s", missing}, missing, "No such file"},
+      {{"score", "s", "--file", folder}, folder, "is a folder; name a file"},
+      {{"score", "s", "--file", missing}, missing, "No such file"},
+      {{"score", "s", "--file", empty}, empty, "expected a text, found an empty file"},
+      {{"score", "s", "--file", binary}, binary, "it is not UTF-8, but bytes that begin '\\xc0"},
+      {{"ask", "s", "why?", "--form-file", gguf},
+       gguf,
+       "expected {\"prompt\": \"{text} {question}\"}, found a GGUF model file"},
+      {{"ask", "s", "why?", "--form-file", empty}, empty, "found an empty file"},
+      {{"ask", "s", "why?", "--form-file", folder}, folder, "is a folder; name a file"},
+      {{"ask", "s", "why?", "--history", gguf}, gguf, "line 1: this is not a JSON object"},
+      {{"ask", "s", "why?", "--history", missing}, missing, "No such file"},
+      {{"list", "--tls-ca", gguf}, gguf, "expected certificates in PEM form, found a GGUF model file"},
+      {{"list", "--tls-ca", empty}, empty, "found an empty file"},
+      {{"list", "--tls-ca", folder}, folder, "is a folder; name a file"},
+  };
+  for (const Case& test : cases) {
+    const Outcome outcome = Run(test.command);
+    EXPECT_NE(outcome.exit_code, 0) << outcome.err;
+    EXPECT_THAT(outcome.err, ::testing::AllOf(HasSubstr(test.file), HasSubstr(test.message)));
+    if (test.command[0] == "import") continue;  // whose progress is shown as well
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << "one line: " << outcome.err;
+  }
 }
 
 TEST_F(CommandTest, ExpiresAndPins) {

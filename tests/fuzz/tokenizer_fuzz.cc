@@ -35,6 +35,25 @@ std::vector<std::shared_ptr<const Tokenizer>> MakeTokenizers() {
   }
   all.push_back(sentencepiece);
 
+  using Prefix = SpaceRules::Prefix;
+  for (const SpaceRules& spaces :
+       {SpaceRules{.normalizer_replaces = true, .normalizer_prepends = true}, SpaceRules{.prefix = Prefix::kFirst},
+        SpaceRules{.prefix = Prefix::kAlways, .split = true}, SpaceRules{.normalizer_replaces = true}}) {
+    TokenizerData characters =
+        SmallCharacterData(spaces, /*special_marks=*/false, {{"a", "b"}, {"\u2581", "ab"}, {"\u2581", "\u2581"}});
+    for (const char* text : {"<ab>", "<ab", " b", "ab"}) {
+      const auto id = static_cast<TokenId>(characters.pieces.size());
+      const bool strips = text[0] == '<';
+      if (characters.pieces[286].text == text) continue;  // it is a piece already
+      characters.added.push_back({.id = id, .lstrip = strips, .single_word = !strips, .normalized = id % 2 == 0});
+      characters.pieces.push_back({text, 0, PieceType::kUserDefined});
+    }
+    characters.added.front().lstrip = true;
+    all.push_back(characters);
+    characters.ignore_merges = true;
+    all.push_back(characters);
+  }
+
   std::vector<std::shared_ptr<const Tokenizer>> tokenizers;
   for (TokenizerData& data : all) {
     absl::StatusOr<std::shared_ptr<const Tokenizer>> tokenizer = Tokenizer::Create(std::move(data));

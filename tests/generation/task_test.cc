@@ -83,6 +83,22 @@ TEST(Generate, FillsTheContextToItsEnd) {
   EXPECT_FALSE(answer.tokens.empty());
 }
 
+TEST(Generate, EndsWhereTheContextIsFullIfThatIsAllowed) {
+  const Memory memory = MemoryWith(64);
+  const std::vector<TokenId> prompt = Prompt(4096 - 64 - 3, 1);
+  EXPECT_THAT(Task::Generate(memory, prompt, {.max_tokens = 100}).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("has room for 4032")));
+  const Answer cut = RunTask(*Task::Generate(memory, prompt, {.max_tokens = 100, .up_to_context = true}));
+  const Answer whole = RunTask(*Task::Generate(memory, prompt, {.max_tokens = 3}));
+  EXPECT_EQ(cut.tokens, whole.tokens);
+  EXPECT_EQ(cut.reason, whole.reason == FinishReason::kMaxTokens ? FinishReason::kContextFull : whole.reason);
+  EXPECT_EQ(RunTask(*Task::Generate(memory, Prompt(9, 1), {.max_tokens = 2, .up_to_context = true})).reason,
+            FinishReason::kMaxTokens)
+      << "there is room";
+  EXPECT_THAT(Task::Generate(memory, Prompt(4096 - 64, 1), {.up_to_context = true}).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("the answer may have 1")));
+}
+
 TEST(Generate, ReadsTheQuestionInChunksThenDecodes) {
   Task task = *Task::Generate(MemoryWith(30), Prompt(40, 2), {.max_tokens = 5});
   Task* tasks[] = {&task};
@@ -97,6 +113,29 @@ TEST(Generate, ReadsTheQuestionInChunksThenDecodes) {
   }
   EXPECT_EQ(read, (std::vector<std::int64_t>{16, 16, 8}));
   EXPECT_GE(generated, 1u);
+}
+
+TEST(Generate, AnAnswerThatIsCutWithinACharacterEndsBeforeIt) {
+  const Memory memory = MemoryWith(30);
+  int cut_within_a_character = 0;
+  for (int seed = 0; seed < 12; ++seed) {
+    const GenerationOptions options = {.sampling = {.temperature = 2, .seed = static_cast<std::uint64_t>(seed)},
+                                       .max_tokens = 24};
+    const Answer whole = RunTask(*Task::Generate(memory, Prompt(10, seed), options));
+    Detokenizer detokenizer(memory.model()->tokenizer());
+    std::string certain;  // the characters that are whole
+    for (std::size_t tokens = 1; tokens <= whole.tokens.size(); ++tokens) {
+      certain += detokenizer.Append(whole.tokens[tokens - 1]);
+      GenerationOptions cut = options;
+      cut.max_tokens = static_cast<int>(tokens);
+      const Answer answer = RunTask(*Task::Generate(memory, Prompt(10, seed), cut));
+      ASSERT_EQ(answer.tokens.size(), tokens);
+      EXPECT_EQ(answer.text, certain) << seed << ", " << tokens;
+      Detokenizer rest = detokenizer;
+      cut_within_a_character += rest.Finish().empty() ? 0 : 1;
+    }
+  }
+  EXPECT_GT(cut_within_a_character, 0) << "else this shows nothing";
 }
 
 TEST(Generate, StopsAtAStopToken) {

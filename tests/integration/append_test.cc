@@ -71,6 +71,23 @@ TEST_F(AppendTest, DamagedMessageIsRefusedAndTheSessionGoesOn) {
   EXPECT_TRUE(Append({LastMessage(4, "mended")}).ok());
 }
 
+TEST_F(AppendTest, Utf16IsRefusedWithWhatToDo) {
+  std::string text;
+  for (const char c : SomeText(3000)) text += {c, '\0'};
+  for (const std::size_t piece : {std::size_t{1}, std::size_t{7}, std::size_t{1000}, text.size()}) {
+    const std::string session = CreateSession("utf16-" + std::to_string(piece));
+    std::vector<v1::AppendRequest> messages;
+    for (std::size_t at = 0; at < std::min<std::size_t>(text.size(), 50 * piece); at += piece) {
+      messages.push_back(AppendMessage(session, "doc", at, text.substr(at, piece)));
+    }
+    const grpc::Status status = Append(messages);
+    EXPECT_EQ(status.error_code(), grpc::INVALID_ARGUMENT) << piece;
+    EXPECT_EQ(ReasonOf(status), "NOT_UTF8_TEXT") << piece;
+    EXPECT_THAT(status.error_message(), ::testing::HasSubstr("iconv -f UTF-16LE -t UTF-8")) << piece;
+    EXPECT_LT(GetSession(session).durable_bytes(), 16u) << piece;
+  }
+}
+
 TEST_F(AppendTest, InvalidUtf8IsRefusedWithItsOffset) {
   const grpc::Status status = Append({Message(0, "good \xC3\xA4 text"), Message(12, "bad \xFF byte")});
   EXPECT_EQ(status.error_code(), grpc::INVALID_ARGUMENT);

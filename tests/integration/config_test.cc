@@ -6,6 +6,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/memory_defaults.h"
 #include "server/server_config.h"
 #include "tests/integration/server_process.h"
 #include "tests/support/status_matchers.h"
@@ -30,33 +31,96 @@ Environment Variables(std::map<std::string, std::string> variables) {
   };
 }
 
+LlamaConfig ModelWithContext(std::int64_t context_length) {
+  return {.num_layers = 2,
+          .num_heads = 4,
+          .num_kv_heads = 4,
+          .head_dim = 8,
+          .context_length = context_length,
+          .rope_theta = 10000};
+}
+
 TEST(ConfigTest, TheDefaultRegionMemoryFitsTheModel) {
-  LlamaConfig model{
-      .num_layers = 2, .num_heads = 4, .num_kv_heads = 4, .head_dim = 8, .context_length = 8192, .rope_theta = 10000};
+  LlamaConfig model = ModelWithContext(8192);
   ServerConfig config;
   const std::string usual = config.region_memory;
-  FitRegionMemory(model, Precision::kBf16, &config);
+  EXPECT_THAT(FitMemory(model, Precision::kBf16, &config), IsOk());
   EXPECT_EQ(config.region_memory, usual);
+  EXPECT_EQ(config.fitted, "");
   model.context_length = 4096;
-  FitRegionMemory(model, Precision::kBf16, &config);
+  config = ServerConfig();
+  EXPECT_THAT(FitMemory(model, Precision::kBf16, &config), IsOk());
   EXPECT_THAT(config.region_memory, HasSubstr("selected=11,"));
+  EXPECT_THAT(config.fitted, HasSubstr("--region-memory is selected=11 instead of selected=16"));
   EXPECT_THAT(ValidateMemoryOptions(config.ToSessionManagerOptions().default_memory_options, model), IsOk());
   config = ServerConfig();
   model.context_length = 2700;
-  FitRegionMemory(model, Precision::kBf16, &config);
+  EXPECT_THAT(FitMemory(model, Precision::kBf16, &config), IsOk());
   EXPECT_EQ(config.region_memory, "off");
   config = ServerConfig();
   model.context_length = 2048;
-  FitRegionMemory(model, Precision::kBf16, &config);
-  EXPECT_EQ(config.region_memory, usual) << "the window is too long as well: that is told";
   config.region_memory = "selected=20";
-  FitRegionMemory(model, Precision::kBf16, &config);
+  EXPECT_THAT(FitMemory(model, Precision::kBf16, &config),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--region-memory=selected=20: ")));
   EXPECT_EQ(config.region_memory, "selected=20");
   config = ServerConfig();
   model.context_length = 8192;
-  FitRegionMemory(model, Precision::kFp32, &config);
+  EXPECT_THAT(FitMemory(model, Precision::kFp32, &config), IsOk());
   EXPECT_EQ(config.region_memory, FormatRegionMemoryOptions(DefaultMemoryOptions(model, Precision::kFp32).regions));
   EXPECT_THAT(config.region_memory, HasSubstr("precision=int8"));
+  EXPECT_EQ(config.fitted, "");
+}
+
+TEST(ConfigTest, TheDefaultMemoryFitsModelsWithShortContexts) {
+  const LlamaConfig model = ModelWithContext(2048);
+  ServerConfig config = *ParseServerConfig({"--model=m"}, Variables({}));
+  EXPECT_THAT(FitMemory(model, Precision::kBf16, &config), IsOk());
+  EXPECT_EQ(config.window_tokens, 1024);
+  EXPECT_EQ(config.segment_tokens, 256);
+  EXPECT_THAT(config.region_memory, HasSubstr("selected=5,query-region=128,"));
+  EXPECT_THAT(config.fitted, HasSubstr("context of 2048 tokens has no room"));
+  EXPECT_THAT(config.fitted,
+              HasSubstr("--window-tokens is 1024 instead of 2048, --segment-tokens is 256 instead of 512,"));
+  EXPECT_THAT(config.ToToml(), HasSubstr("\nwindow-tokens = 1024\n")) << "what came of it is no comment";
+  EXPECT_THAT(config.ToSessionManagerOptions().notes, ::testing::ElementsAre(config.fitted));
+}
+
+TEST(ConfigTest, WhatWasGivenIsNotFitted) {
+  const LlamaConfig model = ModelWithContext(2048);
+  const struct {
+    std::vector<std::string> flags;
+    std::map<std::string, std::string> variables;
+    std::string refused;  // "": not
+  } rows[] = {
+      {{"--window-tokens=2048"}, {}, "--window-tokens=2048: sink_tokens"},
+      {{}, {{"TOME_WINDOW_TOKENS", "2048"}}, "--window-tokens=2048: sink_tokens"},
+      {{"--segment-tokens=2000", "--sink-tokens=64"}, {}, "--sink-tokens=64, --segment-tokens=2000: sink_tokens"},
+      {{"--region-memory=" + FormatRegionMemoryOptions({})}, {}, "--region-memory=selected=16,"},
+      {{"--region-tokens=7"}, {}, "--region-tokens=7: region_tokens: expected 8 to 4096, found 7"},
+      {{"--window-tokens=1900"}, {}, ""},
+      {{"--segment-tokens=1900"}, {}, ""},
+      {{"--sink-tokens=1900"}, {}, ""},
+      {{"--region-tokens=128"}, {}, ""},
+      {{"--region-memory=selected=2"}, {}, ""},
+      {{"--window-tokens=1000", "--segment-tokens=500"}, {}, ""},
+  };
+  for (const auto& row : rows) {
+    std::vector<std::string> flags = row.flags;
+    flags.push_back("--model=m");
+    ServerConfig config = *ParseServerConfig(flags, Variables(row.variables));
+    const std::string printed = config.ToToml();
+    const absl::Status status = FitMemory(model, Precision::kBf16, &config);
+    if (!row.refused.empty()) {
+      EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(row.refused)));
+      continue;
+    }
+    EXPECT_THAT(status, IsOk()) << row.flags.front();
+    EXPECT_THAT(ValidateMemoryOptions(config.ToSessionManagerOptions().default_memory_options, model), IsOk());
+    for (std::string flag : row.flags) {
+      flag = flag.substr(2);
+      EXPECT_EQ(config.fitted.find("--" + flag.substr(0, flag.find('='))), std::string::npos) << config.fitted;
+    }
+  }
 }
 
 TEST(ConfigTest, FlagBeforeVariableBeforeFileBeforeDefault) {
@@ -161,7 +225,8 @@ TEST(ConfigTest, PrintedConfigurationIsAFileThatGivesTheSame) {
   EXPECT_EQ(first.exit_code, 0);
   EXPECT_THAT(first.err, IsEmpty());
   EXPECT_THAT(first.out, AllOf(HasSubstr("model = \"a b.gguf\"\n"), HasSubstr("threads = 3\n"),
-                               HasSubstr("window-tokens = 777\n"), HasSubstr("metrics-listen = \"\"\n")));
+                               HasSubstr("\nwindow-tokens = 777\n"), HasSubstr("metrics-listen = \"\"\n"),
+                               HasSubstr("\n# segment-tokens = 512\n")));
   const Finished second = RunServer({"--print-config", "--config", folder.Write("printed.toml", first.out)});
   EXPECT_EQ(second.exit_code, 0);
   EXPECT_EQ(second.out, first.out);

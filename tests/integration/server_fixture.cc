@@ -23,15 +23,10 @@ int ReadPort(const std::string& port_file, const std::string& name) {
 ServerFixture::ServerFixture() { WriteTinyModel(folder_.path() / "model"); }
 
 std::vector<std::string> ServerFixture::Flags(const std::vector<std::string>& more) const {
-  std::vector<std::string> flags = {"--model=" + folder_.File("model"),
-                                    "--data-dir=" + folder_.File("data"),
-                                    "--port-file=" + folder_.File("ports"),
-                                    "--listen=127.0.0.1:0",
-                                    "--metrics-listen=127.0.0.1:0",
-                                    "--threads=1",
-                                    "--sink-tokens=8",
-                                    "--window-tokens=64",
-                                    "--segment-tokens=32"};
+  std::vector<std::string> flags = {"--model=" + folder_.File("model"),     "--data-dir=" + folder_.File("data"),
+                                    "--port-file=" + folder_.File("ports"), "--listen=127.0.0.1:0",
+                                    "--metrics-listen=127.0.0.1:0",         "--threads=1"};
+  if (has_memory_flags_) flags.insert(flags.end(), {"--sink-tokens=8", "--window-tokens=64", "--segment-tokens=32"});
   const auto name = [](const std::string& flag) { return flag.substr(0, flag.find('=')); };
   for (const std::string& flag : more) {
     std::erase_if(flags, [&](const std::string& other) { return name(other) == name(flag); });

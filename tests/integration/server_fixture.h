@@ -44,6 +44,7 @@ class ServerFixture : public ::testing::Test {
   grpc::Status Ask(const v1::AskRequest& request, v1::AskResult* result);
 
   TempDir folder_;
+  bool has_memory_flags_ = true;  // whether Flags() choose a small memory
   std::optional<ServerProcess> server_;
   int port_ = 0;
   int metrics_port_ = 0;

@@ -55,6 +55,7 @@ TEST_F(StartupTest, UnknownFlagAndValue) {
 TEST_F(StartupTest, MemoryThatDoesNotFitTheModel) {
   ExpectRefused({"--window-tokens=1000000"}, 1, "window_tokens");
   ExpectRefused({"--window-tokens=0"}, 1, "window_tokens");
+  ExpectRefused({"--window-tokens=1000000"}, 1, "--window-tokens=1000000");
 }
 
 TEST_F(StartupTest, DataFolderThatCannotBe) {

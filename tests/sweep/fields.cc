@@ -98,56 +98,65 @@ FieldValue Many(const FieldValue& value) {
           }};
 }
 
-std::vector<FieldValue> NumbersOf(const FieldDescriptor* field) {
+std::vector<FieldValue> SignedEdges() {
+  using Limits32 = std::numeric_limits<std::int32_t>;
+  using Limits64 = std::numeric_limits<std::int64_t>;
   std::vector<FieldValue> values;
-  switch (field->cpp_type()) {
-    case FieldDescriptor::CPPTYPE_INT32:
-    case FieldDescriptor::CPPTYPE_INT64: {
-      using Limits32 = std::numeric_limits<std::int32_t>;
-      using Limits64 = std::numeric_limits<std::int64_t>;
-      for (const std::int64_t value :
-           {std::int64_t{0}, std::int64_t{1}, std::int64_t{-1}, std::int64_t{Limits32::max()},
-            std::int64_t{Limits32::min()}, Limits64::max(), Limits64::min()}) {
-        values.push_back(SignedValue(value));
-      }
-      break;
-    }
-    case FieldDescriptor::CPPTYPE_UINT32:
-    case FieldDescriptor::CPPTYPE_UINT64: {
-      constexpr std::uint64_t k32 = std::uint64_t{1} << 32, k63 = std::uint64_t{1} << 63;
-      for (const std::uint64_t value :
-           {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{2}, std::uint64_t{7}, std::uint64_t{64},
-            std::uint64_t{1000}, k32 / 2 - 1, k32 / 2, k32 - 1, k63 - 1, k63, ~std::uint64_t{0}}) {
-        values.push_back(UnsignedValue(value));
-      }
-      break;
-    }
-    case FieldDescriptor::CPPTYPE_BOOL:
-      values = {UnsignedValue(0), UnsignedValue(1)};
-      break;
-    case FieldDescriptor::CPPTYPE_FLOAT:
-    case FieldDescriptor::CPPTYPE_DOUBLE: {
-      using Limits = std::numeric_limits<double>;
-      for (const double value :
-           {0.0, -0.0, 1.0, -1.0, 0.5, 10.0, 1e-300, Limits::denorm_min(), Limits::epsilon(), Limits::max(),
-            Limits::lowest(), Limits::infinity(), -Limits::infinity(), Limits::quiet_NaN()}) {
-        values.push_back(RealValue(value));
-      }
-      break;
-    }
-    case FieldDescriptor::CPPTYPE_ENUM: {
-      for (int i = 0; i < field->enum_type()->value_count(); ++i) {
-        values.push_back(SignedValue(field->enum_type()->value(i)->number()));
-      }
-      for (const int value : {-1, 99, std::numeric_limits<int>::max(), std::numeric_limits<int>::min()}) {
-        values.push_back(SignedValue(value));
-      }
-      break;
-    }
-    default:
-      break;
+  for (const std::int64_t value : {std::int64_t{0}, std::int64_t{1}, std::int64_t{-1}, std::int64_t{Limits32::max()},
+                                   std::int64_t{Limits32::min()}, Limits64::max(), Limits64::min()}) {
+    values.push_back(SignedValue(value));
   }
   return values;
+}
+
+std::vector<FieldValue> UnsignedEdges() {
+  constexpr std::uint64_t k1 = 1, k32 = k1 << 32, k63 = k1 << 63;
+  std::vector<FieldValue> values;
+  for (const std::uint64_t value :
+       {0 * k1, k1, 2 * k1, 7 * k1, 64 * k1, 1000 * k1, k32 / 2 - 1, k32 / 2, k32 - 1, k63 - 1, k63, ~(0 * k1)}) {
+    values.push_back(UnsignedValue(value));
+  }
+  return values;
+}
+
+std::vector<FieldValue> RealEdges() {
+  using Limits = std::numeric_limits<double>;
+  std::vector<FieldValue> values;
+  for (const double value :
+       {0.0, -0.0, 1.0, -1.0, 0.5, 10.0, 1e-300, Limits::denorm_min(), Limits::epsilon(), Limits::max(),
+        Limits::lowest(), Limits::infinity(), -Limits::infinity(), Limits::quiet_NaN()}) {
+    values.push_back(RealValue(value));
+  }
+  return values;
+}
+
+std::vector<FieldValue> EnumerationEdges(const google::protobuf::EnumDescriptor* type) {
+  std::vector<FieldValue> values;
+  for (int i = 0; i < type->value_count(); ++i) values.push_back(SignedValue(type->value(i)->number()));
+  for (const int value : {-1, 99, std::numeric_limits<int>::max(), std::numeric_limits<int>::min()}) {
+    values.push_back(SignedValue(value));
+  }
+  return values;
+}
+
+std::vector<FieldValue> NumbersOf(const FieldDescriptor* field) {
+  switch (field->cpp_type()) {
+    case FieldDescriptor::CPPTYPE_INT32:
+    case FieldDescriptor::CPPTYPE_INT64:
+      return SignedEdges();
+    case FieldDescriptor::CPPTYPE_UINT32:
+    case FieldDescriptor::CPPTYPE_UINT64:
+      return UnsignedEdges();
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return {UnsignedValue(0), UnsignedValue(1)};
+    case FieldDescriptor::CPPTYPE_FLOAT:
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return RealEdges();
+    case FieldDescriptor::CPPTYPE_ENUM:
+      return EnumerationEdges(field->enum_type());
+    default:
+      return {};
+  }
 }
 
 bool IsText(const FieldDescriptor* field) { return field->cpp_type() == FieldDescriptor::CPPTYPE_STRING; }

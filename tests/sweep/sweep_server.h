@@ -52,12 +52,11 @@ class SweepServer {
   grpc::Status AskAsUsual(const std::string& session);
   // Deletes all but those.
   void DeleteOthers(const std::vector<std::string>& kept);
-
- private:
   // The document is at an end after that.
   grpc::Status TryAppend(const std::string& session, const std::string& document, const std::string& data,
                          std::uint64_t offset);
 
+ private:
   TempDir folder_;
   FakeClock clock_;  // of the sessions, so that none expires
   server::Telemetry telemetry_;

@@ -35,4 +35,21 @@ TokenizerData SmallSentencePieceData(const std::vector<std::string>& pieces) {
   return data;
 }
 
+TokenizerData SmallCharacterData(const SpaceRules& spaces, bool special_marks,
+                                 const std::vector<std::pair<std::string, std::string>>& merges) {
+  TokenizerData data = SmallSentencePieceData({"\u2581"});
+  data.kind = TokenizerKind::kCharacterBpe;
+  data.source = "characters.json";
+  data.spaces = spaces;
+  for (char letter = 'a'; letter <= 'z'; ++letter) data.pieces.push_back({std::string(1, letter)});
+  for (const auto& [left, right] : merges) data.pieces.push_back({left + right});
+  data.merges = merges;
+  for (const char* mark : {"<|im_start|>", "<|im_end|>"}) {
+    data.added.push_back({.id = static_cast<TokenId>(data.pieces.size())});
+    data.pieces.push_back({mark, 0, special_marks ? PieceType::kControl : PieceType::kUserDefined});
+  }
+  data.chat_template = "{{'<|im_start|>' + message['role']}}";
+  return data;
+}
+
 }  // namespace tome::testing

@@ -16,6 +16,11 @@ TokenizerData SmallByteLevelData(const std::vector<std::pair<std::string, std::s
 // 0 "<unk>", 1 "<s>", 2 "</s>", 256 byte pieces (byte b is token 3 + b), then `pieces`, the best first.
 TokenizerData SmallSentencePieceData(const std::vector<std::string>& pieces);
 
+// BPE of characters: 0 "<unk>", 1 "<s>", 2 "</s>", 256 byte pieces (byte b is token 3 + b), U+2581, the letters a to z,
+// what `merges` make, and "<|im_start|>" and "<|im_end|>", which are special or not.
+TokenizerData SmallCharacterData(const SpaceRules& spaces, bool special_marks,
+                                 const std::vector<std::pair<std::string, std::string>>& merges = {});
+
 }  // namespace tome::testing
 
 #endif  // TOME_TESTS_TEXT_SMALL_VOCABULARIES_H_

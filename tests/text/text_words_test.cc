@@ -186,6 +186,7 @@ TEST(TextWords, LineEndsDivideAndJoin) {
   EXPECT_THAT(Folded("exam- \r\n  ple"), ElementsAre("example", "exam", "ple"));
   EXPECT_THAT(Folded("exam\u00AD\nple"), ElementsAre("example", "exam", "ple"));
   EXPECT_THAT(Folded("exam\u2010\nple"), ElementsAre("example", "exam", "ple"));
+  EXPECT_THAT(Folded("exam-\n\fple"), ElementsAre("example", "exam", "ple")) << "at the end of a page";
   EXPECT_THAT(Folded("EXAM-\nPLE"), ElementsAre("example", "exam", "ple"));
   EXPECT_THAT(Folded("in-\nter-\nnal"), ElementsAre("internal", "in", "ter", "nal"));
   EXPECT_THAT(Folded("\u043F\u0440\u0438-\n\u043C\u0435\u0440"), Contains("\u043F\u0440\u0438\u043C\u0435\u0440"));

@@ -132,6 +132,79 @@ TEST(SentencePieceTokenizerTest, UserDefinedPiecesAreTakenWhole) {
   EXPECT_THAT(Ids(Make(data)->Encode("xyz")), ElementsAre(260, 264));
 }
 
+TEST(CharacterBpeTokenizerTest, RefusesBrokenData) {
+  const TokenizerData good =
+      SmallCharacterData({.prefix = SpaceRules::Prefix::kAlways}, true, {{"a", "b"}, {"ab", "c"}});
+  ExpectRefused(good, BrokenVocabularies());
+  const std::size_t space = 259, a = 260;
+  ExpectRefused(
+      good,
+      {{"a missing byte", [](TokenizerData* data) { data->pieces[40].type = PieceType::kNormal; }, "for 0x25"},
+       {"no byte", [&](TokenizerData* data) { data->pieces[space].type = PieceType::kByte; }, "like '<0x0A>'"},
+       {"not UTF-8", [&](TokenizerData* data) { data->pieces[a].text = "\xe2\x82"; }, "valid UTF-8"},
+       {"a special letter", [&](TokenizerData* data) { data->pieces[a].type = PieceType::kControl; }, "one character"},
+       {"a merge of bytes",
+        [](TokenizerData* data) {
+          data->merges.push_back({"<0x41>", "<0x42>"});
+          data->pieces.push_back({"<0x41><0x42>"});
+        },
+        "none of byte pieces"},
+       {"a merge of an added token", [](TokenizerData* data) { data->merges.push_back({"<|im_end|>", "a"}); },
+        "'<|im_end|>' is not"},
+       {"an added token that is none", [](TokenizerData* data) { data->added.push_back({.id = 1000}); }, "found 1000"},
+       {"a long added token",
+        [](TokenizerData* data) {
+          data->added.push_back({.id = static_cast<TokenId>(data->pieces.size())});
+          data->pieces.push_back({std::string(1025, 'x'), 0, PieceType::kUserDefined});
+        },
+        "at most 1024 bytes, found 1025"},
+       {"white space that two tokens want",
+        [](TokenizerData* data) {
+          for (const char* text : {"<x>", "\n\n"}) {
+            data->added.push_back({.id = static_cast<TokenId>(data->pieces.size()), .rstrip = true});
+            data->pieces.push_back({text, 0, PieceType::kUserDefined});
+          }
+        },
+        "(rstrip), with which '\\x0a\\x0a' begins"}});
+}
+
+TEST(CharacterBpeTokenizerTest, CountsTheBytesOfTheText) {
+  const auto tokenizer = Make(SmallCharacterData({.prefix = SpaceRules::Prefix::kFirst}, false, {{"\u2581", "a"}}));
+  const TokenId space_a = 286, space = 259, b = 261, mark = 287;
+  EXPECT_EQ(tokenizer->Encode("a b"), (std::vector<TextToken>{{space_a, 1}, {space, 1}, {b, 1}}));
+  EXPECT_EQ(tokenizer->Encode(" a"), (std::vector<TextToken>{{space_a, 2}})) << "no space before one";
+  EXPECT_EQ(tokenizer->Encode("\u2581a"), (std::vector<TextToken>{{space_a, 4}}));
+  EXPECT_EQ(tokenizer->Encode("<|im_start|>a"), (std::vector<TextToken>{{mark, 12}, {260, 1}}));
+  EXPECT_EQ(tokenizer->Encode("\u00e9"), (std::vector<TextToken>{{space, 0}, {3 + 0xC3, 0}, {3 + 0xA9, 2}}));
+  EXPECT_EQ(tokenizer->Encode("\xff"),
+            (std::vector<TextToken>{{space, 0}, {3 + 0xEF, 0}, {3 + 0xBF, 0}, {3 + 0xBD, 1}}));
+  EXPECT_THAT(tokenizer->Encode(""), ::testing::IsEmpty());
+  EXPECT_EQ(tokenizer->TokenBytes(mark), "<|im_start|>");
+  EXPECT_EQ(tokenizer->TokenBytes(space_a), " a");
+  EXPECT_EQ(tokenizer->FindAdded("<|im_start|>"), mark);
+}
+
+// Runs without a place to cut, and white space that a token takes, are bounded: a stream's memory is.
+TEST(CharacterBpeTokenizerTest, BoundsWhatWaits) {
+  TokenizerData data = SmallCharacterData({.prefix = SpaceRules::Prefix::kFirst}, false, {{"a", "a"}, {"aa", "aa"}});
+  for (AddedToken& added : data.added) added.lstrip = added.rstrip = true;
+  const auto tokenizer = Make(std::move(data));
+  for (const std::string unit : {"a", "\n", "<|im_end|>\n", "\u00a0"}) {
+    std::string text;
+    while (text.size() < kMaxWordBytes + 200'000) text += unit + std::string(unit.size() > 4 ? 1000 : 0, '\n');
+    text += "<|im_start|>";
+    std::vector<TextToken> tokens;
+    const std::unique_ptr<TokenStream> stream = tokenizer->NewStream();
+    for (std::size_t at = 0; at < text.size(); at += 60'000) {
+      stream->Append(std::string_view(text).substr(at, 60'000), &tokens);
+      EXPECT_LE(stream->pending_bytes(), 2 * kMaxWordBytes + 60'000);
+    }
+    stream->Finish(&tokens);
+    EXPECT_EQ(tokens, tokenizer->Encode(text));
+    EXPECT_EQ(TotalBytes(tokens), text.size());
+  }
+}
+
 class SpecialTokensTest : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(SpecialTokensTest, AreNeverMadeByText) {

@@ -4,7 +4,9 @@
 #include <optional>
 #include <random>
 
+#include "absl/strings/ascii.h"
 #include "engine/base/crc32c.h"
+#include "engine/base/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/session/errors.h"
@@ -238,6 +240,85 @@ TEST_F(DocumentAppenderTest, RollbackUndoesEverythingOfTheBatch) {
   EXPECT_EQ(Stored(0), "a\xC3");
   EXPECT_EQ(Reason(Write("one", {.offset = 2, .data = "x"}).status()), "INVALID_UTF8");
   EXPECT_THAT(Write("one", {.offset = 2, .data = "\xA9"}), IsOk());
+}
+
+// --- Text in another encoding ---
+
+// English as UTF-16 without a mark, which is well-formed UTF-8.
+std::string Utf16(const std::string& text, bool big_endian) {
+  std::string bytes;
+  for (const char c : text) {
+    if (big_endian) bytes.push_back('\0');
+    bytes.push_back(c);
+    if (!big_endian) bytes.push_back('\0');
+  }
+  return bytes;
+}
+
+TEST_F(DocumentAppenderTest, Utf16IsRefusedHoweverItComes) {
+  int document = 0;
+  for (const bool big_endian : {false, true}) {
+    for (const bool marked : {false, true}) {
+      const std::string mark = big_endian ? "\xFE\xFF" : "\xFF\xFE";
+      const std::string text = (marked ? mark : "") + Utf16(SomeText(5000), big_endian);
+      const char* const encoding = marked ? "UTF-16" : big_endian ? "UTF-16BE" : "UTF-16LE";
+      for (const std::size_t piece : {1u, 5u, 64u, 1000u, 20'000u}) {
+        for (const Utf8Policy policy : {kRefuse, kReplace}) {
+          for (const bool restarts : {false, true}) {
+            if (marked && policy == kRefuse && piece < 4) continue;  // its first byte is not UTF-8
+            SCOPED_TRACE(fmt::format("{} in pieces of {}, restarts {}", encoding, piece, restarts));
+            appender_.emplace("session", store_->Load().value().documents, /*max_documents=*/1000);
+            const std::string name = std::to_string(document++);
+            absl::StatusOr<WriteResult> result;
+            std::size_t at = 0;
+            for (; at < text.size() && (at == 0 || result.ok()); at += piece) {
+              if (restarts) appender_.emplace("session", store_->Load().value().documents, /*max_documents=*/1000);
+              const std::string part = text.substr(at, piece);
+              result = Write(name, {.offset = at, .data = part, .finish = at + part.size() == text.size()}, policy);
+            }
+            EXPECT_EQ(Reason(result.status()), "NOT_UTF8_TEXT");
+            EXPECT_EQ(Metadata(result.status(), "encoding"), encoding);
+            EXPECT_THAT(result, StatusIs(absl::StatusCode::kInvalidArgument,
+                                         HasSubstr(fmt::format("iconv -f {} -t UTF-8", encoding))));
+            EXPECT_LE(at, std::max<std::size_t>(2 * piece, 20)) << "little is stored before";
+            // What is stored can be sealed, so that other documents may follow.
+            if (at > piece) {
+              const std::string stored = std::to_string(at - piece);
+              ASSERT_EQ(Metadata(result.status(), "committed_offset"), stored);
+              ASSERT_THAT(Write(name, {.offset = at - piece, .finish = true}, policy), IsOk());
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_F(DocumentAppenderTest, ShortUtf16AndBinariesAreRefusedAtTheirEnd) {
+  for (const std::string& text : {Utf16("Hi", false), Utf16("Hi", true), std::string(100, '\0')}) {
+    EXPECT_EQ(Reason(Write("doc", {.data = text, .finish = true}).status()), "NOT_UTF8_TEXT");
+  }
+  EXPECT_TRUE(appender_->documents().empty());
+}
+
+TEST_F(DocumentAppenderTest, AFewNulsAreText) {
+  std::string text = SomeText(6000);
+  for (std::size_t at = 10; at < text.size(); at += 50) {
+    if (absl::ascii_isascii(static_cast<unsigned char>(text[at]))) text[at] = '\0';
+  }
+  ASSERT_THAT(Write("doc", {.data = text, .finish = true}), IsOk());
+  EXPECT_EQ(Stored(0), text);
+}
+
+TEST_F(DocumentAppenderTest, RollbackForgetsTheFirstBytes) {
+  ASSERT_THAT(Write("doc", {.data = "text"}), IsOk());
+  ASSERT_THAT(appender_->Begin(&*store_), IsOk());
+  ASSERT_THAT(appender_->Apply("doc", kRefuse, {.offset = 4, .data = std::string(11, '\0')}, absl::UnixEpoch()),
+              IsOk());
+  appender_->Rollback();
+  const std::string rest = SomeText(100);
+  ASSERT_THAT(Write("doc", {.offset = 4, .data = rest, .finish = true}), IsOk());
+  EXPECT_EQ(Stored(0), "text" + rest);
 }
 
 TEST_F(DocumentAppenderTest, DiskErrorAtAnyWriteFailsTheBatchAndChangesNothing) {

@@ -186,6 +186,24 @@ TEST_F(RereadTest, CustomFormIsUsedInEveryMode) {
   }
 }
 
+TEST_F(RereadTest, PromptTokensAreCountedAlsoWhereTheTextIsWhiteSpace) {
+  Open();
+  const std::string texts[] = {std::string(700, ' '), std::string(700, '\n'), std::string(600, ' ') + "a word"};
+  for (const std::string& text : texts) {
+    const std::string id = CreateSession("blank-" + std::to_string(&text - texts));
+    ASSERT_THAT(Append(id, "doc", text), IsOk());
+    WaitUntilRead(id);
+    for (const AnswerMode mode : {AnswerMode::kReread, AnswerMode::kAttend, AnswerMode::kWindow}) {
+      const QuestionRequest request = QuestionTo(id, mode);
+      const absl::StatusOr<QuestionResult> result = Ask(request).results[0];
+      ASSERT_THAT(result, IsOk());
+      const std::size_t question_tokens = TinyServerModel()->tokenizer()->Encode(request.question).size();
+      EXPECT_GE(result->prompt_tokens, question_tokens) << static_cast<int>(mode);
+      EXPECT_LE(result->prompt_tokens, question_tokens + 20) << static_cast<int>(mode);
+    }
+  }
+}
+
 TEST_F(RereadTest, TellsItsPhasesAndWhatTheyTook) {
   AppendBooks();
   const auto heard = Ask(QuestionTo("session"));

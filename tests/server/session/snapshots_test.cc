@@ -1,9 +1,12 @@
 // Snapshots as a user of the session layer sees them: restored sessions against ones that were never interrupted.
+#include <algorithm>
 #include <filesystem>
 #include <random>
 
+#include "server/session/snapshot_file.h"
 #include "server/session/sqlite.h"
 #include "tests/server/session/durability_fixture.h"
+#include "tests/support/old_state.h"
 
 namespace tome::server {
 namespace {
@@ -28,6 +31,28 @@ class SnapshotsTest : public tome::testing::DurabilityFixture {
  protected:
   std::string Path(const std::string& session, std::uint64_t number) const {
     return Folder(session) + "/snapshot-" + std::to_string(number);
+  }
+
+  // Puts an older version of its state into a snapshot.
+  void MakeOld(const std::string& session, std::uint64_t number) {
+    std::string reading, state;
+    SnapshotHeader header;
+    {
+      const auto reader = *SnapshotReader::Open(FileSystem::Real(), Path(session, number));
+      header = reader->header();
+      reading = *reader->ReadReading();
+      ByteSource& source = reader->state();
+      while (source.remaining() > 0) state += *source.Next(std::min<std::uint64_t>(source.remaining(), 4096));
+    }
+    const Memory memory = *Memory::Parse(TinyServerModel(), state);
+    const std::string old = tome::testing::StateOfVersionFour::From(state, memory.archive_bytes());
+    const auto file = WriteSnapshotFile(FileSystem::Real(), Path(session, number), header, reading,
+                                        [&](const ByteSink& sink) { return sink(old); });
+    ASSERT_THAT(file, IsOk());
+    const std::string update =
+        "UPDATE snapshots SET digest = '" + file->digest + "', size_bytes = " + std::to_string(file->size_bytes);
+    ASSERT_THAT(Database::Open(Folder(session) + "/session.db", Database::Mode::kOpen)->Execute(update.c_str()),
+                IsOk());
   }
 };
 
@@ -410,6 +435,36 @@ TEST_F(SnapshotsTest, DatabasesOfVersionTwoGetARegister) {
   EXPECT_THAT(Snapshot("session"), IsOk());
   Open();
   EXPECT_THAT(manager_->Get("session")->snapshots, SizeIs(1));
+}
+
+TEST_F(SnapshotsTest, WordsOfAnOlderVersionAreStemmedAnewWithoutReading) {
+  Open();
+  CreateSession("session");
+  ASSERT_THAT(Append("session", "doc", SomeText(4000), /*finish=*/false), IsOk());
+  WaitUntilRead("session");
+  TOME_ASSERT_OK_AND_ASSIGN(const SnapshotInfo snapshot, Snapshot("session"));
+  const std::string expected = ContentDigest("session", snapshot.number);
+  const auto answer = Ask(QuestionTo("session")).results[0].value();
+  Kill();
+  MakeOld("session", snapshot.number);
+  Open();
+  const std::int64_t segments = Segments();
+  const int written = Events("snapshot");
+  WaitUntilRead("session");
+  EXPECT_EQ(Segments(), segments) << "the model reads nothing again";
+  EXPECT_EQ(Events("snapshot_refused"), 0);
+  EXPECT_GE(Events("new_stems"), 1);
+  EXPECT_EQ(Ask(QuestionTo("session")).results[0].value().answer, answer.answer);
+
+  // It is kept as it is now, and the next start has nothing to do.
+  events_.counts.WaitUntil([&](const auto& counts) { return counts.events.at("snapshot") > written; });
+  EXPECT_EQ(StateDigest("session"), expected);
+  const int made = Events("new_stems");
+  Kill();
+  Open();
+  WaitUntilRead("session");
+  EXPECT_EQ(Segments(), segments);
+  EXPECT_EQ(Events("new_stems"), made);
 }
 
 TEST_F(SnapshotsTest, BytesBeforeADamagedChunkStillAnswer) {

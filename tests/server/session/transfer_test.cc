@@ -173,6 +173,59 @@ TEST_F(TransferTest, WhatIsAppendedMeanwhileIsNotInIt) {
   EXPECT_THAT(copy.snapshots, SizeIs(1));
 }
 
+// --- What people give by mistake ---
+
+TEST_F(TransferTest, ErrorsSayWhatWasExpectedWhatWasFoundAndWhatToDo) {
+  using namespace std::string_literals;
+  Open();
+  MakeSession();
+  const std::string bundle = *Export("session");
+  const auto changed = [&](std::size_t at) {
+    std::string other = bundle;
+    other[at] = static_cast<char>(other[at] ^ 1);
+    return other;
+  };
+  const std::string expected = "expected a bundle that tome export wrote, found ";
+  const std::string damaged = "the bundle is damaged: ";
+  struct Case {
+    std::string name;
+    std::string bytes;
+    std::string message;  // how it begins
+  };
+  const Case cases[] = {
+      {"nothing", "", expected + "an empty file"},
+      {"a model", "GGUF\3\0\0\0and much more"s, expected + "a GGUF model file"},
+      {"a database", "SQLite format 3\0more"s, expected + "an SQLite database"},
+      {"a snapshot", "TOMESNAP\1\0\0\0and more"s, expected + "a snapshot out of the data folder"},
+      {"a packed bundle", "\x1F\x8B\x08\0\0\0\0\0\0\0\0\0"s, expected + "a gzip file; unpack it first"},
+      {"a text", "Once upon a time there was a king.", expected + "text that begins 'Once upon a "},
+      {"a short text", "Once", expected + "text that begins 'Once'"},
+      {"other bytes", "\x80\x81\x82\x83\x84\x85\x86\x87\x88\x89\x8A\x8B", expected + "bytes that begin '\\x80"},
+      {"the magic alone", bundle.substr(0, 5), damaged + "it ends after 5 bytes"},
+      {"half of it", bundle.substr(0, bundle.size() / 2),
+       damaged + fmt::format("it ends after {} b", bundle.size() / 2)},
+      {"all but a byte", bundle.substr(0, bundle.size() - 1), damaged + "it ends after "},
+      {"another byte", changed(100), damaged + "the checksum of the frame at byte 12 does not match"},
+      {"another digest", changed(bundle.size() - 1), damaged + "its SHA-256 digest does not match"},
+      {"two of them", bundle + bundle,
+       damaged + fmt::format("bytes follow its end, which is at byte {}", bundle.size())},
+      {"another version", changed(8), "the bundle has version 0, this server reads version 1; import it with"},
+  };
+  for (const Case& test : cases) {
+    for (const std::size_t piece : {std::size_t{1} << 20, std::size_t{7}}) {
+      const absl::Status status = Import(test.bytes, "copy", piece).status();
+      EXPECT_THAT(std::string(status.message()), ::testing::StartsWith(test.message)) << test.name;
+      if (test.message.starts_with(damaged)) {
+        EXPECT_THAT(std::string(status.message()), HasSubstr("copy it here again, or export the session once more"));
+      }
+      EXPECT_THAT(std::string(status.message()), ::testing::Not(HasSubstr("archive"))) << "that is something else";
+    }
+  }
+  manager_->BeginDrain();
+  EXPECT_TRUE(manager_->WaitUntilDrained(absl::Seconds(60)));
+  EXPECT_THAT(Leftovers(), IsEmpty());
+}
+
 // --- Going on with an export ---
 
 TEST_F(TransferTest, BundleIsTheSameWheneverItIsAskedFor) {

@@ -37,6 +37,8 @@ TEST(MetricsTest, AllFamiliesAreThereBeforeAnythingHappened) {
                            "tome_sessions_resident 0",
                            "tome_state_bytes{kind=\"reserved\"} 0",
                            "tome_state_bytes{kind=\"held\"} 0",
+                           "tome_process_memory_bytes{kind=\"accounted\"} 0",
+                           "tome_process_memory_bytes{kind=\"held\"} 0",
                            "tome_archive_bytes{kind=\"resident\"} 0",
                            "tome_archive_bytes{kind=\"spilled\"} 0",
                            "tome_snapshots_total{outcome=\"written\"} 0",
