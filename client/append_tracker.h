@@ -6,7 +6,7 @@
 #include <functional>
 #include <mutex>
 
-#include "client/append.h"
+#include "client/append_report.h"
 
 namespace tome::client {
 

@@ -1,7 +1,7 @@
 # Writes the profiles in FOLDER as C++ to OUTPUT: cmake -D FOLDER=... -D OUTPUT=... -P embed_profiles.cmake
 file(GLOB files "${FOLDER}/*.json")
 list(SORT files)
-set(text "#include \"engine/model/shipped_profiles.h\"\n\nnamespace tome {\n\nabsl::Span<const ShippedProfile> ShippedProfiles() {\n")
+set(text "#include \"engine/model/profiles/shipped_profiles.h\"\n\nnamespace tome {\n\nabsl::Span<const ShippedProfile> ShippedProfiles() {\n")
 set(entries "")
 foreach(file IN LISTS files)
   get_filename_component(name "${file}" NAME)

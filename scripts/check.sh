@@ -31,7 +31,7 @@ fi
 mapfile -t sources < <(git ls-files '*.h' '*.cc' '*.cu' '*.cuh')
 mapfile -t scripts < <(git ls-files 'scripts/*.sh' 'deploy/*.sh' 'tests/*.sh' .ci/run)
 mapfile -t texts < <(git ls-files '*.h' '*.cc' '*.cu' '*.cuh' '*.md' '*.proto' '*.sh' '*.py' '*.cmake' '*CMakeLists.txt' \
-  '*.yaml' ':!tests/*_data.*' ':!engine/text/stop_words.cc')
+  '*.yaml' ':!tests/*_data.*' ':!engine/text/words/stop_words.cc')
 existing() { for path in "$@"; do [[ -e $path ]] && printf '%s\n' "$path"; done; }
 mapfile -t sources < <(existing "${sources[@]}")
 

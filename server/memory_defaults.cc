@@ -10,24 +10,12 @@
 namespace tome::server {
 namespace {
 
-// The options that follow the model where nobody gives them.
-constexpr const char* kMemoryOptions[] = {"sink-tokens", "window-tokens", "segment-tokens", "region-tokens",
-                                          "region-memory"};
-
-std::string MemoryOptionText(const ServerConfig& config, std::string_view name) {
-  if (name == "sink-tokens") return std::to_string(config.sink_tokens);
-  if (name == "window-tokens") return std::to_string(config.window_tokens);
-  if (name == "segment-tokens") return std::to_string(config.segment_tokens);
-  if (name == "region-tokens") return std::to_string(config.region_tokens);
-  return config.region_memory;
-}
-
 // "--window-tokens=9000, --sink-tokens=64".
 std::string GivenMemoryFlags(const ServerConfig& config) {
   std::string flags;
-  for (const char* name : kMemoryOptions) {
+  for (const char* name : kMemoryFlags) {
     if (FollowsModel(config, name)) continue;
-    flags += fmt::format("{}--{}={}", flags.empty() ? "" : ", ", name, MemoryOptionText(config, name));
+    flags += fmt::format("{}--{}={}", flags.empty() ? "" : ", ", name, MemoryFlagText(config, name));
   }
   return flags.empty() ? "the memory of a session" : flags;
 }
@@ -55,12 +43,6 @@ std::string DescribeFit(const MemoryOptions& usual, const MemoryOptions& fitted,
 
 }  // namespace
 
-bool FollowsModel(const ServerConfig& config, const std::string& name) {
-  const auto* found = std::find(std::begin(kMemoryOptions), std::end(kMemoryOptions), name);
-  return found != std::end(kMemoryOptions) && !config.given.contains(name) &&
-         MemoryOptionText(config, name) == MemoryOptionText(ServerConfig(), name);
-}
-
 absl::Status FitMemory(const LlamaConfig& model, Precision computed, ServerConfig* config) {
   MemoryOptions usual = ServerConfig().ToSessionManagerOptions().default_memory_options;
   usual.regions = DefaultMemoryOptions(model, computed).regions;
@@ -78,7 +60,7 @@ absl::Status FitMemory(const LlamaConfig& model, Precision computed, ServerConfi
   config->segment_tokens = fitted->segment_tokens;
   config->region_tokens = fitted->region_tokens;
   if (!chosen.regions) config->region_memory = FormatRegionMemoryOptions(fitted->regions);
-  config->given.insert(std::begin(kMemoryOptions), std::end(kMemoryOptions));
+  config->given.insert(std::begin(kMemoryFlags), std::end(kMemoryFlags));
   return absl::OkStatus();
 }
 

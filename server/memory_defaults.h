@@ -2,19 +2,14 @@
 #ifndef TOME_SERVER_MEMORY_DEFAULTS_H_
 #define TOME_SERVER_MEMORY_DEFAULTS_H_
 
-#include <string>
-
 #include "absl/status/status.h"
 #include "engine/engine.h"
 #include "server/server_config.h"
 
 namespace tome::server {
 
-// Whether the option with this name ("window-tokens") is one of a session's memory that nobody gave.
-bool FollowsModel(const ServerConfig& config, const std::string& name);
-
-// Fits those options to `model`; see FitMemoryOptions. Afterwards they count as given, and config->fitted says what
-// came of it. INVALID_ARGUMENT names the flags that were given and do not fit.
+// Fits the memory options that nobody gave to `model`; see FitMemoryOptions. Afterwards they count as given, and
+// config->fitted says what came of it. INVALID_ARGUMENT names the flags that were given and do not fit.
 absl::Status FitMemory(const LlamaConfig& model, Precision computed, ServerConfig* config);
 
 }  // namespace tome::server

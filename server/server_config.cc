@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
 #include "CLI/CLI.hpp"
 #include "engine/base/status.h"
-#include "server/memory_defaults.h"
 
 namespace tome::server {
 namespace {
@@ -349,5 +349,19 @@ LogLevel ServerConfig::ToLogLevel() const {
 }
 
 LogFormat ServerConfig::ToLogFormat() const { return log_format == "json" ? LogFormat::kJson : LogFormat::kText; }
+
+std::string MemoryFlagText(const ServerConfig& config, std::string_view name) {
+  if (name == "sink-tokens") return std::to_string(config.sink_tokens);
+  if (name == "window-tokens") return std::to_string(config.window_tokens);
+  if (name == "segment-tokens") return std::to_string(config.segment_tokens);
+  if (name == "region-tokens") return std::to_string(config.region_tokens);
+  return config.region_memory;
+}
+
+bool FollowsModel(const ServerConfig& config, const std::string& name) {
+  const auto* found = std::find(std::begin(kMemoryFlags), std::end(kMemoryFlags), name);
+  return found != std::end(kMemoryFlags) && !config.given.contains(name) &&
+         MemoryFlagText(config, name) == MemoryFlagText(ServerConfig(), name);
+}
 
 }  // namespace tome::server

@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -91,6 +92,14 @@ using Environment = std::function<std::optional<std::string>(const std::string& 
 // the file, or a value that is not allowed; the message names where it stands.
 absl::StatusOr<ServerConfig> ParseServerConfig(const std::vector<std::string>& arguments,
                                                const Environment& environment);
+
+// Flags of a session's memory: they follow the model where nobody gives them.
+inline constexpr const char* kMemoryFlags[] = {"sink-tokens", "window-tokens", "segment-tokens", "region-tokens",
+                                               "region-memory"};
+std::string MemoryFlagText(const ServerConfig& config, std::string_view name);
+
+// Whether the option with this name ("window-tokens") is one of a session's memory that nobody gave.
+bool FollowsModel(const ServerConfig& config, const std::string& name);
 
 }  // namespace tome::server
 

@@ -6,7 +6,7 @@
 #include <functional>
 #include <thread>
 
-#include "engine/base/file_descriptor.h"
+#include "engine/files/file_descriptor.h"
 
 namespace tome::server {
 

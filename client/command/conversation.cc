@@ -7,8 +7,8 @@
 #include "client/command/format.h"
 #include "client/command/input_file.h"
 #include "client/command/json.h"
-#include "engine/base/file_kind.h"
 #include "engine/base/status.h"
+#include "engine/files/file_kind.h"
 
 namespace tome::command {
 namespace {

@@ -3,9 +3,9 @@
 #include "client/command/exit_code.h"
 #include "client/command/format.h"
 #include "client/source.h"
-#include "engine/base/file_kind.h"
 #include "engine/base/status.h"
 #include "engine/base/utf8.h"
+#include "engine/files/file_kind.h"
 
 namespace tome::command {
 namespace {

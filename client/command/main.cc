@@ -12,8 +12,8 @@
 #include "client/command/input_file.h"
 #include "client/command/interrupt.h"
 #include "client/command/terminal.h"
-#include "engine/base/file_kind.h"
 #include "engine/base/status.h"
+#include "engine/files/file_kind.h"
 
 namespace tome::command {
 namespace {

@@ -112,7 +112,7 @@ bool Asking::HasEvidence(const v1::ByteRange& range) const {
 
 bool Asking::CoversAnAnswer(const v1::ByteRange& range) const {
   return range.document() == DocumentName(asked_.document) &&
-         std::any_of(asked_.answers.begin(), asked_.answers.end(), [&](const ByteRange& answer) {
+         std::any_of(asked_.answers.begin(), asked_.answers.end(), [&](const TextRange& answer) {
            return range.begin() <= answer.begin && range.end() >= answer.end;
          });
 }

@@ -11,7 +11,7 @@
 
 #include "absl/status/status.h"
 #include "client/client.h"
-#include "engine/evaluation/finding.h"
+#include "engine/evaluation/questions/finding.h"
 
 namespace tome {
 

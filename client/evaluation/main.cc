@@ -5,8 +5,8 @@
 #include <string>
 
 #include "client/evaluation/service_answerer.h"
-#include "engine/evaluation/answerer.h"
-#include "engine/evaluation/commands.h"
+#include "engine/evaluation/commands/commands.h"
+#include "engine/evaluation/questions/answerer.h"
 #include "fmt/format.h"
 
 int main(int argc, char** argv) {

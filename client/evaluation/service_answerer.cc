@@ -8,7 +8,7 @@
 #include "client/evaluation/asking.h"
 #include "client/source.h"
 #include "engine/base/status.h"
-#include "engine/evaluation/progress.h"
+#include "engine/evaluation/figures/progress.h"
 
 namespace tome {
 namespace {

@@ -14,7 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "client/client.h"
-#include "engine/evaluation/answerer.h"
+#include "engine/evaluation/questions/answerer.h"
 
 namespace tome {
 

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "engine/model/cpu/kernels.h"
+#include "engine/kernels/cpu/kernels.h"
 
 namespace tome {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "engine/attention/causal_attention.h"
-#include "engine/model/cpu/kernels.h"
+#include "engine/kernels/cpu/kernels.h"
 
 namespace tome {
 namespace {

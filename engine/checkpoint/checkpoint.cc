@@ -5,14 +5,14 @@
 #include <system_error>
 #include <utility>
 
-#include "engine/base/byte_writer.h"
 #include "engine/base/digest.h"
-#include "engine/base/mapped_file.h"
 #include "engine/base/status.h"
-#include "engine/checkpoint/checkpoint_contents.h"
-#include "engine/checkpoint/gguf_checkpoint.h"
-#include "engine/checkpoint/huggingface_checkpoint.h"
+#include "engine/checkpoint/contents/checkpoint_contents.h"
+#include "engine/checkpoint/gguf/gguf_checkpoint.h"
+#include "engine/checkpoint/huggingface/huggingface_checkpoint.h"
 #include "engine/checkpoint/llama2c_checkpoint.h"
+#include "engine/files/byte_writer.h"
+#include "engine/files/mapped_file.h"
 
 namespace tome {
 

@@ -20,19 +20,11 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "engine/checkpoint/llama_config.h"
-#include "engine/checkpoint/tensor_type.h"
+#include "engine/checkpoint/contents/checkpoint_tensor.h"
+#include "engine/checkpoint/contents/llama_config.h"
 #include "engine/text/tokenizer_data.h"
 
 namespace tome {
-
-// A tensor in a mapped file. Row-major, the last dimension contiguous (Hugging Face's order, so a linear layer's weight
-// is [out, in]; GGUF lists dimensions the other way round). Valid while its Checkpoint lives. Unaligned.
-struct CheckpointTensor {
-  TensorType type = TensorType::kF32;
-  std::vector<std::int64_t> shape;
-  absl::Span<const std::byte> data;
-};
 
 // Immutable and thread-safe.
 class Checkpoint {

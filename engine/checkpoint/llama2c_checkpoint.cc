@@ -5,12 +5,12 @@
 #include <utility>
 #include <vector>
 
-#include "engine/base/byte_reader.h"
 #include "engine/base/quote.h"
 #include "engine/base/status.h"
 #include "engine/base/utf8.h"
-#include "engine/checkpoint/config_check.h"
-#include "engine/checkpoint/sentencepiece_pieces.h"
+#include "engine/checkpoint/contents/config_check.h"
+#include "engine/checkpoint/contents/sentencepiece_pieces.h"
+#include "engine/files/byte_reader.h"
 
 namespace tome {
 namespace {

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "engine/checkpoint/checkpoint_contents.h"
+#include "engine/checkpoint/contents/checkpoint_contents.h"
 
 namespace tome {
 

@@ -6,11 +6,11 @@
 #include <utility>
 
 #include "engine/base/status.h"
-#include "engine/evaluation/finding.h"
-#include "engine/evaluation/metrics.h"
-#include "engine/evaluation/reading.h"
+#include "engine/evaluation/figures/metrics.h"
+#include "engine/evaluation/questions/finding.h"
+#include "engine/evaluation/questions/reading.h"
 #include "engine/generation/prompt_form.h"
-#include "engine/model/model_profile.h"
+#include "engine/model/profiles/model_profile.h"
 #include "fmt/format.h"
 
 namespace tome {

@@ -9,7 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "engine/engine.h"
-#include "engine/evaluation/needles.h"
+#include "engine/evaluation/questions/needles.h"
 
 namespace tome {
 

@@ -2,8 +2,8 @@
 #include <iterator>
 
 #include "engine/evaluation/attention_recall.h"
+#include "engine/evaluation/figures/svg_plot.h"
 #include "engine/evaluation/report.h"
-#include "engine/evaluation/svg_plot.h"
 #include "fmt/format.h"
 
 namespace tome {

@@ -8,10 +8,10 @@
 #include <utility>
 
 #include "engine/base/status.h"
-#include "engine/evaluation/cut_text.h"
-#include "engine/evaluation/needles.h"
-#include "engine/evaluation/progress.h"
-#include "engine/evaluation/reading.h"
+#include "engine/evaluation/figures/progress.h"
+#include "engine/evaluation/questions/cut_text.h"
+#include "engine/evaluation/questions/needles.h"
+#include "engine/evaluation/questions/reading.h"
 #include "engine/generation/question_likelihood.h"
 #include "engine/memory/archive.h"
 #include "engine/memory/memory_state.h"

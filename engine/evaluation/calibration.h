@@ -16,7 +16,7 @@
 
 #include "absl/status/statusor.h"
 #include "engine/engine.h"
-#include "engine/evaluation/metrics.h"
+#include "engine/evaluation/figures/metrics.h"
 
 namespace tome {
 

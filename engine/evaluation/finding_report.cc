@@ -2,7 +2,7 @@
 #include <numeric>
 #include <set>
 
-#include "engine/evaluation/finding.h"
+#include "engine/evaluation/questions/finding.h"
 #include "engine/evaluation/report.h"
 #include "fmt/format.h"
 

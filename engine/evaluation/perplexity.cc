@@ -12,7 +12,7 @@
 #include "engine/attention/causal_attention.h"
 #include "engine/attention/pattern_attention.h"
 #include "engine/base/status.h"
-#include "engine/evaluation/svg_plot.h"
+#include "engine/evaluation/figures/svg_plot.h"
 #include "engine/memory/sequence_cache.h"
 #include "engine/model/forward.h"
 #include "engine/model/llama_model.h"
@@ -157,15 +157,11 @@ absl::StatusOr<std::shared_ptr<const Model>> WithWeights(const std::shared_ptr<c
   const LlamaModel& loaded = LlamaModel::From(*model);
   LlamaWeights weights = loaded.weights();
   for (LayerWeights& layer : weights.layers) {
-    const std::pair<at::Tensor*, const PackedMatrix*> matrices[] = {{&layer.qkv, &layer.packed_qkv},
-                                                                    {&layer.attention_out, &layer.packed_attention_out},
-                                                                    {&layer.gate_up, &layer.packed_gate_up},
-                                                                    {&layer.down, &layer.packed_down}};
-    for (const auto& [matrix, packed] : matrices) {
+    for (Linear* matrix : {&layer.qkv, &layer.attention_out, &layer.gate_up, &layer.down}) {
       if (format == WeightFormat::kInt4) {
-        *matrix = RoundToInt4(*matrix);
-      } else if (packed->packed_bytes() > 0) {
-        *matrix = at::Tensor();
+        *matrix = Linear(RoundToInt4(matrix->dense()), matrix->packed());
+      } else if (matrix->packed().packed_bytes() > 0) {
+        *matrix = Linear(at::Tensor(), matrix->packed());
       } else {
         return FailedPrecondition("{}: a matrix of its layers is not kept in 4-bit or 8-bit blocks (decoding reads {})",
                                   model->info().path, model->info().decode_weights);

@@ -14,7 +14,7 @@
 #include "absl/status/statusor.h"
 #include "engine/attention/pattern.h"
 #include "engine/engine.h"
-#include "engine/evaluation/reading.h"
+#include "engine/evaluation/questions/reading.h"
 
 namespace tome {
 

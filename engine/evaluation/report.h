@@ -8,7 +8,7 @@
 
 #include "engine/evaluation/answer_defaults.h"
 #include "engine/evaluation/calibration.h"
-#include "engine/evaluation/metrics.h"
+#include "engine/evaluation/figures/metrics.h"
 
 namespace tome {
 

@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "engine/base/status.h"
-#include "engine/evaluation/reading.h"
+#include "engine/evaluation/figures/svg_plot.h"
+#include "engine/evaluation/questions/reading.h"
 #include "engine/evaluation/report.h"
-#include "engine/evaluation/svg_plot.h"
 #include "fmt/format.h"
 
 namespace tome {

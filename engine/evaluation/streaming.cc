@@ -10,9 +10,9 @@
 #include <utility>
 
 #include "engine/base/status.h"
-#include "engine/evaluation/metrics.h"
-#include "engine/evaluation/reading.h"
-#include "engine/evaluation/svg_plot.h"
+#include "engine/evaluation/figures/metrics.h"
+#include "engine/evaluation/figures/svg_plot.h"
+#include "engine/evaluation/questions/reading.h"
 #include "engine/memory/memory_state.h"
 #include "engine/memory/routing_codec.h"
 #include "engine/memory/sequence_cache.h"

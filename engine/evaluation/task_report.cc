@@ -5,9 +5,9 @@
 #include <set>
 #include <utility>
 
-#include "engine/evaluation/metrics.h"
+#include "engine/evaluation/figures/metrics.h"
+#include "engine/evaluation/figures/svg_plot.h"
 #include "engine/evaluation/report.h"
-#include "engine/evaluation/svg_plot.h"
 #include "fmt/format.h"
 
 namespace tome {

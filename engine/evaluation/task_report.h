@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/evaluation/answerer.h"
+#include "engine/evaluation/questions/answerer.h"
 
 namespace tome {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/engine.h"
+#include "engine/generation/question.h"
 #include "engine/memory/archive.h"
 #include "engine/memory/stored_tokens.h"
 

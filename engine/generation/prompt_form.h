@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "engine/engine.h"
+#include "engine/generation/question.h"
+#include "engine/model/model.h"
 
 namespace tome {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "engine/engine.h"
+#include "engine/generation/question.h"
 #include "engine/memory/archive.h"
 #include "engine/memory/routing.h"
 

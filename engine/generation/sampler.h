@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "engine/engine.h"
+#include "engine/generation/generation_options.h"
+#include "engine/generation/step_result.h"
 
 namespace tome {
 

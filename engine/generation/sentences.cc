@@ -6,7 +6,7 @@
 #include <string_view>
 #include <utility>
 
-#include "engine/text/unicode_characters.h"
+#include "engine/text/words/unicode_characters.h"
 
 namespace tome {
 namespace {

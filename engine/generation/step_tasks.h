@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "engine/engine.h"
+#include "engine/generation/task.h"
 #include "engine/generation/task_impl.h"
 
 namespace tome {

@@ -1,3 +1,5 @@
+#include "engine/generation/task.h"
+
 #include <ATen/ATen.h>
 
 #include <algorithm>

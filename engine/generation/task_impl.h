@@ -12,11 +12,13 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "engine/engine.h"
 #include "engine/generation/sampler.h"
+#include "engine/generation/step_result.h"
 #include "engine/generation/stop_text.h"
+#include "engine/memory/memory.h"
 #include "engine/memory/sequence_cache.h"
 #include "engine/model/weights.h"
+#include "engine/text/detokenizer.h"
 
 namespace tome {
 

@@ -4,10 +4,10 @@
 #include <optional>
 #include <utility>
 
-#include "engine/base/byte_reader.h"
-#include "engine/base/byte_writer.h"
 #include "engine/base/status.h"
-#include "engine/text/word_stems.h"
+#include "engine/files/byte_reader.h"
+#include "engine/files/byte_writer.h"
+#include "engine/text/words/word_stems.h"
 
 namespace tome {
 namespace {

@@ -16,9 +16,13 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "engine/base/spill_folder.h"
-#include "engine/engine.h"
-#include "engine/text/languages.h"
+#include "engine/files/spill_folder.h"
+#include "engine/memory/memory_options.h"
+#include "engine/memory/read_range.h"
+#include "engine/memory/region_run.h"
+#include "engine/model/model.h"
+#include "engine/text/tokenizer.h"
+#include "engine/text/words/languages.h"
 
 namespace tome {
 

@@ -10,8 +10,8 @@
 #include <cstdint>
 
 #include "absl/types/span.h"
-#include "engine/checkpoint/llama_config.h"
-#include "engine/engine.h"
+#include "engine/checkpoint/contents/llama_config.h"
+#include "engine/memory/memory_options.h"
 
 namespace tome {
 

@@ -1,3 +1,5 @@
+#include "engine/memory/memory.h"
+
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -5,7 +7,6 @@
 
 #include "engine/base/digest.h"
 #include "engine/base/status.h"
-#include "engine/engine.h"
 #include "engine/memory/memory_state.h"
 #include "engine/model/guard.h"
 #include "engine/model/llama_model.h"

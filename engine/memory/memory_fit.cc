@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "engine/base/status.h"
-#include "engine/engine.h"
+#include "engine/memory/memory_options.h"
 #include "engine/model/position_encoding.h"
 
 namespace tome {

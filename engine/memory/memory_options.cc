@@ -1,11 +1,12 @@
 // Options of a memory: their names and their limits.
+#include "engine/memory/memory_options.h"
+
 #include <algorithm>
 #include <charconv>
 #include <string>
 
 #include "engine/attention/pattern.h"
 #include "engine/base/status.h"
-#include "engine/engine.h"
 #include "engine/model/position_encoding.h"
 #include "fmt/format.h"
 

@@ -12,7 +12,6 @@
 #include <utility>
 #include <vector>
 
-#include "engine/engine.h"
 #include "engine/memory/archive.h"
 #include "engine/memory/key_value_block.h"
 #include "engine/memory/region_memory.h"

@@ -17,8 +17,8 @@
 #include <memory>
 #include <vector>
 
-#include "engine/engine.h"
 #include "engine/memory/key_value_block.h"
+#include "engine/memory/memory_options.h"
 #include "engine/memory/retention.h"
 
 namespace tome {

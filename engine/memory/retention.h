@@ -11,9 +11,9 @@
 
 #include "absl/types/span.h"
 #include "engine/base/types.h"
-#include "engine/engine.h"
 #include "engine/memory/archive.h"
 #include "engine/memory/key_value_block.h"
+#include "engine/memory/memory_options.h"
 
 namespace tome {
 

@@ -11,8 +11,8 @@
 #include <unordered_set>
 #include <utility>
 
-#include "engine/model/cpu/kernels.h"
-#include "engine/text/word_stems.h"
+#include "engine/kernels/cpu/kernels.h"
+#include "engine/text/words/word_stems.h"
 
 namespace tome {
 namespace {

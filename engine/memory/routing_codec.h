@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/model/model_profile.h"
+#include "engine/model/profiles/model_profile.h"
 
 namespace tome {
 

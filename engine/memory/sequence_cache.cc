@@ -8,7 +8,7 @@
 #include "engine/attention/causal_attention.h"
 #include "engine/attention/pattern_attention.h"
 #include "engine/base/status.h"
-#include "engine/model/cpu/kernels.h"
+#include "engine/kernels/cpu/kernels.h"
 
 namespace tome {
 

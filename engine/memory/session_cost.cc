@@ -1,11 +1,13 @@
 // What a memory costs, from its options alone.
+#include "engine/memory/session_cost.h"
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
 #include "engine/base/status.h"
-#include "engine/engine.h"
 #include "engine/memory/archive.h"
+#include "engine/memory/memory.h"
 #include "engine/memory/retention.h"
 #include "engine/model/position_encoding.h"
 

@@ -7,14 +7,15 @@
 #include <string>
 #include <utility>
 
-#include "engine/base/byte_stream.h"
-#include "engine/base/byte_writer.h"
 #include "engine/base/crc32c.h"
 #include "engine/base/status.h"
+#include "engine/files/byte_stream.h"
+#include "engine/files/byte_writer.h"
+#include "engine/memory/memory.h"
 #include "engine/memory/memory_state.h"
 #include "engine/model/guard.h"
 #include "engine/model/llama_model.h"
-#include "engine/text/word_stems.h"
+#include "engine/text/words/word_stems.h"
 
 namespace tome {
 namespace {
@@ -350,7 +351,7 @@ absl::Status WriteState(const Memory& memory, const ByteSink& sink) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Memory> ParseState(const std::shared_ptr<const Model>& model, ByteSource& source,
+absl::StatusOr<Memory> ParseState(const std::shared_ptr<const Model>& model, SizedByteSource& source,
                                   const RestoreObserver& observer) {
   const LlamaWeights& weights = LlamaModel::From(*model).weights();
   const LlamaConfig& config = weights.config;
@@ -393,7 +394,7 @@ absl::Status Memory::Serialize(const ByteSink& sink) const {
   return Guarded([&] { return WriteState(*this, sink); });
 }
 
-absl::StatusOr<Memory> Memory::Parse(std::shared_ptr<const Model> model, ByteSource& source,
+absl::StatusOr<Memory> Memory::Parse(std::shared_ptr<const Model> model, SizedByteSource& source,
                                      const RestoreObserver& observer) {
   return Guarded([&] { return ParseState(model, source, observer); });
 }

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "engine/model/cpu/kernels.h"
+#include "engine/kernels/cpu/kernels.h"
 #include "engine/model/forward.h"
 
 namespace tome {
@@ -39,7 +39,7 @@ class Decoder {
         attended_(rows_, config_.num_heads * config_.head_dim),
         gate_up_(rows_, 2 * config_.ffn_size),
         activated_(rows_, config_.ffn_size) {
-    for (int i = 0; i < rows_; ++i) weights_.packed_embedding.Expand(tokens[i], 1, hidden_.row(i));
+    for (int i = 0; i < rows_; ++i) weights_.embedding.CopyRow(tokens[i], hidden_.row(i));
   }
 
   void Run(float* logits) {
@@ -47,17 +47,17 @@ class Decoder {
     for (std::int64_t index = 0; index < config_.num_layers; ++index) {
       const LayerWeights& layer = weights_.layers[index];
       AddNorm(/*has_delta=*/index > 0, layer.attention_norm);
-      Multiply(layer.packed_qkv, normed_, &qkv_);
+      Multiply(layer.qkv, normed_, &qkv_);
       for (int i = 0; i < rows_; ++i) attentions_[i]->AttendToken(index, qkv_.row(i), attended_.row(i));
-      Multiply(layer.packed_attention_out, attended_, &delta_);
+      Multiply(layer.attention_out, attended_, &delta_);
       AddNorm(/*has_delta=*/true, layer.ffn_norm);
-      Multiply(layer.packed_gate_up, normed_, &gate_up_);
+      Multiply(layer.gate_up, normed_, &gate_up_);
       for (int i = 0; i < rows_; ++i) Swiglu(kernels, gate_up_.row(i), config_.ffn_size, activated_.row(i));
-      Multiply(layer.packed_down, activated_, &delta_);
+      Multiply(layer.down, activated_, &delta_);
     }
     AddNorm(/*has_delta=*/true, weights_.final_norm);
     input_.Set(normed_.data(), rows_, normed_.width());
-    weights_.output_matrix().Multiply(input_, logits, config_.vocab_size);
+    weights_.output().Apply(input_, logits, config_.vocab_size);
   }
 
  private:
@@ -68,9 +68,9 @@ class Decoder {
     }
   }
 
-  void Multiply(const PackedMatrix& matrix, Activations& in, Activations* out) {
+  void Multiply(const Linear& matrix, Activations& in, Activations* out) {
     input_.Set(in.data(), rows_, in.width());
-    matrix.Multiply(input_, out->data(), out->width());
+    matrix.Apply(input_, out->data(), out->width());
   }
 
   const LlamaWeights& weights_;

@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include "engine/model/cpu/kernels.h"
+#include "engine/kernels/cpu/kernels.h"
 
 namespace tome {
 namespace {
@@ -12,11 +12,11 @@ at::Tensor Embed(const LlamaWeights& weights, absl::Span<const TokenId> tokens) 
   const std::int64_t count = static_cast<std::int64_t>(tokens.size());
   if (!weights.device.is_cpu()) {
     const at::Tensor ids = at::tensor(at::ArrayRef<TokenId>(tokens.data(), tokens.size()), at::kInt).to(weights.device);
-    return weights.embedding.index_select(0, ids).to(at::kFloat);
+    return weights.embedding.dense().index_select(0, ids).to(at::kFloat);
   }
   at::Tensor hidden = at::empty({count, weights.config.hidden_size}, at::kFloat);
   for (std::int64_t i = 0; i < count; ++i) {
-    weights.packed_embedding.Expand(tokens[i], 1, hidden.mutable_data_ptr<float>() + i * hidden.size(1));
+    weights.embedding.CopyRow(tokens[i], hidden.mutable_data_ptr<float>() + i * hidden.size(1));
   }
   return hidden;
 }
@@ -72,26 +72,6 @@ at::Tensor ActivateGate(const at::Tensor& gate_up) {
   return at::silu(gate_up.narrow(1, 0, width)).mul_(gate_up.narrow(1, width, width));
 }
 
-// Writes x [rows, n], fp32, times the transposed matrix to `out` [rows, m]; some rows of the matrix are expanded at a
-// time.
-void MultiplyExpanded(const PackedMatrix& matrix, const at::Tensor& x, const at::Tensor& out) {
-  constexpr std::int64_t kRowsAtOnce = 4096;  // 9 MB at SmolLM2's width
-  const std::int64_t all = matrix.num_rows();
-  at::Tensor block = at::empty({std::min(kRowsAtOnce, all), matrix.n()}, at::kFloat);
-  for (std::int64_t first = 0; first < all; first += kRowsAtOnce) {
-    const std::int64_t count = std::min(kRowsAtOnce, all - first);
-    matrix.Expand(first, count, block.mutable_data_ptr<float>());
-    out.narrow(1, first, count).copy_(at::linear(x, block.narrow(0, 0, count)));
-  }
-}
-
-at::Tensor Linear(const at::Tensor& x, const at::Tensor& matrix, const PackedMatrix& packed) {
-  if (matrix.defined()) return at::linear(x, matrix);
-  const at::Tensor out = at::empty({x.size(0), packed.num_rows()}, at::kFloat);
-  MultiplyExpanded(packed, x.to(at::kFloat), out);
-  return out.to(x.scalar_type());
-}
-
 // Adds to `hidden` what all layers before the last give; returns what the last one adds.
 at::Tensor RunLayers(const LlamaWeights& weights, std::int64_t num_layers, const at::Tensor& hidden,
                      SequenceAttention& attention) {
@@ -100,13 +80,13 @@ at::Tensor RunLayers(const LlamaWeights& weights, std::int64_t num_layers, const
   for (std::int64_t index = 0; index < num_layers; ++index) {
     const LayerWeights& layer = weights.layers[index];
     at::Tensor normed = AddNorm(hidden, delta, layer.attention_norm, config.rms_norm_epsilon, weights.type);
-    const at::Tensor qkv = Linear(normed, layer.qkv, layer.packed_qkv);
+    const at::Tensor qkv = layer.qkv.Apply(normed);
     const at::Tensor attended = at::empty({hidden.size(0), config.num_heads * config.head_dim}, qkv.options());
     attention.Attend(index, qkv, attended);
-    delta = Linear(attended, layer.attention_out, layer.packed_attention_out);
+    delta = layer.attention_out.Apply(attended);
     normed = AddNorm(hidden, delta, layer.ffn_norm, config.rms_norm_epsilon, weights.type);
-    const at::Tensor gate_up = Linear(normed, layer.gate_up, layer.packed_gate_up);
-    delta = Linear(ActivateGate(gate_up), layer.down, layer.packed_down);
+    const at::Tensor gate_up = layer.gate_up.Apply(normed);
+    delta = layer.down.Apply(ActivateGate(gate_up));
   }
   return delta;
 }
@@ -130,19 +110,13 @@ at::Tensor ComputeLogits(const LlamaWeights& weights, const at::Tensor& hidden) 
   const c10::InferenceMode inference;
   const at::Tensor normed =
       AddNorm(hidden.clone(), at::Tensor(), weights.final_norm, weights.config.rms_norm_epsilon, at::kFloat);
-  const std::int64_t vocab = weights.config.vocab_size, rows = normed.size(0), width = normed.size(1);
-  if (!weights.device.is_cpu()) {
-    const at::Tensor& output = weights.config.tied_output ? weights.embedding : weights.output;
-    return at::linear(normed.to(weights.type), output).to(at::kFloat).cpu();
-  }
+  if (!weights.device.is_cpu()) return weights.output().Apply(normed.to(weights.type)).to(at::kFloat).cpu();
+  const std::int64_t vocab = weights.config.vocab_size, rows = normed.size(0);
+  if (rows > kMaxProductRows) return weights.output().ApplyPacked(normed);
   at::Tensor logits = at::empty({rows, vocab}, at::kFloat);
-  if (rows <= kMaxProductRows) {
-    ProductInput input;
-    input.Set(normed.const_data_ptr<float>(), static_cast<int>(rows), width);
-    weights.output_matrix().Multiply(input, logits.mutable_data_ptr<float>(), vocab);
-    return logits;
-  }
-  MultiplyExpanded(weights.output_matrix(), normed, logits);
+  ProductInput input;
+  input.Set(normed.const_data_ptr<float>(), static_cast<int>(rows), normed.size(1));
+  weights.output().Apply(input, logits.mutable_data_ptr<float>(), vocab);
   return logits;
 }
 

@@ -11,11 +11,11 @@
 
 #include "engine/base/cpu_features.h"
 #include "engine/base/digest.h"
-#include "engine/base/spill_folder.h"
 #include "engine/base/status.h"
 #include "engine/checkpoint/checkpoint.h"
-#include "engine/checkpoint/foreign_folder.h"
-#include "engine/model/cpu/kernels.h"
+#include "engine/checkpoint/huggingface/foreign_folder.h"
+#include "engine/files/spill_folder.h"
+#include "engine/kernels/cpu/kernels.h"
 #include "engine/model/guard.h"
 #include "engine/model/position_encoding.h"
 
@@ -45,8 +45,8 @@ int UsableCores() {
 
 std::string DescribeDecodeWeights(const LlamaWeights& weights) {
   if (!weights.device.is_cpu()) return "as prefill";
-  return fmt::format("layers {}, output {}, {} kernels with fp32 sums", weights.layers[0].packed_down.Description(),
-                     weights.output_matrix().Description(), GetCpuKernels().name);
+  return fmt::format("layers {}, output {}, {} kernels with fp32 sums", weights.layers[0].down.packed().Description(),
+                     weights.output().packed().Description(), GetCpuKernels().name);
 }
 
 std::int64_t CountParameters(const Checkpoint& checkpoint) {

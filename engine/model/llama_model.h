@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-#include "engine/engine.h"
+#include "engine/model/model.h"
 #include "engine/model/token_meanings.h"
 #include "engine/model/weights.h"
 

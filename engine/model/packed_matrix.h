@@ -16,7 +16,7 @@
 
 #include "absl/types/span.h"
 #include "engine/checkpoint/checkpoint.h"
-#include "engine/model/cpu/kernels.h"
+#include "engine/kernels/cpu/kernels.h"
 
 namespace tome {
 

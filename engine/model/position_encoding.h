@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "engine/checkpoint/llama_config.h"
+#include "engine/checkpoint/contents/llama_config.h"
 
 namespace tome {
 

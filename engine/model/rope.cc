@@ -6,7 +6,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "engine/model/cpu/kernels.h"
+#include "engine/kernels/cpu/kernels.h"
 #include "engine/model/position_encoding.h"
 
 namespace tome {

@@ -22,7 +22,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "engine/checkpoint/llama_config.h"
+#include "engine/checkpoint/contents/llama_config.h"
 
 namespace tome {
 

@@ -14,14 +14,6 @@ constexpr std::int64_t kChunkRows = 4096;
 constexpr std::int64_t kSampledRows = 65536;
 constexpr int kIterations = 8;
 
-// Embeddings first .. first + count - 1: fp32 [count, E] on the CPU.
-at::Tensor Rows(const LlamaWeights& weights, std::int64_t first, std::int64_t count) {
-  if (weights.embedding.defined()) return weights.embedding.narrow(0, first, count).to(at::kCPU, at::kFloat);
-  at::Tensor rows = at::empty({count, weights.config.hidden_size}, at::kFloat);
-  weights.packed_embedding.Expand(first, count, rows.mutable_data_ptr<float>());
-  return rows;
-}
-
 template <typename Body>
 void ForEachChunk(std::int64_t rows, Body body) {
   for (std::int64_t first = 0; first < rows; first += kChunkRows) body(first, std::min(kChunkRows, rows - first));
@@ -33,7 +25,7 @@ at::Tensor SampleRows(const LlamaWeights& weights) {
   std::vector<at::Tensor> parts;
   ForEachChunk(vocabulary, [&](std::int64_t first, std::int64_t count) {
     // Weights that are no numbers make the first step fail, not the loading.
-    parts.push_back(Rows(weights, first, count).slice(0, 0, count, stride).nan_to_num(0, 0, 0));
+    parts.push_back(weights.embedding.Rows(first, count).slice(0, 0, count, stride).nan_to_num(0, 0, 0));
   });
   return at::cat(parts);
 }
@@ -58,7 +50,7 @@ TokenMeanings::TokenMeanings(const LlamaWeights& weights) {
   common_ = LeadingDirections(sample - mean_, std::max<std::int64_t>(1, std::min(kCommonDirections, width / 8)));
   inverse_lengths_ = at::empty({vocabulary}, at::kFloat);
   ForEachChunk(vocabulary, [&](std::int64_t first, std::int64_t count) {
-    const at::Tensor centred = Rows(weights, first, count) - mean_;
+    const at::Tensor centred = weights.embedding.Rows(first, count) - mean_;
     const at::Tensor left = centred - at::matmul(at::matmul(centred, common_), common_.t());
     inverse_lengths_.narrow(0, first, count).copy_(left.norm(2, 1).clamp_min(1e-6).reciprocal());
   });
@@ -69,7 +61,7 @@ at::Tensor TokenMeanings::Similarities(const LlamaWeights& weights, absl::Span<c
   const std::int64_t vocabulary = weights.config.vocab_size;
   if (tokens.empty()) return at::empty({vocabulary, 0}, at::kFloat);
   std::vector<at::Tensor> own;
-  for (const TokenId token : tokens) own.push_back(Rows(weights, token, 1));
+  for (const TokenId token : tokens) own.push_back(weights.embedding.Rows(token, 1));
   const at::Tensor centred = at::cat(own) - mean_;
   at::Tensor left = centred - at::matmul(at::matmul(centred, common_), common_.t());
   left = left / left.norm(2, 1, /*keepdim=*/true).clamp_min(1e-6);
@@ -77,7 +69,7 @@ at::Tensor TokenMeanings::Similarities(const LlamaWeights& weights, absl::Span<c
   at::Tensor similarities = at::empty({vocabulary, static_cast<std::int64_t>(tokens.size())}, at::kFloat);
   ForEachChunk(vocabulary, [&](std::int64_t first, std::int64_t count) {
     at::Tensor chunk = similarities.narrow(0, first, count);
-    at::matmul_out(chunk, Rows(weights, first, count) - mean_, left.t());
+    at::matmul_out(chunk, weights.embedding.Rows(first, count) - mean_, left.t());
     chunk.mul_(inverse_lengths_.narrow(0, first, count).unsqueeze(1));
   });
   return similarities;

@@ -54,19 +54,21 @@ class Loader {
     return matrix.to(device_);
   }
 
-  // For decoding: packed, or sharing `dense`. Not used on other devices.
-  PackedMatrix Packed(const std::vector<Part>& parts, const at::Tensor& dense) const {
-    return device_.is_cpu() ? PackedMatrix::Make(parts, dense) : PackedMatrix();
-  }
+  // With a packed form for decoding on the CPU.
+  Linear Layer(const std::vector<Part>& parts) const { return WithPacked(parts, Matrix(parts)); }
 
-  // Embedding or output: on the CPU a packed matrix needs no dense twin.
-  void Vocabulary(const std::string& name, at::Tensor* dense, PackedMatrix* packed) const {
+  // Embedding or output: a packed matrix needs no dense twin.
+  Linear Vocabulary(const std::string& name) const {
     const std::vector<Part> parts = {Named(name)};
-    if (!device_.is_cpu() || !PackedMatrix::CanPack(parts)) *dense = Matrix(parts);
-    *packed = Packed(parts, *dense);
+    const bool only_packed = device_.is_cpu() && PackedMatrix::CanPack(parts);
+    return WithPacked(parts, only_packed ? at::Tensor() : Matrix(parts));
   }
 
  private:
+  Linear WithPacked(const std::vector<Part>& parts, const at::Tensor& dense) const {
+    return {dense, device_.is_cpu() ? PackedMatrix::Make(parts, dense) : PackedMatrix()};
+  }
+
   void FillRows(const Part& part, const at::Tensor& target) const {
     const CheckpointTensor& tensor = *part.tensor;
     const std::int64_t rows = tensor.shape[0], columns = tensor.shape[1];
@@ -110,14 +112,10 @@ LayerWeights LoadLayer(const Loader& loader, const LlamaConfig& config, std::int
   LayerWeights layer;
   layer.attention_norm = loader.Vector(prefix + "input_layernorm.weight");
   layer.ffn_norm = loader.Vector(prefix + "post_attention_layernorm.weight");
-  layer.qkv = loader.Matrix(qkv);
-  layer.attention_out = loader.Matrix(out);
-  layer.gate_up = loader.Matrix(gate_up);
-  layer.down = loader.Matrix(down);
-  layer.packed_qkv = loader.Packed(qkv, layer.qkv);
-  layer.packed_attention_out = loader.Packed(out, layer.attention_out);
-  layer.packed_gate_up = loader.Packed(gate_up, layer.gate_up);
-  layer.packed_down = loader.Packed(down, layer.down);
+  layer.qkv = loader.Layer(qkv);
+  layer.attention_out = loader.Layer(out);
+  layer.gate_up = loader.Layer(gate_up);
+  layer.down = loader.Layer(down);
   return layer;
 }
 
@@ -126,16 +124,12 @@ std::size_t TensorBytes(const at::Tensor& tensor) { return tensor.defined() ? te
 }  // namespace
 
 std::size_t LlamaWeights::bytes() const {
-  std::size_t total = TensorBytes(final_norm) + TensorBytes(embedding) + packed_embedding.packed_bytes() +
-                      TensorBytes(rope.cosines) + TensorBytes(rope.sines);
-  if (!config.tied_output) total += TensorBytes(output) + packed_output.packed_bytes();
+  std::size_t total = TensorBytes(final_norm) + embedding.bytes() + untied_output.bytes() + TensorBytes(rope.cosines) +
+                      TensorBytes(rope.sines);
   for (const LayerWeights& layer : layers) {
-    for (const at::Tensor& tensor :
-         {layer.attention_norm, layer.qkv, layer.attention_out, layer.ffn_norm, layer.gate_up, layer.down}) {
-      total += TensorBytes(tensor);
-    }
-    total += layer.packed_qkv.packed_bytes() + layer.packed_attention_out.packed_bytes() +
-             layer.packed_gate_up.packed_bytes() + layer.packed_down.packed_bytes();
+    total += TensorBytes(layer.attention_norm) + TensorBytes(layer.ffn_norm);
+    for (const Linear* matrix : {&layer.qkv, &layer.attention_out, &layer.gate_up, &layer.down})
+      total += matrix->bytes();
   }
   return total;
 }
@@ -147,8 +141,8 @@ absl::StatusOr<LlamaWeights> LoadWeights(const Checkpoint& checkpoint, at::Scala
     weights.config = checkpoint.config();
     weights.type = type;
     weights.device = device;
-    loader.Vocabulary("model.embed_tokens.weight", &weights.embedding, &weights.packed_embedding);
-    if (!weights.config.tied_output) loader.Vocabulary("lm_head.weight", &weights.output, &weights.packed_output);
+    weights.embedding = loader.Vocabulary("model.embed_tokens.weight");
+    if (!weights.config.tied_output) weights.untied_output = loader.Vocabulary("lm_head.weight");
     weights.final_norm = loader.Vector("model.norm.weight");
     for (std::int64_t i = 0; i < weights.config.num_layers; ++i) {
       weights.layers.push_back(LoadLayer(loader, weights.config, i));

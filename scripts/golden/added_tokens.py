@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Golden token ids of small random tokenizer.json files from Hugging Face `tokenizers`, for tests/text.
+"""Golden token ids of small random tokenizer.json files from Hugging Face `tokenizers`, for tests/engine/text.
 
     python scripts/golden/added_tokens.py [--check] [--seed N] [--count N] [--output FILE]
 

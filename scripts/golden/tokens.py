@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Golden token ids from Hugging Face `tokenizers` and SentencePiece, for tests/text.
+"""Golden token ids from Hugging Face `tokenizers` and SentencePiece, for tests/engine/text.
 
     python scripts/golden/tokens.py [--check] [--only FILE] [--model GGUF] [--data FOLDER]
 

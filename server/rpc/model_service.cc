@@ -2,9 +2,9 @@
 
 #include "engine/base/status.h"
 #include "engine/base/utf8.h"
-#include "server/rpc/conversion.h"
-#include "server/session/errors.h"
-#include "server/session/session_options.h"
+#include "server/base/errors.h"
+#include "server/reading/session_memory.h"
+#include "server/rpc/wire/conversion.h"
 
 namespace tome::server {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "server/rpc/call.h"
+#include "server/rpc/calls/call.h"
 #include "server/scheduling/thread_pool.h"
 #include "tome/v1/tome.grpc.pb.h"
 

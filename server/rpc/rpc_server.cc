@@ -6,8 +6,8 @@
 #include <limits>
 #include <utility>
 
-#include "engine/base/file_kind.h"
 #include "engine/base/status.h"
+#include "engine/files/file_kind.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/security/server_credentials.h"

@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "grpcpp/server.h"
-#include "server/rpc/backend.h"
+#include "server/rpc/calls/backend.h"
 #include "server/rpc/model_service.h"
 #include "server/rpc/session_service.h"
 #include "server/scheduling/clock.h"

@@ -3,15 +3,17 @@
 #include <algorithm>
 
 #include "google/protobuf/empty.pb.h"
-#include "server/rpc/append_call.h"
-#include "server/rpc/ask_call.h"
-#include "server/rpc/conversion.h"
-#include "server/rpc/export_call.h"
-#include "server/rpc/import_call.h"
-#include "server/rpc/score_call.h"
-#include "server/rpc/search_call.h"
-#include "server/rpc/validation.h"
-#include "server/rpc/watch_call.h"
+#include "server/rpc/calls/append_call.h"
+#include "server/rpc/calls/ask_call.h"
+#include "server/rpc/calls/export_call.h"
+#include "server/rpc/calls/import_call.h"
+#include "server/rpc/calls/score_call.h"
+#include "server/rpc/calls/search_call.h"
+#include "server/rpc/calls/watch_call.h"
+#include "server/rpc/wire/conversion.h"
+#include "server/rpc/wire/limits.h"
+#include "server/rpc/wire/session_name.h"
+#include "server/rpc/wire/validation.h"
 
 namespace tome::server {
 namespace {

@@ -2,7 +2,7 @@
 #ifndef TOME_SERVER_RPC_SESSION_SERVICE_H_
 #define TOME_SERVER_RPC_SESSION_SERVICE_H_
 
-#include "server/rpc/call.h"
+#include "server/rpc/calls/call.h"
 #include "tome/v1/tome.grpc.pb.h"
 
 namespace tome::server {

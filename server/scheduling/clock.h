@@ -15,6 +15,9 @@ class Clock {
   // Since an unspecified start; never goes back. For measuring.
   virtual absl::Duration Elapsed() const = 0;
 
+  // The wall clock as the disk keeps it.
+  absl::Time NowInMicroseconds() const { return absl::FromUnixMicros(absl::ToUnixMicros(Now())); }
+
   // The machine's clocks. Lives as long as the process.
   static const Clock& Real();
 };

@@ -10,7 +10,7 @@
 #include "engine/base/digest.h"
 #include "engine/base/quote.h"
 #include "engine/base/status.h"
-#include "server/session/errors.h"
+#include "server/base/errors.h"
 
 namespace tome::server {
 namespace {

@@ -11,7 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "server/session/types.h"
+#include "server/base/types.h"
 
 namespace tome::server {
 

@@ -45,7 +45,7 @@ Session::Session(std::shared_ptr<SessionContext> context, StoredSession stored, 
       appender_(stored.id, stored.documents, context_->options.max_documents),
       stored_(std::move(stored)),
       saved_use_(stored_.last_use_time),
-      reader_(context_, stored_, *this, store_, strand_) {
+      reader_(context_->for_reading(), stored_, *this, store_, strand_) {
   // The last uses before a stop may not be on disk.
   stored_.last_use_time = std::min(stored_.last_use_time + UseGranularity(stored_.time_to_live), context_->clock.Now());
 }
@@ -199,7 +199,7 @@ absl::StatusOr<SessionInfo> Session::SaveUpdate(const UpdateRequest& request) {
   if (request.labels) changed.labels = *request.labels;
   if (request.time_to_live) changed.time_to_live = *request.time_to_live;
   if (request.pinned) changed.pinned = *request.pinned;
-  changed.update_time = changed.last_use_time = context_->StoredNow();
+  changed.update_time = changed.last_use_time = context_->clock.NowInMicroseconds();
   TOME_ASSIGN_OR_RETURN(SessionStore* const store, store_.Get());
   TOME_RETURN_IF_ERROR(store->SaveMetadata(changed));
   {
@@ -299,7 +299,7 @@ void Session::CommitWrites() {
 
 std::vector<absl::StatusOr<WriteResult>> Session::CommitBatch(const std::vector<PendingWrite>& batch) {
   const absl::Duration begin = context_->clock.Elapsed();
-  const absl::Time now = context_->StoredNow();
+  const absl::Time now = context_->clock.NowInMicroseconds();
   std::vector<absl::StatusOr<WriteResult>> results;
   reader_.ForgetStorageFailure();
   const ReadingStatus reading = reader_.status();
@@ -418,7 +418,7 @@ void Session::ConsiderQuestions() {
 absl::StatusOr<bool> Session::MayRun(QuestionRun& run) {
   if (deleted_) return DeletedError(id_);
   const std::uint64_t durable = SumOfSizes(appender_.documents());
-  const std::uint64_t wait_for = run.request().wait_for_ingested_bytes;
+  const std::uint64_t wait_for = run.options().wait_for_ingested_bytes;
   if (problem_.ok() && durable == 0 && wait_for == 0) {
     return SessionError(absl::StatusCode::kFailedPrecondition,
                         fmt::format("session {} has no text yet: append a document first", id_), "SESSION_EMPTY", id_);

@@ -15,15 +15,16 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "server/session/append_queue.h"
-#include "server/session/document_appender.h"
+#include "server/questions/question_run.h"
+#include "server/reading/append_queue.h"
+#include "server/reading/document_appender.h"
+#include "server/reading/session_reader.h"
 #include "server/session/list_query.h"
-#include "server/session/question_run.h"
 #include "server/session/session_context.h"
-#include "server/session/session_export.h"
-#include "server/session/session_reader.h"
-#include "server/session/session_store.h"
-#include "server/session/store_handle.h"
+#include "server/session/subscription.h"
+#include "server/storage/session_store.h"
+#include "server/storage/store_handle.h"
+#include "server/transfer/session_export.h"
 
 namespace tome::server {
 

@@ -14,13 +14,13 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/questions/question_run.h"
+#include "server/reading/reading_state.h"
 #include "server/scheduling/dropped.h"
-#include "server/session/question_run.h"
-#include "server/session/reading_state.h"
 #include "server/session/session.h"
 #include "server/session/session_context.h"
 #include "server/session/session_manager.h"
-#include "server/session/session_store.h"
+#include "server/storage/session_store.h"
 
 namespace tome::server {
 
@@ -58,9 +58,12 @@ class SessionManagerImpl final : public SessionManager {
                                                                Utf8Policy invalid_utf8) override;
   absl::StatusOr<Subscription> Subscribe(const SessionId& id,
                                          std::function<void(const SessionProgress&)> on_progress) override;
-  std::shared_ptr<Question> StartQuestion(QuestionRequest request, std::shared_ptr<QuestionObserver> observer) override;
-  std::shared_ptr<Question> StartSearch(SearchRequest request,
-                                        std::function<void(absl::StatusOr<SearchPage>)> done) override;
+  std::shared_ptr<RunningQuestion> StartQuestion(QuestionRequest request,
+                                                 std::shared_ptr<QuestionObserver> observer) override;
+  std::shared_ptr<RunningQuestion> StartScore(ScoreRequest request,
+                                              std::shared_ptr<QuestionObserver> observer) override;
+  std::shared_ptr<RunningQuestion> StartSearch(SearchRequest request,
+                                               std::function<void(absl::StatusOr<SearchPage>)> done) override;
 
   void BeginDrain() override;
   bool WaitUntilDrained(absl::Duration grace) override { return context_->activity.Wait(grace); }
@@ -87,7 +90,9 @@ class SessionManagerImpl final : public SessionManager {
 
   absl::StatusOr<std::shared_ptr<Session>> Find(const SessionId& id) const;
   absl::StatusOr<std::shared_ptr<Session>> FindUnlessDraining(const SessionId& id) const;
-  absl::Status Start(const std::shared_ptr<QuestionRun>& run);
+  std::shared_ptr<RunningQuestion> Start(std::unique_ptr<const Inquiry> inquiry,
+                                         std::shared_ptr<QuestionObserver> observer);
+  absl::Status TryStart(const std::shared_ptr<QuestionRun>& run);
   void BeginExport(const SessionId& id, bool with_snapshot, const std::string& bundle,
                    std::function<void(absl::StatusOr<std::unique_ptr<SessionExporter>>)> done);
   absl::StatusOr<StoredSession> NewSession(const CreateRequest& request) const;

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "engine/base/status.h"
-#include "server/session/session_import.h"
 #include "server/session/session_manager_impl.h"
+#include "server/transfer/session_import.h"
 
 namespace tome::server {
 
@@ -17,7 +17,7 @@ void SessionManagerImpl::Fork(ForkRequest request, CreateCallback done) {
     callbacks_.Post([done = std::move(done), status = session.status()] { done(status); });
     return;
   }
-  const absl::Time now = context_->StoredNow();
+  const absl::Time now = context_->clock.NowInMicroseconds();
   StoredSession fork{.id = request.new_session_id.empty() ? RandomId() : request.new_session_id,
                      .request_id = request.request_id,
                      .display_name = request.display_name,
@@ -115,7 +115,7 @@ class ImporterImpl final : public SessionImporter {
           context(manager.context_),
           callbacks(context->callbacks),
           activity(context->activity.Begin()) {
-      session_import.emplace(context, id, [this](const SessionId& claimed) { return Claim(claimed); });
+      session_import.emplace(context->for_imports(), id, [this](const SessionId& claimed) { return Claim(claimed); });
     }
 
     template <typename Result>

@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "engine/base/status.h"
-#include "server/session/errors.h"
-#include "server/session/failpoint.h"
+#include "server/base/errors.h"
 #include "server/session/session.h"
-#include "server/session/snapshot_file.h"
+#include "server/storage/failpoint.h"
+#include "server/storage/snapshot_file.h"
 
 namespace tome::server {
 namespace {

@@ -18,7 +18,7 @@
 #include "engine/engine.h"
 #include "engine/memory/memory_state.h"
 #include "nlohmann/json.hpp"
-#include "server/session/snapshot_file.h"
+#include "server/storage/snapshot_file.h"
 #include "tests/benchmarks/append_bench.h"
 #include "tests/benchmarks/bench_support.h"
 #include "tests/benchmarks/idle_sessions_bench.h"

@@ -4,9 +4,9 @@
 #include <utility>
 #include <vector>
 
-#include "server/session/data_folder.h"
 #include "server/session/session_manager.h"
-#include "server/session/session_store.h"
+#include "server/storage/data_folder.h"
+#include "server/storage/session_store.h"
 #include "tests/benchmarks/bench_support.h"
 
 namespace tome::server {

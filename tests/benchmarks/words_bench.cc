@@ -4,7 +4,7 @@
 #include <chrono>
 #include <cstddef>
 
-#include "engine/text/word_stems.h"
+#include "engine/text/words/word_stems.h"
 
 namespace tome {
 namespace {

@@ -6,8 +6,8 @@
 
 #include "engine/base/status.h"
 #include "engine/engine.h"
-#include "server/session/reading_state.h"
-#include "server/session/snapshot_file.h"
+#include "server/reading/reading_state.h"
+#include "server/storage/snapshot_file.h"
 #include "tests/fuzz/require.h"
 #include "tests/server/tiny_server_model.h"
 
@@ -18,9 +18,7 @@ using server::FileSystem;
 using server::InputFile;
 using server::OutputFile;
 using server::ReadingState;
-using server::Segment;
 using server::StoredDocument;
-using server::TextPipeline;
 
 // One file, in memory.
 class OneFile final : public FileSystem {
@@ -95,7 +93,7 @@ absl::StatusOr<ReadingState> Load(FileSystem& files) {
   TOME_ASSIGN_OR_RETURN(const auto reader, server::SnapshotReader::Open(files, "snapshot"));
   TOME_ASSIGN_OR_RETURN(const std::string progress, reader->ReadReading());
   std::deque<Segment> unread;
-  server::TextPipelineState pipeline;
+  TextPipelineState pipeline;
   TOME_RETURN_IF_ERROR(server::ParseProgress(progress, &unread, &pipeline));
   TOME_ASSIGN_OR_RETURN(Memory memory, Memory::Parse(TinyServerModel(), reader->state()));
   TOME_RETURN_IF_ERROR(reader->Finish());

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "engine/text/word_stems.h"
+#include "engine/text/words/word_stems.h"
 #include "tests/fuzz/require.h"
 
 namespace tome::testing {

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "engine/text/tokenizer.h"
+#include "tests/engine/text/small_vocabularies.h"
 #include "tests/fuzz/require.h"
-#include "tests/text/small_vocabularies.h"
 
 namespace tome::testing {
 namespace {

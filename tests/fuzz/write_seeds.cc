@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "tests/fuzz/bundle_target.h"
 #include "tests/fuzz/checkpoint_targets.h"
 #include "tests/fuzz/memory_state_target.h"
-#include "tests/fuzz/session_archive_target.h"
 #include "tests/fuzz/snapshot_target.h"
 #include "tests/support/temp_dir.h"
 
@@ -30,7 +30,7 @@ int main(int argc, char** argv) {
     WriteSeeds(folder / target.name, target.seeds());
   }
   WriteSeeds(folder / "memory_state", tome::testing::MemoryStateSeeds());
-  WriteSeeds(folder / "session_archive", tome::testing::SessionArchiveSeeds());
+  WriteSeeds(folder / "bundle", tome::testing::BundleSeeds());
   WriteSeeds(folder / "snapshot", tome::testing::SnapshotSeeds());
   return 0;
 }

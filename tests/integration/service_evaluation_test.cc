@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "client/evaluation/service_answerer.h"
-#include "engine/evaluation/engine_answerer.h"
+#include "engine/evaluation/questions/engine_answerer.h"
 #include "engine/generation/prompt_form.h"
 #include "fmt/format.h"
 #include "gmock/gmock.h"

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <iostream>
 
-#include "engine/base/byte_writer.h"
+#include "engine/files/byte_writer.h"
 
 namespace tome::testing {
 namespace {

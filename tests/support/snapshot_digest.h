@@ -8,7 +8,7 @@
 
 #include "engine/base/digest.h"
 #include "gtest/gtest.h"
-#include "server/session/snapshot_file.h"
+#include "server/storage/snapshot_file.h"
 
 namespace tome::testing {
 
@@ -18,7 +18,7 @@ inline std::string SnapshotContentDigest(const std::string& folder, std::uint64_
       server::SnapshotReader::Open(server::FileSystem::Real(), server::SnapshotPathIn(folder, number)).value();
   Sha256 digest;
   digest.Update(reader->ReadReading().value());
-  ByteSource& state = reader->state();
+  SizedByteSource& state = reader->state();
   while (state.remaining() > 0) digest.Update(state.Next(std::min<std::uint64_t>(state.remaining(), 4096)).value());
   const absl::Status status = reader->Finish();
   EXPECT_TRUE(status.ok()) << status;

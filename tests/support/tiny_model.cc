@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <iostream>
 
-#include "engine/base/byte_writer.h"
+#include "engine/files/byte_writer.h"
 #include "fmt/format.h"
 #include "nlohmann/json.hpp"
 #include "tests/support/temp_dir.h"

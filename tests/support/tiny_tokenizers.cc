@@ -3,7 +3,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/text/sentencepiece_model.h"
+#include "engine/text/tokenizers/sentencepiece_model.h"
 #include "fmt/format.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_model.h"

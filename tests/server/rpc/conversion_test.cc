@@ -1,11 +1,12 @@
-#include "server/rpc/conversion.h"
+#include "server/rpc/wire/conversion.h"
 
 #include <string>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/rpc/question_conversion.h"
-#include "server/rpc/validation.h"
+#include "server/rpc/wire/limits.h"
+#include "server/rpc/wire/question_conversion.h"
+#include "server/rpc/wire/validation.h"
 #include "tests/server/tiny_server_model.h"
 
 namespace tome::server {
@@ -60,7 +61,7 @@ TEST(ConversionTest, AskCarriesEverything) {
   EXPECT_EQ(question.session_id, "abcd");
   EXPECT_EQ(question.question, "Why?");
   EXPECT_EQ(question.instruction, "Be brief.");
-  EXPECT_EQ(question.prompt_form, PromptForm::kQuestionAnswer);
+  EXPECT_EQ(question.prompt_form, PromptFormKind::kQuestionAnswer);
   EXPECT_EQ(question.custom_form,
             (tome::PromptForm{
                 .prompt = "{text}{question}", .turn = "{answer}", .chat = true, .opening = "It is", .stop = {"!"}}));
@@ -89,7 +90,7 @@ TEST(ConversionTest, UnsetQuestionOptionsAreTheDefaults) {
   const QuestionRequest question = FromProto(request), defaults;
   EXPECT_EQ(question.mode, AnswerMode::kReread);
   EXPECT_EQ(question.effort, std::nullopt);
-  EXPECT_EQ(question.prompt_form, PromptForm::kDefault);
+  EXPECT_EQ(question.prompt_form, PromptFormKind::kDefault);
   EXPECT_EQ(question.budget_tokens, 0);
   EXPECT_FALSE(question.citations.include_text);
   EXPECT_EQ(question.citations.max_citations, defaults.citations.max_citations);
@@ -136,7 +137,7 @@ TEST(ConversionTest, ResultCarriesEverything) {
                                               .stored_bytes = 20,
                                               .unread_bytes = 19},
                                  .mode = AnswerMode::kAttend,
-                                 .prompt_form = PromptForm::kProfile,
+                                 .prompt_form = PromptFormKind::kProfile,
                                  .effort = Effort::kFast,
                                  .budget_tokens = 21,
                                  .regions_scanned = 22,

@@ -24,7 +24,7 @@ class FakeWriter final : public server::DocumentWriter {
   std::shared_ptr<Watched<Calls>> calls_;
 };
 
-class FakeQuestion final : public server::Question {
+class FakeQuestion final : public server::RunningQuestion {
  public:
   explicit FakeQuestion(std::shared_ptr<Watched<Calls>> calls) : calls_(std::move(calls)) {}
   void Cancel() override {
@@ -196,7 +196,7 @@ absl::StatusOr<server::Subscription> FakeSessionManager::Subscribe(
   return server::Subscription([watched = calls] { watched->Update([](Calls& c) { --c.live_subscriptions; }); });
 }
 
-std::shared_ptr<server::Question> FakeSessionManager::StartQuestion(
+std::shared_ptr<server::RunningQuestion> FakeSessionManager::StartQuestion(
     server::QuestionRequest request, std::shared_ptr<server::QuestionObserver> observer) {
   calls->Update([&](Calls& c) {
     c.questions.push_back(std::move(request));
@@ -205,7 +205,16 @@ std::shared_ptr<server::Question> FakeSessionManager::StartQuestion(
   return std::make_shared<FakeQuestion>(calls);
 }
 
-std::shared_ptr<server::Question> FakeSessionManager::StartSearch(
+std::shared_ptr<server::RunningQuestion> FakeSessionManager::StartScore(
+    server::ScoreRequest request, std::shared_ptr<server::QuestionObserver> observer) {
+  calls->Update([&](Calls& c) {
+    c.scores.push_back(std::move(request));
+    c.observer = std::move(observer);
+  });
+  return std::make_shared<FakeQuestion>(calls);
+}
+
+std::shared_ptr<server::RunningQuestion> FakeSessionManager::StartSearch(
     server::SearchRequest request, std::function<void(absl::StatusOr<server::SearchPage>)> done) {
   calls->Update([&](Calls& c) {
     c.searches.push_back(std::move(request));

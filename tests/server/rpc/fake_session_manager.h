@@ -40,6 +40,7 @@ class FakeSessionManager final : public server::SessionManager {
     std::function<void(const server::SessionProgress&)> on_progress;
     std::vector<server::QuestionRequest> questions;
     std::shared_ptr<server::QuestionObserver> observer;
+    std::vector<server::ScoreRequest> scores;
     std::vector<server::SearchRequest> searches;
     std::function<void(absl::StatusOr<server::SearchPage>)> unfinished_search;
     int cancels = 0;
@@ -81,10 +82,12 @@ class FakeSessionManager final : public server::SessionManager {
                                                                        server::Utf8Policy invalid_utf8) override;
   absl::StatusOr<server::Subscription> Subscribe(
       const server::SessionId& id, std::function<void(const server::SessionProgress&)> on_progress) override;
-  std::shared_ptr<server::Question> StartQuestion(server::QuestionRequest request,
-                                                  std::shared_ptr<server::QuestionObserver> observer) override;
-  std::shared_ptr<server::Question> StartSearch(server::SearchRequest request,
-                                                std::function<void(absl::StatusOr<server::SearchPage>)> done) override;
+  std::shared_ptr<server::RunningQuestion> StartQuestion(server::QuestionRequest request,
+                                                         std::shared_ptr<server::QuestionObserver> observer) override;
+  std::shared_ptr<server::RunningQuestion> StartScore(server::ScoreRequest request,
+                                                      std::shared_ptr<server::QuestionObserver> observer) override;
+  std::shared_ptr<server::RunningQuestion> StartSearch(
+      server::SearchRequest request, std::function<void(absl::StatusOr<server::SearchPage>)> done) override;
   void BeginDrain() override {}
   bool WaitUntilDrained(absl::Duration) override { return true; }
   void Shutdown(absl::Duration) override {}

@@ -4,7 +4,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/session/errors.h"
+#include "server/base/errors.h"
 #include "tests/server/rpc/rpc_fixture.h"
 
 namespace tome::testing {

@@ -1,4 +1,4 @@
-#include "server/rpc/status.h"
+#include "server/rpc/wire/status.h"
 
 #include <string>
 
@@ -6,9 +6,9 @@
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "gtest/gtest.h"
-#include "server/rpc/backend.h"
-#include "server/rpc/field_violations.h"
-#include "server/session/errors.h"
+#include "server/base/errors.h"
+#include "server/rpc/calls/backend.h"
+#include "server/rpc/wire/field_violations.h"
 
 namespace tome::server {
 namespace {

@@ -1,8 +1,9 @@
 // ForkSession, ExportSession and ImportSession over a real channel.
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/rpc/validation.h"
-#include "server/session/errors.h"
+#include "server/base/errors.h"
+#include "server/rpc/wire/limits.h"
+#include "server/rpc/wire/validation.h"
 #include "tests/server/rpc/rpc_fixture.h"
 
 namespace tome::testing {

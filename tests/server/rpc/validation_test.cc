@@ -1,4 +1,4 @@
-#include "server/rpc/validation.h"
+#include "server/rpc/wire/validation.h"
 
 #include <cmath>
 #include <functional>
@@ -8,7 +8,9 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/rpc/field_violations.h"
+#include "server/rpc/wire/field_violations.h"
+#include "server/rpc/wire/limits.h"
+#include "server/rpc/wire/session_name.h"
 #include "tests/support/status_matchers.h"
 
 namespace tome::server {

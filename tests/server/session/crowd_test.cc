@@ -6,8 +6,8 @@
 #include <thread>
 
 #include "engine/base/status.h"
-#include "server/session/document_appender.h"
-#include "server/session/session_store.h"
+#include "server/reading/document_appender.h"
+#include "server/storage/session_store.h"
 #include "tests/server/session/durability_fixture.h"
 
 namespace tome::server {
@@ -259,7 +259,7 @@ class RandomCrowd : public CrowdTest {
 
   std::mt19937_64 random_;
   std::vector<Client> clients_;
-  std::vector<std::pair<std::shared_ptr<AnswerRecorder>, std::shared_ptr<Question>>> asked_;
+  std::vector<std::pair<std::shared_ptr<AnswerRecorder>, std::shared_ptr<RunningQuestion>>> asked_;
 };
 
 TEST_F(RandomCrowd, EveryWaitEnds) {

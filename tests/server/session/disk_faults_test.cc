@@ -2,11 +2,11 @@
 // told, and the same can be done once the disk works again.
 #include <filesystem>
 
-#include "server/session/data_folder.h"
-#include "server/session/folder_check.h"
-#include "server/session/session_store.h"
+#include "server/storage/data_folder.h"
+#include "server/storage/folder_check.h"
+#include "server/storage/session_store.h"
 #include "tests/server/session/durability_fixture.h"
-#include "tests/server/session/faulty_vfs.h"
+#include "tests/server/storage/faulty_vfs.h"
 
 namespace tome::server {
 namespace {

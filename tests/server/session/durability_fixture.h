@@ -9,8 +9,8 @@
 #include <string_view>
 
 #include "engine/base/status.h"
-#include "tests/server/session/faulty_files.h"
 #include "tests/server/session/manager_fixture.h"
+#include "tests/server/storage/faulty_files.h"
 #include "tests/support/snapshot_digest.h"
 
 namespace tome::testing {

@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "tests/server/session/durability_fixture.h"
-#include "tests/server/session/faulty_vfs.h"
+#include "tests/server/storage/faulty_vfs.h"
 
 namespace tome::server {
 namespace {

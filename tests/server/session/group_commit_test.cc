@@ -1,5 +1,5 @@
 // Commits that wait for more bytes.
-#include "server/session/append_queue.h"
+#include "server/reading/append_queue.h"
 #include "tests/server/session/manager_fixture.h"
 
 namespace tome::server {

@@ -14,7 +14,7 @@
 #include "engine/base/crc32c.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/session/errors.h"
+#include "server/base/errors.h"
 #include "server/session/session_manager.h"
 #include "tests/server/fake_clock.h"
 #include "tests/server/tiny_server_model.h"
@@ -204,7 +204,7 @@ class ManagerFixture : public ::testing::Test {
 
   server::QuestionRequest QuestionTo(const std::string& session, AnswerMode mode = AnswerMode::kReread) const {
     server::QuestionRequest request{.session_id = session, .question = "What did the lord say?", .mode = mode};
-    request.prompt_form = server::PromptForm::kRaw;
+    request.prompt_form = server::PromptFormKind::kRaw;
     request.generation.max_tokens = 8;
     request.generation.log_probabilities = true;
     return request;
@@ -212,6 +212,11 @@ class ManagerFixture : public ::testing::Test {
   AnswerRecorder::Heard Ask(server::QuestionRequest request) {
     auto recorder = std::make_shared<AnswerRecorder>();
     manager_->StartQuestion(std::move(request), recorder);
+    return recorder->WaitUntilDone();
+  }
+  AnswerRecorder::Heard Score(server::ScoreRequest request) {
+    auto recorder = std::make_shared<AnswerRecorder>();
+    manager_->StartScore(std::move(request), recorder);
     return recorder->WaitUntilDone();
   }
   absl::StatusOr<server::SearchPage> Search(server::SearchRequest request) {

@@ -205,7 +205,7 @@ TEST_F(QuestionsTest, LimitsHowManyQuestionsWait) {
   ASSERT_THAT(Append("session", "book", SomeText(500)), IsOk());
   QuestionRequest request = QuestionTo("session");
   request.wait_for_ingested_bytes = 1'000'000;
-  std::vector<std::shared_ptr<Question>> questions;
+  std::vector<std::shared_ptr<RunningQuestion>> questions;
   for (int i = 0; i < 2; ++i) {
     questions.push_back(manager_->StartQuestion(request, std::make_shared<AnswerRecorder>()));
   }

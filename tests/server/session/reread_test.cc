@@ -1,7 +1,7 @@
 // Questions that are answered over text found and read again: beside the engine alone, and by what their results say.
 #include "engine/base/utf8.h"
 #include "engine/generation/prompt_form.h"
-#include "server/session/sqlite.h"
+#include "server/storage/sqlite.h"
 #include "tests/server/session/manager_fixture.h"
 
 namespace tome::server {
@@ -143,7 +143,7 @@ TEST_F(RereadTest, AttendsToWhatTheEngineDoes) {
     const EngineAnswer expected = AnswerWithEngine(memory, request, 300);
     EXPECT_EQ(result.answer, expected.text);
     EXPECT_EQ(result.mode, AnswerMode::kAttend);
-    EXPECT_EQ(result.prompt_form, PromptForm::kRaw);
+    EXPECT_EQ(result.prompt_form, PromptFormKind::kRaw);
     EXPECT_EQ(result.stored_tokens, static_cast<std::uint64_t>(expected.evidence->stored_tokens));
     EXPECT_EQ(result.reread_tokens, static_cast<std::uint64_t>(expected.evidence->text_tokens));
     EXPECT_EQ(result.attended_tokens, result.stored_tokens + result.reread_tokens);
@@ -172,10 +172,10 @@ TEST_F(RereadTest, CustomFormIsUsedInEveryMode) {
   for (const AnswerMode mode : {AnswerMode::kReread, AnswerMode::kAttend, AnswerMode::kWindow}) {
     QuestionRequest raw = QuestionTo("session", mode);
     QuestionRequest custom = raw;
-    custom.prompt_form = PromptForm::kCustom;
+    custom.prompt_form = PromptFormKind::kCustom;
     custom.custom_form = RawPromptForm();
     const QuestionResult expected = Ask(raw).results[0].value(), result = Ask(custom).results[0].value();
-    EXPECT_EQ(result.prompt_form, PromptForm::kCustom);
+    EXPECT_EQ(result.prompt_form, PromptFormKind::kCustom);
     EXPECT_EQ(result.answer, expected.answer);
     EXPECT_EQ(result.prompt_tokens, expected.prompt_tokens);
     custom.custom_form.prompt += "!";

@@ -3,8 +3,8 @@
 #include <filesystem>
 #include <random>
 
-#include "server/session/snapshot_file.h"
-#include "server/session/sqlite.h"
+#include "server/storage/snapshot_file.h"
+#include "server/storage/sqlite.h"
 #include "tests/server/session/durability_fixture.h"
 #include "tests/support/old_state.h"
 
@@ -41,7 +41,7 @@ class SnapshotsTest : public tome::testing::DurabilityFixture {
       const auto reader = *SnapshotReader::Open(FileSystem::Real(), Path(session, number));
       header = reader->header();
       reading = *reader->ReadReading();
-      ByteSource& source = reader->state();
+      SizedByteSource& source = reader->state();
       while (source.remaining() > 0) state += *source.Next(std::min<std::uint64_t>(source.remaining(), 4096));
     }
     const Memory memory = *Memory::Parse(TinyServerModel(), state);

@@ -147,9 +147,7 @@ TEST_F(TokenlessBytesTest, NothingIsAnsweredFromThemAlone) {
         EXPECT_THAT(status, StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("nothing was read")));
         EXPECT_THAT(status, HasReason("SESSION_EMPTY"));
       }
-      QuestionRequest score = QuestionTo(id, AnswerMode::kWindow);
-      score.score = true;
-      EXPECT_THAT(Ask(score).results[0], HasReason("SESSION_EMPTY"));
+      EXPECT_THAT(Score({.session_id = id, .text = "Why?"}).results[0], HasReason("SESSION_EMPTY"));
       SearchRequest search{.session_id = id, .query = "Why?", .page_size = 10};
       search.wait_for_ingested_bytes = wait;
       EXPECT_THAT(Search(search), HasReason("SESSION_EMPTY"));
@@ -197,15 +195,11 @@ TEST_F(TokenlessBytesTest, AQuestionOfWhiteSpaceOrWithoutTokensIsRefused) {
 
 TEST_F(TokenlessBytesTest, ATextToScoreNeedsTokensAndMayBeWhiteSpace) {
   AppendAll("session", {SomeText(400)});
-  QuestionRequest request = QuestionTo("session", AnswerMode::kWindow);
-  request.score = true;
   for (const std::string text : {"\x04", "\x04\x1d\x04"}) {
-    request.question = text;
-    EXPECT_THAT(Ask(request).results[0], HasReason("QUESTION_EMPTY"));
+    EXPECT_THAT(Score({.session_id = "session", .text = text}).results[0], HasReason("QUESTION_EMPTY"));
   }
   for (const std::string text : {" ", "\n\n", "\x04 ", "\xEF\xBB\xBF", "x\x04"}) {
-    request.question = text;
-    EXPECT_THAT(Ask(request).results[0], IsOk()) << ::testing::PrintToString(text);
+    EXPECT_THAT(Score({.session_id = "session", .text = text}).results[0], IsOk()) << ::testing::PrintToString(text);
   }
 }
 

@@ -2,9 +2,9 @@
 #include <filesystem>
 
 #include "engine/base/status.h"
-#include "server/session/session_archive.h"
+#include "server/storage/bundle.h"
 #include "tests/server/session/durability_fixture.h"
-#include "tests/server/session/faulty_vfs.h"
+#include "tests/server/storage/faulty_vfs.h"
 
 namespace tome::server {
 namespace {
@@ -89,11 +89,11 @@ TEST_F(TransferTest, ImportedSessionIsTheSession) {
   MakeSession();
   const SessionInfo before = *manager_->Get("session");
   const std::string expected = ContentDigest("session", before.snapshots.at(0).number);
-  TOME_ASSERT_OK_AND_ASSIGN(const std::string archive, Export("session"));
+  TOME_ASSERT_OK_AND_ASSIGN(const std::string bundle, Export("session"));
   const std::int64_t segments = Segments();
   for (const std::size_t piece : {std::size_t{1} << 20, std::size_t{997}, std::size_t{13}}) {
     const std::string id = "copy-" + std::to_string(piece);
-    TOME_ASSERT_OK_AND_ASSIGN(const SessionInfo copy, Import(archive, id, piece));
+    TOME_ASSERT_OK_AND_ASSIGN(const SessionInfo copy, Import(bundle, id, piece));
     EXPECT_EQ(copy.id, id);
     EXPECT_EQ(copy.display_name, "Two\nlines");
     EXPECT_EQ(copy.labels, before.labels);
@@ -126,10 +126,10 @@ TEST_F(TransferTest, WithoutSnapshotIsReadAgain) {
   Open();
   MakeSession();
   const std::string expected = ContentDigest("session", 1);
-  TOME_ASSERT_OK_AND_ASSIGN(const std::string archive, Export("session", /*with_snapshot=*/false));
-  EXPECT_LT(archive.size(), 2200u + 600u);
+  TOME_ASSERT_OK_AND_ASSIGN(const std::string bundle, Export("session", /*with_snapshot=*/false));
+  EXPECT_LT(bundle.size(), 2200u + 600u);
   ASSERT_THAT(Delete("session"), IsOk());
-  EXPECT_EQ(Import(archive)->id, "session") << "as the archive says";
+  EXPECT_EQ(Import(bundle)->id, "session") << "as the bundle says";
   WaitUntilRead("session");
   EXPECT_EQ(StateDigest("session"), expected);
 }
@@ -144,8 +144,8 @@ TEST_F(TransferTest, ForksEmptySessionsAndLongDocumentsComeWhole) {
   ASSERT_THAT(Fork({.session_id = "session", .new_session_id = "fork"}), IsOk());
   ASSERT_THAT(Append("fork", "doc", text.substr(9'000), /*finish=*/true, 9'000), IsOk());
   WaitUntilRead("fork");
-  TOME_ASSERT_OK_AND_ASSIGN(const std::string archive, Export("fork", /*with_snapshot=*/false));
-  ASSERT_THAT(Import(archive, "copy"), IsOk());
+  TOME_ASSERT_OK_AND_ASSIGN(const std::string bundle, Export("fork", /*with_snapshot=*/false));
+  ASSERT_THAT(Import(bundle, "copy"), IsOk());
   WaitUntilRead("copy");
   EXPECT_EQ(StateDigest("copy"), StateDigest("fork"));
 }
@@ -160,14 +160,14 @@ TEST_F(TransferTest, WhatIsAppendedMeanwhileIsNotInIt) {
   const std::shared_ptr<SessionExporter> exporter = begun.Get();
   ASSERT_THAT(Append("session", "second", SomeText(800, 2), /*finish=*/true, 700, Utf8Policy::kReplace), IsOk());
   ASSERT_THAT(Reread("session"), IsOk());  // which drops the snapshot
-  std::string archive;
-  for (std::string piece = "x"; !piece.empty(); archive += piece) {
+  std::string bundle;
+  for (std::string piece = "x"; !piece.empty(); bundle += piece) {
     Awaited<absl::StatusOr<std::string>> next;
     exporter->Next(next.callback());
     ASSERT_THAT(next.Get(), IsOk());
     piece = *next.Get();
   }
-  TOME_ASSERT_OK_AND_ASSIGN(const SessionInfo copy, Import(archive, "copy"));
+  TOME_ASSERT_OK_AND_ASSIGN(const SessionInfo copy, Import(bundle, "copy"));
   EXPECT_EQ(copy.documents.at(1).durable_bytes, 700u);
   EXPECT_FALSE(copy.documents.at(1).sealed);
   EXPECT_THAT(copy.snapshots, SizeIs(1));
@@ -322,20 +322,20 @@ TEST_F(TransferTest, EveryChangedByteAndEveryLengthIsRefusedAndLeavesNothing) {
   Open();
   CreateSession("session");
   ASSERT_THAT(Append("session", "doc", "some text"), IsOk());
-  TOME_ASSERT_OK_AND_ASSIGN(const std::string archive, Export("session", /*with_snapshot=*/false));
-  ASSERT_LT(archive.size(), 600u);
-  for (std::size_t at = 0; at < archive.size(); ++at) {
-    std::string damaged = archive;
+  TOME_ASSERT_OK_AND_ASSIGN(const std::string bundle, Export("session", /*with_snapshot=*/false));
+  ASSERT_LT(bundle.size(), 600u);
+  for (std::size_t at = 0; at < bundle.size(); ++at) {
+    std::string damaged = bundle;
     damaged[at] = static_cast<char>(damaged[at] ^ (1 << at % 8));
     const absl::Status status = Import(damaged, "copy").status();
     const bool version = at >= 8 && at < 12;
     ASSERT_THAT(status, HasReason(version ? "ARCHIVE_VERSION" : "ARCHIVE_DAMAGED")) << at;
-    ASSERT_THAT(Import(std::string_view(archive).substr(0, at), "copy"), HasReason("ARCHIVE_DAMAGED")) << at;
+    ASSERT_THAT(Import(std::string_view(bundle).substr(0, at), "copy"), HasReason("ARCHIVE_DAMAGED")) << at;
   }
-  EXPECT_THAT(Import(archive + "x", "copy"),
+  EXPECT_THAT(Import(bundle + "x", "copy"),
               AllOf(HasReason("ARCHIVE_DAMAGED"), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("follow its end"))));
   EXPECT_THAT(manager_->Get("copy"), HasReason("SESSION_NOT_FOUND"));
-  EXPECT_THAT(Import(archive, "copy"), IsOk()) << "the id is free";
+  EXPECT_THAT(Import(bundle, "copy"), IsOk()) << "the id is free";
   ASSERT_THAT(Delete("copy"), IsOk());
   ExpectNothingLeft();
 }
@@ -354,17 +354,17 @@ TEST_F(TransferTest, DamagedSnapshotIsNotLetOut) {
 TEST_F(TransferTest, AnotherModelRefusesTheStateAndReadsTheTextAgain) {
   Open();
   MakeSession();
-  TOME_ASSERT_OK_AND_ASSIGN(const std::string archive, Export("session"));
+  TOME_ASSERT_OK_AND_ASSIGN(const std::string bundle, Export("session"));
   ASSERT_THAT(Delete("session"), IsOk());
   Open(OtherTinyServerModel());
-  ASSERT_THAT(Import(archive), IsOk());
+  ASSERT_THAT(Import(bundle), IsOk());
   EXPECT_THAT(Ask(QuestionTo("session")).results[0], HasReason("SNAPSHOT_MISMATCH"));
   ASSERT_THAT(Reread("session"), IsOk());
   WaitUntilRead("session");
   EXPECT_THAT(Ask(QuestionTo("session")).results[0], IsOk());
 }
 
-// Archives whose checksums are right and whose contents are not.
+// Bundles whose checksums are right and whose contents are not.
 class ForgedTest : public TransferTest {
  protected:
   ForgedTest() {
@@ -375,13 +375,13 @@ class ForgedTest : public TransferTest {
   }
 
   std::string Archive(const std::vector<std::pair<StoredDocument, std::string>>& documents) {
-    ArchiveWriter writer;
-    std::string archive = writer.Begin(session_);
+    BundleWriter writer;
+    std::string bundle = writer.Begin(session_);
     for (const auto& [document, bytes] : documents) {
-      archive += writer.Document(document);
-      if (!bytes.empty()) archive += writer.Bytes(bytes);
+      bundle += writer.Document(document);
+      if (!bytes.empty()) bundle += writer.Bytes(bytes);
     }
-    return archive + writer.End();
+    return bundle + writer.End();
   }
   static StoredDocument Document(const std::string& name, std::uint64_t size, bool sealed = true) {
     return {.name = name, .size = size, .sealed = sealed, .create_time = absl::FromUnixSeconds(1)};
@@ -428,35 +428,35 @@ TEST_F(ForgedTest, LiesAboutSizesAreRefused) {
   EXPECT_THAT(Import(Archive({{Document("doc", 3), "text"}})), HasReason("ARCHIVE_DAMAGED"));
   EXPECT_THAT(Import(Archive({{Document("doc", std::uint64_t{1} << 61), "text"}})), HasReason("ARCHIVE_DAMAGED"));
   EXPECT_THAT(Import(Archive({{Document("doc", ~std::uint64_t{0}), "text"}})), HasReason("ARCHIVE_DAMAGED"));
-  ArchiveWriter writer;
+  BundleWriter writer;
   std::string huge = writer.Begin(session_);
   huge += std::string("\2\xFF\xFF\xFF\xFF", 5);  // a frame of 4 GiB
   EXPECT_THAT(Import(huge), HasReason("ARCHIVE_DAMAGED"));
-  ArchiveWriter second;
-  std::string archive = second.Begin(session_);
-  archive += second.Snapshot({.number = 1, .size_bytes = 4, .digest = "digest"});
-  archive += second.Bytes("none");
-  archive += second.End();
-  EXPECT_THAT(Import(archive), HasReason("ARCHIVE_DAMAGED"));
+  BundleWriter second;
+  std::string bundle = second.Begin(session_);
+  bundle += second.Snapshot({.number = 1, .size_bytes = 4, .digest = "digest"});
+  bundle += second.Bytes("none");
+  bundle += second.End();
+  EXPECT_THAT(Import(bundle), HasReason("ARCHIVE_DAMAGED"));
   ExpectNothingLeft();
 }
 
 TEST_F(ForgedTest, PartsInAnotherOrderAreRefused) {
   Open();
-  const auto expect_damaged = [&](const std::string& archive) {
-    EXPECT_THAT(Import(archive), HasReason("ARCHIVE_DAMAGED"));
+  const auto expect_damaged = [&](const std::string& bundle) {
+    EXPECT_THAT(Import(bundle), HasReason("ARCHIVE_DAMAGED"));
   };
-  const auto session = [&] { return ArchiveWriter().Begin(session_); };
-  const std::string magic = session().substr(0, 12), document = ArchiveWriter().Document(Document("doc", 0));
-  ArchiveWriter of_document;
+  const auto session = [&] { return BundleWriter().Begin(session_); };
+  const std::string magic = session().substr(0, 12), document = BundleWriter().Document(Document("doc", 0));
+  BundleWriter of_document;
   of_document.Document(Document("doc", 1));
-  const std::string byte = of_document.Bytes("x"), end = ArchiveWriter().End();
+  const std::string byte = of_document.Bytes("x"), end = BundleWriter().End();
   expect_damaged(session() + session().substr(12));
   expect_damaged(magic + document);
   expect_damaged(magic + end);
   expect_damaged(session() + document + byte);
   expect_damaged(session() + byte);
-  expect_damaged(session() + ArchiveWriter().Snapshot({.number = 1}) + document);
+  expect_damaged(session() + BundleWriter().Snapshot({.number = 1}) + document);
   ExpectNothingLeft();
 }
 
@@ -464,38 +464,38 @@ TEST_F(TransferTest, ImportsRespectLimitsAndOthersIds) {
   options_.max_documents = 2;
   Open();
   MakeSession();
-  TOME_ASSERT_OK_AND_ASSIGN(const std::string archive, Export("session"));
-  EXPECT_THAT(Import(archive), HasReason("SESSION_EXISTS"));
+  TOME_ASSERT_OK_AND_ASSIGN(const std::string bundle, Export("session"));
+  EXPECT_THAT(Import(bundle), HasReason("SESSION_EXISTS"));
   EXPECT_THAT(Export("none"), HasReason("SESSION_NOT_FOUND"));
   {
     TOME_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<SessionImporter> importer, manager_->Import("copy"));
     Awaited<absl::Status> taken;
-    importer->Take(archive.substr(0, archive.size() / 2), taken.callback());
+    importer->Take(bundle.substr(0, bundle.size() / 2), taken.callback());
     ASSERT_THAT(taken.Get(), IsOk());
-    EXPECT_THAT(Import(archive, "copy"), HasReason("SESSION_EXISTS")) << "it is being made";
+    EXPECT_THAT(Import(bundle, "copy"), HasReason("SESSION_EXISTS")) << "it is being made";
     EXPECT_THAT(Create({.session_id = "copy"}), HasReason("SESSION_EXISTS"));
     EXPECT_THAT(manager_->Get("copy"), HasReason("SESSION_NOT_FOUND")) << "but cannot be seen yet";
   }
   ExpectNothingLeft();
   options_.max_sessions = 1;
   Open();
-  EXPECT_THAT(Import(archive, "copy"), HasReason("SESSION_LIMIT"));
+  EXPECT_THAT(Import(bundle, "copy"), HasReason("SESSION_LIMIT"));
   options_.max_sessions = 10;
   options_.max_documents = 1;
   Open();
-  EXPECT_THAT(Import(archive, "copy"), HasReason("DOCUMENT_LIMIT"));
+  EXPECT_THAT(Import(bundle, "copy"), HasReason("DOCUMENT_LIMIT"));
   manager_->BeginDrain();
-  EXPECT_THAT(Import(archive, "copy"), HasReason("DRAINING"));
+  EXPECT_THAT(Import(bundle, "copy"), HasReason("DRAINING"));
   EXPECT_THAT(Export("session"), HasReason("DRAINING"));
 }
 
 TEST_F(TransferTest, StopInTheMiddleOfAnImportLeavesNothing) {
   Open();
   MakeSession();
-  TOME_ASSERT_OK_AND_ASSIGN(const std::string archive, Export("session"));
+  TOME_ASSERT_OK_AND_ASSIGN(const std::string bundle, Export("session"));
   TOME_ASSERT_OK_AND_ASSIGN(std::unique_ptr<SessionImporter> importer, manager_->Import("copy"));
   Awaited<absl::Status> taken;
-  importer->Take(archive.substr(0, archive.size() / 2), taken.callback());
+  importer->Take(bundle.substr(0, bundle.size() / 2), taken.callback());
   ASSERT_THAT(taken.Get(), IsOk());
   EXPECT_THAT(Leftovers(), SizeIs(1));
   manager_.reset();
@@ -506,13 +506,13 @@ TEST_F(TransferTest, StopInTheMiddleOfAnImportLeavesNothing) {
 TEST_F(TransferTest, EveryFailingFileCallIsToldAndLeavesNothingOrAll) {
   Open();
   MakeSession();
-  TOME_ASSERT_OK_AND_ASSIGN(const std::string archive, Export("session"));
+  TOME_ASSERT_OK_AND_ASSIGN(const std::string bundle, Export("session"));
   int calls = 1;
   for (int n = 0; n < calls; ++n) {
     SCOPED_TRACE(n);
     files_.WriteAtMost(n % 2 == 0 ? 5000 : 1 << 20);
     files_.FailAfter(n, MakeError(absl::StatusCode::kResourceExhausted, "full", {.reason = "DISK_FULL"}));
-    const absl::StatusOr<SessionInfo> copy = Import(archive, "copy");
+    const absl::StatusOr<SessionInfo> copy = Import(bundle, "copy");
     const int made = files_.Heal();
     calls = std::max(calls, made + 1);
     EXPECT_EQ(copy.ok(), made <= n);
@@ -535,12 +535,12 @@ TEST_F(TransferTest, EveryFailingDatabaseCallIsToldAndLeavesNothing) {
   FaultyVfs vfs;
   Open();
   MakeSession();
-  TOME_ASSERT_OK_AND_ASSIGN(const std::string archive, Export("session"));
+  TOME_ASSERT_OK_AND_ASSIGN(const std::string bundle, Export("session"));
   int calls = 1;
   for (int n = 0; n < calls; ++n) {
     SCOPED_TRACE(n);
     vfs.FailAfter(n, n % 2 == 0 ? DiskFault::kFull : DiskFault::kIoError);
-    const absl::StatusOr<SessionInfo> copy = Import(archive, "copy");
+    const absl::StatusOr<SessionInfo> copy = Import(bundle, "copy");
     calls = std::max(calls, vfs.Heal() + 1);
     if (copy.ok()) {
       Open();

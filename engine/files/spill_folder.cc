@@ -1,0 +1,75 @@
+#include "engine/files/spill_folder.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+#include "engine/base/status.h"
+#include "engine/files/file_descriptor.h"
+
+namespace tome {
+namespace {
+
+absl::Status WriteAll(int descriptor, std::string_view bytes, const std::string& path) {
+  while (!bytes.empty()) {
+    const ssize_t written = write(descriptor, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return ErrnoStatus(path, "write", errno);
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return absl::OkStatus();
+}
+
+std::size_t Padding(std::size_t size) {
+  return (SpillFolder::kAlignment - size % SpillFolder::kAlignment) % SpillFolder::kAlignment;
+}
+
+}  // namespace
+
+absl::Status SpillFolder::Prepare() const {
+  if (mkdir(path_.c_str(), 0700) != 0 && errno != EEXIST) return ErrnoStatus(path_, "make the folder", errno);
+  const std::string_view something[] = {"."};
+  return WriteFile(something).status();
+}
+
+absl::StatusOr<SpilledPieces> SpillFolder::Write(absl::Span<const std::string_view> pieces) {
+  absl::StatusOr<SpilledPieces> written = WriteFile(pieces);
+  if (!written.ok()) {
+    std::lock_guard lock(mutex_);
+    ++failures_.count;
+    failures_.last = written.status();
+  }
+  return written;
+}
+
+absl::StatusOr<SpilledPieces> SpillFolder::WriteFile(absl::Span<const std::string_view> pieces) const {
+  std::string path = path_ + "/spill-XXXXXX";
+  const FileDescriptor file(mkostemp(path.data(), O_CLOEXEC));
+  if (file.get() < 0) return ErrnoStatus(path_, "make a file in the folder", errno);
+  if (unlink(path.c_str()) != 0) return ErrnoStatus(path, "remove the name", errno);
+  constexpr char kZeros[kAlignment] = {};
+  for (const std::string_view piece : pieces) {
+    TOME_RETURN_IF_ERROR(WriteAll(file.get(), piece, path));
+    TOME_RETURN_IF_ERROR(WriteAll(file.get(), {kZeros, Padding(piece.size())}, path));
+  }
+  // Some file systems find out only now that the disk is full.
+  if (fdatasync(file.get()) != 0) return ErrnoStatus(path, "sync", errno);
+  SpilledPieces spilled;
+  TOME_ASSIGN_OR_RETURN(spilled.file, MappedFile::Map(file.get(), path));
+  std::size_t offset = 0;
+  for (const std::string_view piece : pieces) {
+    spilled.pieces.push_back(spilled.file->view().substr(offset, piece.size()));
+    offset += piece.size() + Padding(piece.size());
+  }
+  return spilled;
+}
+
+SpillFolder::Failures SpillFolder::failures() const {
+  std::lock_guard lock(mutex_);
+  return failures_;
+}
+
+}  // namespace tome

@@ -1,3 +1,0 @@
-#define TOME_ISA cpu_avx512
-#define TOME_ISA_NAME "AVX-512"
-#include "engine/model/cpu/kernels.inc.h"

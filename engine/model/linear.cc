@@ -1,0 +1,40 @@
+#include "engine/model/linear.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+namespace tome {
+namespace {
+
+constexpr std::int64_t kRowsAtOnce = 4096;  // 9 MB at SmolLM2's width
+
+}  // namespace
+
+at::Tensor Linear::Apply(const at::Tensor& x) const {
+  if (dense_.defined()) return at::linear(x, dense_);
+  return ApplyPacked(x.to(at::kFloat)).to(x.scalar_type());
+}
+
+at::Tensor Linear::ApplyPacked(const at::Tensor& x) const {
+  const std::int64_t rows = x.size(0), all = packed_.num_rows();
+  at::Tensor out = at::empty({rows, all}, at::kFloat);
+  at::Tensor block = at::empty({std::min(kRowsAtOnce, all), packed_.n()}, at::kFloat);
+  for (std::int64_t first = 0; first < all; first += kRowsAtOnce) {
+    const std::int64_t count = std::min(kRowsAtOnce, all - first);
+    packed_.Expand(first, count, block.mutable_data_ptr<float>());
+    out.narrow(1, first, count).copy_(at::linear(x, block.narrow(0, 0, count)));
+  }
+  return out;
+}
+
+at::Tensor Linear::Rows(std::int64_t first, std::int64_t count) const {
+  if (dense_.defined()) return dense_.narrow(0, first, count).to(at::kCPU, at::kFloat);
+  at::Tensor rows = at::empty({count, packed_.n()}, at::kFloat);
+  packed_.Expand(first, count, rows.mutable_data_ptr<float>());
+  return rows;
+}
+
+std::size_t Linear::bytes() const { return (dense_.defined() ? dense_.nbytes() : 0) + packed_.packed_bytes(); }
+
+}  // namespace tome
