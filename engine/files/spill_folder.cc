@@ -29,6 +29,25 @@ std::size_t Padding(std::size_t size) {
 
 }  // namespace
 
+bool SpillJob::done() const {
+  std::lock_guard lock(mutex_);
+  return result_.has_value();
+}
+
+absl::StatusOr<SpilledPieces> SpillJob::Wait() const {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return result_.has_value(); });
+  return *result_;
+}
+
+void SpillJob::Finish(absl::StatusOr<SpilledPieces> result) {
+  {
+    std::lock_guard lock(mutex_);
+    result_.emplace(std::move(result));
+  }
+  changed_.notify_all();
+}
+
 absl::Status SpillFolder::Prepare() const {
   if (mkdir(path_.c_str(), 0700) != 0 && errno != EEXIST) return ErrnoStatus(path_, "make the folder", errno);
   const std::string_view something[] = {"."};
@@ -43,6 +62,29 @@ absl::StatusOr<SpilledPieces> SpillFolder::Write(absl::Span<const std::string_vi
     failures_.last = written.status();
   }
   return written;
+}
+
+void SpillFolder::SetExecutor(Executor executor) {
+  std::lock_guard lock(mutex_);
+  executor_ = std::move(executor);
+}
+
+bool SpillFolder::has_executor() const {
+  std::lock_guard lock(mutex_);
+  return executor_ != nullptr;
+}
+
+std::shared_ptr<const SpillJob> SpillFolder::Begin(std::vector<std::string_view> pieces,
+                                                   std::shared_ptr<const void> owner) {
+  Executor executor;
+  {
+    std::lock_guard lock(mutex_);
+    executor = executor_;
+  }
+  auto job = std::make_shared<SpillJob>();
+  const auto write = [this, job, pieces = std::move(pieces), owner = std::move(owner)] { job->Finish(Write(pieces)); };
+  if (executor == nullptr || !executor(write)) write();
+  return job;
 }
 
 absl::StatusOr<SpilledPieces> SpillFolder::WriteFile(absl::Span<const std::string_view> pieces) const {

@@ -2,10 +2,13 @@
 #ifndef TOME_ENGINE_FILES_SPILL_FOLDER_H_
 #define TOME_ENGINE_FILES_SPILL_FOLDER_H_
 
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -22,6 +25,22 @@ namespace tome {
 struct SpilledPieces {
   std::shared_ptr<const MappedFile> file;
   std::vector<std::string_view> pieces;
+};
+
+// Pieces on their way to a file. Thread-safe.
+class SpillJob {
+ public:
+  bool done() const;
+  // Waits for it. The errors of SpillFolder::Write.
+  absl::StatusOr<SpilledPieces> Wait() const;
+
+ private:
+  friend class SpillFolder;
+  void Finish(absl::StatusOr<SpilledPieces> result);
+
+  mutable std::mutex mutex_;
+  mutable std::condition_variable changed_;
+  std::optional<absl::StatusOr<SpilledPieces>> result_;  // guarded by mutex_
 };
 
 // Files lose their name as soon as they are made: nobody else can open them or cut them short, and their space is free
@@ -46,6 +65,14 @@ class SpillFolder {
   // reason; the space of what was written is free again then.
   absl::StatusOr<SpilledPieces> Write(absl::Span<const std::string_view> pieces);
 
+  // Runs jobs that wait for the disk, later and on another thread. False, and the job is dropped: it takes none.
+  using Executor = std::function<bool(std::function<void()>)>;
+  // Of Begin from now on; null: it waits itself, as at first.
+  void SetExecutor(Executor executor);
+  bool has_executor() const;
+  // Write by the executor. `owner` keeps the pieces, and this folder, until the job is done.
+  std::shared_ptr<const SpillJob> Begin(std::vector<std::string_view> pieces, std::shared_ptr<const void> owner);
+
   // Calls of Write that failed.
   struct Failures {
     std::int64_t count = 0;
@@ -60,6 +87,7 @@ class SpillFolder {
   const std::size_t resident_bytes_;
   mutable std::mutex mutex_;
   Failures failures_;  // guarded by mutex_
+  Executor executor_;  // guarded by mutex_
 };
 
 }  // namespace tome

@@ -256,7 +256,7 @@ void Archive::Append(std::shared_ptr<const ArchiveBlock> block) {
     shelves_.back() = std::move(shelf);
   }
   ++num_blocks_;
-  if (spill_ != nullptr && resident_bytes() > std::max(spill_->resident_bytes(), retry_bytes_)) SpillOldest();
+  if (spill_ != nullptr) SpillIfFull();
 }
 
 std::size_t Archive::resident_bytes() const {
@@ -265,17 +265,36 @@ std::size_t Archive::resident_bytes() const {
   return bytes_ - spilled_bytes_ + static_cast<std::size_t>(num_blocks_) * kBytesOfBlock;
 }
 
-void Archive::SpillOldest() {
-  const std::size_t budget = spill_->resident_bytes(), least = budget / 8, resident = resident_bytes();
+void Archive::SpillIfFull() {
+  const std::size_t budget = spill_->resident_bytes(), least = budget / 8;
+  if (spill_job_ && (spill_job_->job->done() || resident_bytes() > budget)) EndSpill();
+  const std::size_t most = spill_->has_executor() ? budget - least : budget;
+  if (!spill_job_ && resident_bytes() > std::max(most, retry_bytes_)) BeginSpill(/*goal=*/most - least);
+  if (spill_job_ && spill_job_->job->done()) EndSpill();
+}
+
+void Archive::BeginSpill(std::size_t goal) {
+  struct Owner {
+    std::shared_ptr<SpillFolder> folder;
+    std::vector<std::shared_ptr<const ArchiveBlock>> blocks;
+  };
+  const auto owner = std::make_shared<Owner>();
+  owner->folder = spill_;
   std::vector<std::string_view> pieces;
   std::size_t moving = 0;
-  for (std::int64_t i = num_spilled_; i < num_blocks_ && moving < resident - budget + least; ++i) {
-    pieces.push_back(block(i).bytes());
+  for (std::int64_t i = num_spilled_; i < num_blocks_ && moving + goal < resident_bytes(); ++i) {
+    owner->blocks.push_back(entry(i).block);
+    pieces.push_back(owner->blocks.back()->bytes());
     moving += pieces.back().size();
   }
-  if (moving < least) return;  // mostly what finds the blocks, which stays
-  const absl::StatusOr<SpilledPieces> spilled = spill_->Write(pieces);
-  retry_bytes_ = spilled.ok() ? 0 : resident + least;
+  if (moving < spill_->resident_bytes() / 8) return;  // mostly what finds the blocks, which stays
+  spill_job_ = Spill{.job = spill_->Begin(std::move(pieces), owner), .bytes = moving};
+}
+
+void Archive::EndSpill() {
+  const Spill spill = *std::exchange(spill_job_, std::nullopt);
+  const absl::StatusOr<SpilledPieces> spilled = spill.job->Wait();
+  retry_bytes_ = spilled.ok() ? 0 : resident_bytes() + spill_->resident_bytes() / 8;
   if (!spilled.ok()) return;
   std::shared_ptr<Shelf> shelf;
   for (const std::string_view piece : spilled->pieces) {
@@ -288,7 +307,7 @@ void Archive::SpillOldest() {
     entry.block = entry.block->MovedTo(spilled->file, piece);
     ++num_spilled_;
   }
-  spilled_bytes_ += moving;
+  spilled_bytes_ += spill.bytes;
 }
 
 const ArchiveBlock& Archive::block(std::int64_t index) const { return *entry(index).block; }

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -121,6 +122,8 @@ struct ArchivedRegion {
 // memory: enough of them that an eighth of it is free again, in one file. Nothing else changes by that. What finds the
 // blocks, about 330 bytes for each, stays in memory, also when it alone is more than that. Copies made before keep the
 // blocks that they have in memory. When the file cannot be written all stays as it is until another eighth has come.
+// Where the folder has an executor, blocks begin to move when an eighth is still free, and have moved with one of the
+// next calls of Append; it waits for the disk only when all of the memory is taken before that.
 class Archive {
  public:
   // `spill`: null when all blocks stay in memory.
@@ -136,7 +139,6 @@ class Archive {
   // Of blocks in memory, and of what is kept for each block wherever it is.
   std::size_t resident_bytes() const;
 
-  // Waits for the disk when blocks move.
   void Append(std::shared_ptr<const ArchiveBlock> block);
 
   // 0 <= index < num_blocks().
@@ -169,7 +171,14 @@ class Archive {
   using Shelf = std::vector<Entry>;
   const Entry& entry(std::int64_t block) const { return (*shelves_[block / kShelfBlocks])[block % kShelfBlocks]; }
 
-  void SpillOldest();
+  // Blocks that are being written to a file.
+  struct Spill {
+    std::shared_ptr<const SpillJob> job;
+    std::size_t bytes = 0;
+  };
+  void SpillIfFull();
+  void BeginSpill(std::size_t goal);
+  void EndSpill();
 
   ArchiveLayout layout_;
   std::shared_ptr<SpillFolder> spill_;
@@ -178,6 +187,7 @@ class Archive {
   std::size_t bytes_ = 0;
   std::int64_t num_spilled_ = 0;  // the first blocks
   std::size_t spilled_bytes_ = 0;
+  std::optional<Spill> spill_job_;
   std::size_t retry_bytes_ = 0;  // after a failure: how much is resident when the next file is tried
 };
 

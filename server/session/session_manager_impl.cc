@@ -72,6 +72,7 @@ class DocumentWriterImpl final : public DocumentWriter {
 
 SessionManagerImpl::~SessionManagerImpl() {
   Shutdown(absl::InfiniteDuration());
+  if (context_->model->spill_folder() != nullptr) context_->model->spill_folder()->SetExecutor(nullptr);
   context_->callbacks.Finish();
 }
 
@@ -404,6 +405,11 @@ absl::StatusOr<std::unique_ptr<SessionManager>> SessionManager::Open(SessionMana
   }
   auto context =
       std::make_shared<SessionContext>(std::move(options), std::move(model), std::move(folder), observer, clock);
+  // Not the threads on which snapshots are loaded: there archives wait for what they spill.
+  if (context->model->spill_folder() != nullptr) {
+    context->model->spill_folder()->SetExecutor(
+        [pool = &context->snapshots](std::function<void()> job) { return pool->Post(std::move(job)); });
+  }
   auto manager = std::make_unique<SessionManagerImpl>(std::move(context));
   TOME_RETURN_IF_ERROR(manager->LoadSessions());
   return manager;

@@ -2,8 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
+#include <functional>
 #include <random>
+#include <thread>
+#include <vector>
 
 #include "engine/memory/archive.h"
 #include "engine/memory/memory_state.h"
@@ -75,6 +79,62 @@ void ExpectSame(const Archive& found, const Archive& expected) {
   }
   EXPECT_EQ(ScoreByStems(found, "the houses of the sea"), ScoreByStems(expected, "the houses of the sea"));
   EXPECT_EQ(ScoreByTokens(found, {{65, 66, 290}}), ScoreByTokens(expected, {{65, 66, 290}}));
+}
+
+TEST(ArchiveSpill, ByAnExecutorItIsTheSame) {
+  std::mt19937 random(2);
+  for (unsigned round = 0; round < 8; ++round) {
+    SCOPED_TRACE(round);
+    const ArchiveLayout layout = {.region_tokens = 16, .vocab_size = 304, .code_bytes = 8};
+    const TempDir folder;
+    const std::size_t budget = 20'000 << random() % 3;
+    const auto spill = std::make_shared<SpillFolder>(folder.path().string(), budget);
+    std::vector<std::thread> threads;
+    spill->SetExecutor([&](std::function<void()> job) {
+      if (random() % 5 == 0) return false;  // it takes none
+      threads.emplace_back([job = std::move(job), delay = random() % 3] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(delay));
+        job();
+      });
+      return true;
+    });
+    Archive spilled(layout, spill), plain(layout);
+    BlockMaker blocks(layout, round);
+    for (int i = 0; i < 600; ++i) {
+      const auto block = blocks.Next();
+      spilled.Append(block);
+      plain.Append(block);
+      const std::size_t index = spilled.resident_bytes() - (spilled.bytes() - spilled.spilled_bytes());
+      EXPECT_LE(spilled.resident_bytes(), std::max(budget, index + budget / 8));
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_GT(spilled.spilled_bytes(), 0u);
+    EXPECT_EQ(spill->failures().count, 0);
+    ExpectSame(spilled, plain);
+  }
+}
+
+TEST(ArchiveSpill, AppendDoesNotWaitForTheExecutorWhileThereIsMemory) {
+  const ArchiveLayout layout = {.region_tokens = 16, .vocab_size = 304, .code_bytes = 8};
+  const TempDir folder;
+  const std::size_t budget = 200'000;
+  const auto spill = std::make_shared<SpillFolder>(folder.path().string(), budget);
+  std::vector<std::function<void()>> jobs;
+  spill->SetExecutor([&](std::function<void()> job) {
+    jobs.push_back(std::move(job));
+    return true;
+  });
+  Archive archive(layout, spill);
+  BlockMaker blocks(layout, 1);
+  while (archive.resident_bytes() < budget - 10'000) archive.Append(blocks.Next());
+  ASSERT_EQ(jobs.size(), 1u);
+  EXPECT_EQ(archive.spilled_bytes(), 0u);
+  const Archive fork = archive;
+  jobs[0]();
+  archive.Append(blocks.Next());
+  EXPECT_GT(archive.spilled_bytes(), budget / 8);
+  EXPECT_LT(archive.resident_bytes(), budget - budget / 8);
+  EXPECT_EQ(fork.spilled_bytes(), 0u) << "it keeps what it has";
 }
 
 TEST(ArchiveSpill, SpilledArchivesAndForksHeldMeanwhileAreThoseInMemory) {
