@@ -6,22 +6,12 @@
 #include <string>
 
 #include "engine/base/status.h"
+#include "engine/checkpoint/contents/rotary_rows.h"
 
 namespace tome {
 namespace {
 
 using Part = PackedMatrix::Part;
-
-// For each row in halves order, the row of the checkpoint: within a head, halves row i is neighbours row 2i, and halves
-// row i + D/2 is neighbours row 2i + 1.
-std::vector<std::int64_t> HalvesOrder(std::int64_t num_heads, std::int64_t head_dim) {
-  std::vector<std::int64_t> order(static_cast<std::size_t>(num_heads * head_dim));
-  for (std::int64_t row = 0; row < num_heads * head_dim; ++row) {
-    const std::int64_t head = row / head_dim, i = row % head_dim, half = head_dim / 2;
-    order[row] = head * head_dim + (i < half ? 2 * i : 2 * (i - half) + 1);
-  }
-  return order;
-}
 
 class Loader {
  public:
@@ -66,7 +56,9 @@ class Loader {
 
  private:
   Linear WithPacked(const std::vector<Part>& parts, const at::Tensor& dense) const {
-    return {dense, device_.is_cpu() ? PackedMatrix::Make(parts, dense) : PackedMatrix()};
+    std::vector<std::int64_t> part_rows;
+    for (const Part& part : parts) part_rows.push_back(part.tensor->shape[0]);
+    return {dense, device_.is_cpu() ? PackedMatrix::Make(parts, dense) : PackedMatrix(), std::move(part_rows)};
   }
 
   void FillRows(const Part& part, const at::Tensor& target) const {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/fuzz/adapter_targets.h"
 #include "tests/fuzz/bundle_target.h"
 #include "tests/fuzz/checkpoint_targets.h"
 #include "tests/fuzz/memory_state_target.h"
@@ -26,8 +27,8 @@ int main(int argc, char** argv) {
     return 2;
   }
   const std::filesystem::path folder = argv[1];
-  for (const tome::testing::FuzzTarget& target : tome::testing::CheckpointFuzzTargets()) {
-    WriteSeeds(folder / target.name, target.seeds());
+  for (const auto* targets : {&tome::testing::CheckpointFuzzTargets(), &tome::testing::AdapterFuzzTargets()}) {
+    for (const tome::testing::FuzzTarget& target : *targets) WriteSeeds(folder / target.name, target.seeds());
   }
   WriteSeeds(folder / "memory_state", tome::testing::MemoryStateSeeds());
   WriteSeeds(folder / "bundle", tome::testing::BundleSeeds());
