@@ -1,6 +1,7 @@
 // The engine's door: the only header that the server, the tools and the benchmarks need.
 //
 //   Model   weights and tokenizer. Loaded once, immutable, shared by all threads.
+//   Adapter what fine-tuning adds to a model. Questions name one; it is immutable and shared as well.
 //   Memory  what a session remembers. A value: copying it is an O(1) fork. One writer at a time.
 //   Task    a piece of work on a memory, advanced in small steps. It may be dropped between any two steps.
 //   Step    one forward pass over several tasks.
@@ -10,6 +11,7 @@
 #ifndef TOME_ENGINE_ENGINE_H_
 #define TOME_ENGINE_ENGINE_H_
 
+#include "engine/adapter/adapter_file.h"
 #include "engine/generation/generation_options.h"
 #include "engine/generation/question.h"
 #include "engine/generation/step_result.h"

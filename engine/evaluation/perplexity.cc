@@ -159,9 +159,9 @@ absl::StatusOr<std::shared_ptr<const Model>> WithWeights(const std::shared_ptr<c
   for (LayerWeights& layer : weights.layers) {
     for (Linear* matrix : {&layer.qkv, &layer.attention_out, &layer.gate_up, &layer.down}) {
       if (format == WeightFormat::kInt4) {
-        *matrix = Linear(RoundToInt4(matrix->dense()), matrix->packed());
+        *matrix = Linear(RoundToInt4(matrix->dense()), matrix->packed(), matrix->part_rows());
       } else if (matrix->packed().packed_bytes() > 0) {
-        *matrix = Linear(at::Tensor(), matrix->packed());
+        *matrix = Linear(at::Tensor(), matrix->packed(), matrix->part_rows());
       } else {
         return FailedPrecondition("{}: a matrix of its layers is not kept in 4-bit or 8-bit blocks (decoding reads {})",
                                   model->info().path, model->info().decode_weights);

@@ -9,10 +9,12 @@
 
 namespace tome {
 
-AnswerTask::AnswerTask(Memory fork, PendingText pending, Question question, GenerationOptions options)
-    : search_(std::move(fork), std::move(pending), question.text, question.route),
+AnswerTask::AnswerTask(Memory fork, PendingText pending, Question question, GenerationOptions options,
+                       std::shared_ptr<const LlamaWeights> ranking, std::shared_ptr<const LlamaWeights> reading)
+    : search_(std::move(fork), std::move(pending), question.text, question.route, std::move(ranking)),
       question_(std::move(question)),
-      options_(std::move(options)) {}
+      options_(std::move(options)),
+      reading_(std::move(reading)) {}
 
 std::int64_t AnswerTask::tokens_left_to_read() const {
   if (generate_ != nullptr) return generate_->tokens_left_to_read();
@@ -75,7 +77,7 @@ absl::Status AnswerTask::BeginGenerating() {
   }
   options_.stop.insert(options_.stop.end(), prompt.stop.begin(), prompt.stop.end());
   options_.stop_tokens.insert(options_.stop_tokens.end(), prompt.stop_tokens.begin(), prompt.stop_tokens.end());
-  generate_ = std::make_unique<GenerateTask>(fork, std::move(attended), std::move(prompt.tokens), options_);
+  generate_ = std::make_unique<GenerateTask>(fork, std::move(attended), std::move(prompt.tokens), options_, reading_);
   return absl::OkStatus();
 }
 

@@ -12,10 +12,14 @@ namespace tome {
 
 class AnswerTask final : public TaskImpl {
  public:
-  AnswerTask(Memory fork, PendingText pending, Question question, GenerationOptions options);
+  // `ranking` and `reading`: in place of the model's weights where they are not null.
+  AnswerTask(Memory fork, PendingText pending, Question question, GenerationOptions options,
+             std::shared_ptr<const LlamaWeights> ranking, std::shared_ptr<const LlamaWeights> reading);
 
   std::int64_t tokens_left_to_read() const override;
-  const LlamaWeights& weights() const override { return search_.weights(); }
+  const LlamaWeights& weights() const override {
+    return generate_ == nullptr ? search_.weights() : generate_->weights();
+  }
   StepResult Advance() override;
   TokenAttention* decode_attention() override { return generate_ == nullptr ? nullptr : generate_->decode_attention(); }
   TokenId next_input() const override { return generate_->next_input(); }
@@ -29,6 +33,7 @@ class AnswerTask final : public TaskImpl {
   SearchTask search_;
   Question question_;
   GenerationOptions options_;
+  std::shared_ptr<const LlamaWeights> reading_;
   std::unique_ptr<GenerateTask> generate_;
 };
 

@@ -3,6 +3,7 @@
 #define TOME_ENGINE_GENERATION_QUESTION_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +15,8 @@
 
 namespace tome {
 
+class Adapter;  // see adapter/adapter.h
+
 // What an answer is generated over.
 enum class AnswerMode {
   kReread,  // the text of the regions found, read anew
@@ -24,6 +27,8 @@ enum class AnswerMode {
 struct RouteOptions {
   Effort effort = Effort::kBalanced;
   int max_regions = 32;  // in the result
+  // With it the model ranks what was found; null: as it is. What was read stays as it was read.
+  std::shared_ptr<const Adapter> adapter;
 };
 
 // A region that a question was routed to.
@@ -78,6 +83,9 @@ struct Question {
   RouteOptions route;
   int budget_tokens = 512;  // of the regions that the answer is generated over
   AnswerMode mode = AnswerMode::kReread;
+  // With it the text found is read again and answered; null: with the model as it is. Only kReread takes one: stored
+  // keys and values are the model's own.
+  std::shared_ptr<const Adapter> adapter;
 };
 
 }  // namespace tome

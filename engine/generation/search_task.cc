@@ -112,9 +112,11 @@ absl::Status NoNumber() { return Internal("the model gives a likelihood that is 
 
 }  // namespace
 
-SearchTask::SearchTask(Memory fork, PendingText pending, std::string question, RouteOptions options)
+SearchTask::SearchTask(Memory fork, PendingText pending, std::string question, RouteOptions options,
+                       std::shared_ptr<const LlamaWeights> ranking)
     : fork_(std::move(fork)),
-      options_(options),
+      options_(std::move(options)),
+      ranking_(std::move(ranking)),
       question_(std::move(question)),
       question_tokens_(EncodeQuestion(*fork_.model()->tokenizer(), question_)) {
   if (!pending.tokens.empty()) read_pending_.emplace(&fork_, std::move(pending.tokens), std::move(pending.spans));
@@ -222,7 +224,7 @@ void SearchTask::Rerank(StepResult* result) {
     texts.push_back(sentences_[i].text.tokens);
     tokens += size;
   }
-  for (std::vector<double>& log_probabilities : QuestionLogProbabilities(weights(), texts, question_tokens_)) {
+  for (std::vector<double>& log_probabilities : QuestionLogProbabilities(ranking_weights(), texts, question_tokens_)) {
     const double likelihood = std::accumulate(log_probabilities.begin(), log_probabilities.end(), 0.0);
     if (!std::isfinite(likelihood)) {
       result->status = NoNumber();
@@ -271,7 +273,7 @@ void SearchTask::Compare(StepResult* result) {
     texts.push_back(text);
     tokens += size;
   }
-  for (const double gain : GainsFromQuestion(weights(), texts, question_tokens_)) {
+  for (const double gain : GainsFromQuestion(ranking_weights(), texts, question_tokens_)) {
     if (!std::isfinite(gain)) {
       result->status = NoNumber();
       return;

@@ -18,7 +18,9 @@ namespace tome {
 
 class SearchTask final : public TaskImpl {
  public:
-  SearchTask(Memory fork, PendingText pending, std::string question, RouteOptions options);
+  // `ranking`: the weights that rank what was found; null: the model's.
+  SearchTask(Memory fork, PendingText pending, std::string question, RouteOptions options,
+             std::shared_ptr<const LlamaWeights> ranking);
 
   std::int64_t tokens_left_to_read() const override;
   const LlamaWeights& weights() const override;
@@ -42,8 +44,11 @@ class SearchTask final : public TaskImpl {
   // Fills sentences_ with those of what was found that are nearest to the question by meaning.
   void ChooseSentences(const RegionScores& scores);
 
+  const LlamaWeights& ranking_weights() const { return ranking_ == nullptr ? weights() : *ranking_; }
+
   Memory fork_;
   RouteOptions options_;
+  std::shared_ptr<const LlamaWeights> ranking_;
   std::string question_;
   std::vector<TokenId> question_tokens_;  // after an empty line, as it is read
   std::optional<ReadTask> read_pending_;

@@ -40,15 +40,18 @@ absl::Span<const float> Row(const at::Tensor& logits, std::size_t row) {
   return {logits.const_data_ptr<float>() + row * vocab, vocab};
 }
 
-// A pass over one token of each of these, which share one model: logits [tasks, V]. Leaves the tasks as they were.
+// A pass over one token of each of these, which share one model but for adapters: logits [tasks, V]. Leaves the tasks
+// as they were.
 at::Tensor DecodePass(absl::Span<TaskImpl* const> tasks) {
+  std::vector<const LlamaWeights*> weights;
   std::vector<TokenId> tokens;
   std::vector<TokenAttention*> attentions;
   for (TaskImpl* task : tasks) {
+    weights.push_back(&task->weights());
     tokens.push_back(task->next_input());
     attentions.push_back(task->decode_attention());
   }
-  return DecodeTokens(tasks[0]->weights(), tokens, attentions);
+  return DecodeTokens(weights, tokens, attentions);
 }
 
 StepResult DecodeAlone(TaskImpl* task) {

@@ -154,8 +154,9 @@ StepResult ScoreTask::Advance() {
 // --- Generating ------------------------------------------------------------------------------------------------------
 
 GenerateTask::GenerateTask(Memory fork, std::vector<TokenRange> attended, std::vector<TokenId> prompt,
-                           GenerationOptions options)
+                           GenerationOptions options, std::shared_ptr<const LlamaWeights> adapted)
     : fork_(std::move(fork)),
+      adapted_(std::move(adapted)),
       attended_(std::move(attended)),
       prompt_(std::move(prompt)),
       options_(std::move(options)),
@@ -168,7 +169,9 @@ GenerateTask::GenerateTask(Memory fork, std::vector<TokenRange> attended, std::v
 }
 
 std::int64_t GenerateTask::tokens_left_to_read() const { return static_cast<std::int64_t>(prompt_.size() - next_); }
-const LlamaWeights& GenerateTask::weights() const { return LlamaModel::From(*fork_.model()).weights(); }
+const LlamaWeights& GenerateTask::weights() const {
+  return adapted_ != nullptr ? *adapted_ : LlamaModel::From(*fork_.model()).weights();
+}
 
 TokenAttention* GenerateTask::decode_attention() {
   return next_ == prompt_.size() && weights().device.is_cpu() ? &*cache_ : nullptr;
@@ -299,7 +302,9 @@ absl::Status CheckQuestion(const Memory& fork, const PendingText& pending, const
 
 absl::StatusOr<Task> Task::Search(Memory fork, PendingText pending, std::string question, RouteOptions options) {
   TOME_RETURN_IF_ERROR(CheckQuestion(fork, pending, question, options));
-  return Task(std::make_unique<SearchTask>(std::move(fork), std::move(pending), std::move(question), options));
+  TOME_ASSIGN_OR_RETURN(auto ranking, LlamaModel::From(*fork.model()).AdaptedWeights(options.adapter));
+  return Task(std::make_unique<SearchTask>(std::move(fork), std::move(pending), std::move(question), std::move(options),
+                                           std::move(ranking)));
 }
 
 absl::StatusOr<Task> Task::Answer(Memory fork, PendingText pending, Question question, GenerationOptions options) {
@@ -308,13 +313,21 @@ absl::StatusOr<Task> Task::Answer(Memory fork, PendingText pending, Question que
   if (question.mode == AnswerMode::kWindow) {
     return InvalidArgument("an answer over sink and window finds no text: it is generated with its prompt as it is");
   }
+  if (question.mode == AnswerMode::kAttend && question.adapter != nullptr) {
+    return InvalidArgument(
+        "an answer over stored keys and values takes no adapter, for they are those of the model without it: read the "
+        "text again, or leave the adapter out");
+  }
   const std::int64_t context = fork.model()->info().config.context_length;
   if (question.budget_tokens < fork.options().region_tokens || question.budget_tokens > context) {
     return InvalidArgument("budget_tokens: expected {} to {}, found {}", fork.options().region_tokens, context,
                            question.budget_tokens);
   }
-  return Task(
-      std::make_unique<AnswerTask>(std::move(fork), std::move(pending), std::move(question), std::move(options)));
+  const LlamaModel& model = LlamaModel::From(*fork.model());
+  TOME_ASSIGN_OR_RETURN(auto ranking, model.AdaptedWeights(question.route.adapter));
+  TOME_ASSIGN_OR_RETURN(auto reading, model.AdaptedWeights(question.adapter));
+  return Task(std::make_unique<AnswerTask>(std::move(fork), std::move(pending), std::move(question), std::move(options),
+                                           std::move(ranking), std::move(reading)));
 }
 
 absl::StatusOr<Task> Task::Score(Memory fork, PendingText pending, const std::string& text) {

@@ -35,14 +35,16 @@ class Task {
   static absl::StatusOr<Task> Generate(Memory fork, std::vector<TokenId> prompt, GenerationOptions options);
 
   // Finds the regions of what `fork` has read that `question` asks for. The last step's result has the evidence.
-  // INVALID_ARGUMENT for a question without tokens, or one that does not fit the context beside the memory.
+  // INVALID_ARGUMENT for a question without tokens, or one that does not fit the context beside the memory, and for an
+  // adapter that is not of this model.
   static absl::StatusOr<Task> Search(Memory fork, PendingText pending, std::string question, RouteOptions options);
 
   // Search, then an answer generated over what was found. kReread: the text prefilled anew, best passage last, with the
   // question. kAttend: the keys and values of the sink and of the regions that sink, window or region memory still
   // hold, in the order of the text; after them the text of the other regions, as above, and the question.
   // INVALID_ARGUMENT for a budget below a region or beyond the context, for kWindow (which finds nothing: see
-  // Generate), and, when what was found is known, for a prompt that does not fit the context.
+  // Generate), for an adapter with kAttend or of another model, and, when what was found is known, for a prompt that
+  // does not fit the context.
   static absl::StatusOr<Task> Answer(Memory fork, PendingText pending, Question question, GenerationOptions options);
 
   // How likely the model finds the tokens of `text` after what `fork` has read and `pending`: reads both into the fork,

@@ -28,6 +28,7 @@ class TaskImpl {
   virtual ~TaskImpl() = default;
 
   virtual std::int64_t tokens_left_to_read() const = 0;
+  // Of the next pass: the model's, or with an adapter.
   virtual const LlamaWeights& weights() const = 0;
 
   // One pass of this task alone: a segment, a chunk of a prompt, or a token where DecodeTokens can't be used.
@@ -91,8 +92,10 @@ bool FitAnswer(std::int64_t room, GenerationOptions* options);
 
 class GenerateTask final : public TaskImpl {
  public:
-  // `attended`: tokens that the fork holds, see SequenceCache.
-  GenerateTask(Memory fork, std::vector<TokenRange> attended, std::vector<TokenId> prompt, GenerationOptions options);
+  // `attended`: tokens that the fork holds, see SequenceCache; none with `adapted`, which are then the weights in place
+  // of the model's.
+  GenerateTask(Memory fork, std::vector<TokenRange> attended, std::vector<TokenId> prompt, GenerationOptions options,
+               std::shared_ptr<const LlamaWeights> adapted = nullptr);
 
   std::int64_t tokens_left_to_read() const override;
   const LlamaWeights& weights() const override;
@@ -107,6 +110,7 @@ class GenerateTask final : public TaskImpl {
   void End(FinishReason reason, StepResult* result);
 
   Memory fork_;
+  std::shared_ptr<const LlamaWeights> adapted_;
   std::vector<TokenRange> attended_;
   std::vector<TokenId> prompt_;
   GenerationOptions options_;

@@ -25,11 +25,13 @@ class Activations {
   std::vector<float> values_;
 };
 
+// The matrices are those of the first row's weights; what an adapter adds or replaces is each row's own.
 class Decoder {
  public:
-  Decoder(const LlamaWeights& weights, absl::Span<const TokenId> tokens, absl::Span<TokenAttention* const> attentions)
+  Decoder(absl::Span<const LlamaWeights* const> weights, absl::Span<const TokenId> tokens,
+          absl::Span<TokenAttention* const> attentions)
       : weights_(weights),
-        config_(weights.config),
+        config_(weights[0]->config),
         rows_(static_cast<int>(tokens.size())),
         attentions_(attentions),
         hidden_(rows_, config_.hidden_size),
@@ -39,41 +41,72 @@ class Decoder {
         attended_(rows_, config_.num_heads * config_.head_dim),
         gate_up_(rows_, 2 * config_.ffn_size),
         activated_(rows_, config_.ffn_size) {
-    for (int i = 0; i < rows_; ++i) weights_.embedding.CopyRow(tokens[i], hidden_.row(i));
+    for (int i = 0; i < rows_; ++i) weights_[i]->embedding.CopyRow(tokens[i], hidden_.row(i));
   }
 
   void Run(float* logits) {
     const CpuKernels& kernels = GetCpuKernels();
     for (std::int64_t index = 0; index < config_.num_layers; ++index) {
-      const LayerWeights& layer = weights_.layers[index];
-      AddNorm(/*has_delta=*/index > 0, layer.attention_norm);
-      Multiply(layer.qkv, normed_, &qkv_);
+      AddNorm(/*has_delta=*/index > 0, index, &LayerWeights::attention_norm);
+      Multiply(index, &LayerWeights::qkv, normed_, &qkv_);
       for (int i = 0; i < rows_; ++i) attentions_[i]->AttendToken(index, qkv_.row(i), attended_.row(i));
-      Multiply(layer.attention_out, attended_, &delta_);
-      AddNorm(/*has_delta=*/true, layer.ffn_norm);
-      Multiply(layer.gate_up, normed_, &gate_up_);
+      Multiply(index, &LayerWeights::attention_out, attended_, &delta_);
+      AddNorm(/*has_delta=*/true, index, &LayerWeights::ffn_norm);
+      Multiply(index, &LayerWeights::gate_up, normed_, &gate_up_);
       for (int i = 0; i < rows_; ++i) Swiglu(kernels, gate_up_.row(i), config_.ffn_size, activated_.row(i));
-      Multiply(layer.down, activated_, &delta_);
+      Multiply(index, &LayerWeights::down, activated_, &delta_);
     }
-    AddNorm(/*has_delta=*/true, weights_.final_norm);
-    input_.Set(normed_.data(), rows_, normed_.width());
-    weights_.output().Apply(input_, logits, config_.vocab_size);
+    for (int i = 0; i < rows_; ++i) AddNorm(/*has_delta=*/true, weights_[i]->final_norm, i);
+    ComputeLogits(logits);
   }
 
  private:
-  void AddNorm(bool has_delta, const at::Tensor& weight) {
-    for (int i = 0; i < rows_; ++i) {
-      AddRmsNorm(GetCpuKernels(), hidden_.row(i), has_delta ? delta_.row(i) : nullptr, weight.const_data_ptr<float>(),
-                 static_cast<float>(config_.rms_norm_epsilon), config_.hidden_size, normed_.row(i));
+  void AddNorm(bool has_delta, const at::Tensor& weight, int i) {
+    AddRmsNorm(GetCpuKernels(), hidden_.row(i), has_delta ? delta_.row(i) : nullptr, weight.const_data_ptr<float>(),
+               static_cast<float>(config_.rms_norm_epsilon), config_.hidden_size, normed_.row(i));
+  }
+  void AddNorm(bool has_delta, std::int64_t layer, at::Tensor LayerWeights::* weight) {
+    for (int i = 0; i < rows_; ++i) AddNorm(has_delta, weights_[i]->layers[layer].*weight, i);
+  }
+
+  void Multiply(std::int64_t layer, Linear LayerWeights::* matrix, Activations& in, Activations* out) {
+    input_.Set(in.data(), rows_, in.width());
+    (weights_[0]->layers[layer].*matrix).Apply(input_, out->data(), out->width());
+    AddUpdates(layer, matrix, in, out);
+  }
+
+  // Rows with the same update take it in one go.
+  void AddUpdates(std::int64_t layer, Linear LayerWeights::* matrix, Activations& in, Activations* out) {
+    bool done[kMaxProductRows] = {};
+    for (int first = 0; first < rows_; ++first) {
+      const LowRankUpdate* update = (weights_[first]->layers[layer].*matrix).update().get();
+      if (update == nullptr || done[first]) continue;
+      const float* x[kMaxProductRows];
+      float* sums[kMaxProductRows];
+      std::size_t count = 0;
+      for (int i = first; i < rows_; ++i) {
+        if ((weights_[i]->layers[layer].*matrix).update().get() != update) continue;
+        done[i] = true;
+        x[count] = in.row(i);
+        sums[count++] = out->row(i);
+      }
+      update->AddTo({x, count}, {sums, count});
     }
   }
 
-  void Multiply(const Linear& matrix, Activations& in, Activations* out) {
-    input_.Set(in.data(), rows_, in.width());
-    matrix.Apply(input_, out->data(), out->width());
+  // Rows with the same output layer, mostly all, share a product.
+  void ComputeLogits(float* logits) {
+    const std::int64_t vocab = config_.vocab_size;
+    for (int first = 0; first < rows_;) {
+      int end = first + 1;
+      while (end < rows_ && weights_[end]->output().SharesWith(weights_[first]->output())) ++end;
+      input_.Set(normed_.row(first), end - first, normed_.width());
+      weights_[first]->output().Apply(input_, logits + first * vocab, vocab);
+      first = end;
+    }
   }
 
-  const LlamaWeights& weights_;
+  absl::Span<const LlamaWeights* const> weights_;
   const LlamaConfig& config_;
   int rows_;
   absl::Span<TokenAttention* const> attentions_;
@@ -83,16 +116,23 @@ class Decoder {
 
 }  // namespace
 
-at::Tensor DecodeTokens(const LlamaWeights& weights, absl::Span<const TokenId> tokens,
+at::Tensor DecodeTokens(absl::Span<const LlamaWeights* const> weights, absl::Span<const TokenId> tokens,
                         absl::Span<TokenAttention* const> attentions) {
   const c10::InferenceMode inference;
-  at::Tensor logits = at::empty({static_cast<std::int64_t>(tokens.size()), weights.config.vocab_size}, at::kFloat);
+  const std::int64_t vocab = weights[0]->config.vocab_size;
+  at::Tensor logits = at::empty({static_cast<std::int64_t>(tokens.size()), vocab}, at::kFloat);
   for (std::size_t first = 0; first < tokens.size(); first += kMaxProductRows) {
     const std::size_t count = std::min<std::size_t>(kMaxProductRows, tokens.size() - first);
-    Decoder decoder(weights, tokens.subspan(first, count), attentions.subspan(first, count));
-    decoder.Run(logits.mutable_data_ptr<float>() + first * weights.config.vocab_size);
+    Decoder decoder(weights.subspan(first, count), tokens.subspan(first, count), attentions.subspan(first, count));
+    decoder.Run(logits.mutable_data_ptr<float>() + first * vocab);
   }
   return logits;
+}
+
+at::Tensor DecodeTokens(const LlamaWeights& weights, absl::Span<const TokenId> tokens,
+                        absl::Span<TokenAttention* const> attentions) {
+  const std::vector<const LlamaWeights*> same(tokens.size(), &weights);
+  return DecodeTokens(same, tokens, attentions);
 }
 
 }  // namespace tome

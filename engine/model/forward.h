@@ -47,6 +47,9 @@ at::Tensor ComputeLogits(const LlamaWeights& weights, const at::Tensor& hidden);
 // row does not depend on the others or on their number: it is bit for bit what a call with that sequence alone gives.
 at::Tensor DecodeTokens(const LlamaWeights& weights, absl::Span<const TokenId> tokens,
                         absl::Span<TokenAttention* const> attentions);
+// The same where sequences have adapters of their own: `weights` of each, all WithAdapter of one model's, or it itself.
+at::Tensor DecodeTokens(absl::Span<const LlamaWeights* const> weights, absl::Span<const TokenId> tokens,
+                        absl::Span<TokenAttention* const> attentions);
 
 }  // namespace tome
 

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <numeric>
 
 namespace tome {
 namespace {
@@ -11,9 +12,20 @@ constexpr std::int64_t kRowsAtOnce = 4096;  // 9 MB at SmolLM2's width
 
 }  // namespace
 
+Linear Linear::With(std::shared_ptr<const LowRankUpdate> update) const {
+  Linear linear = *this;
+  linear.update_ = std::move(update);
+  return linear;
+}
+
+std::int64_t Linear::FirstRow(std::size_t index) const {
+  return std::accumulate(part_rows_.begin(), part_rows_.begin() + static_cast<std::ptrdiff_t>(index), std::int64_t{0});
+}
+
 at::Tensor Linear::Apply(const at::Tensor& x) const {
-  if (dense_.defined()) return at::linear(x, dense_);
-  return ApplyPacked(x.to(at::kFloat)).to(x.scalar_type());
+  const at::Tensor out = dense_.defined() ? at::linear(x, dense_) : ApplyPacked(x.to(at::kFloat)).to(x.scalar_type());
+  if (update_ != nullptr) update_->AddTo(x, out);
+  return out;
 }
 
 at::Tensor Linear::ApplyPacked(const at::Tensor& x) const {

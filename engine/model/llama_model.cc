@@ -16,6 +16,7 @@
 #include "engine/checkpoint/huggingface/foreign_folder.h"
 #include "engine/files/spill_folder.h"
 #include "engine/kernels/cpu/kernels.h"
+#include "engine/model/adapted_weights.h"
 #include "engine/model/guard.h"
 #include "engine/model/position_encoding.h"
 
@@ -177,8 +178,20 @@ absl::StatusOr<std::shared_ptr<const Model>> LlamaModel::WithEncoding(std::share
   view->info_.config = config;
   view->weights_.config = config;
   view->weights_.rope = RopeTable::Make(config, config.context_length, base.weights_.device);
+  view->adapted_ = std::make_shared<Adapted>();
   views[encoding] = view;
   return view;
+}
+
+absl::StatusOr<std::shared_ptr<const LlamaWeights>> LlamaModel::AdaptedWeights(
+    const std::shared_ptr<const Adapter>& adapter) const {
+  if (adapter == nullptr) return nullptr;
+  const std::scoped_lock lock(adapted_->mutex);
+  auto& known = adapted_->by_adapter;
+  std::erase_if(known, [](const auto& item) { return item.first.expired(); });
+  if (const auto found = known.find(adapter); found != known.end()) return found->second;
+  TOME_ASSIGN_OR_RETURN(LlamaWeights weights, Guarded([&] { return WithAdapter(weights_, *adapter); }));
+  return known[adapter] = std::make_shared<const LlamaWeights>(std::move(weights));
 }
 
 }  // namespace tome

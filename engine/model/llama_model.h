@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "engine/adapter/adapter.h"
 #include "engine/model/model.h"
 #include "engine/model/token_meanings.h"
 #include "engine/model/weights.h"
@@ -24,7 +25,8 @@ class LlamaModel final : public Model {
         meanings_(weights_),
         profile_(std::move(profile)),
         spill_folder_(std::move(spill_folder)),
-        views_(std::make_shared<Views>()) {}
+        views_(std::make_shared<Views>()),
+        adapted_(std::make_shared<Adapted>()) {}
 
   const ModelInfo& info() const override { return info_; }
   const std::shared_ptr<const Tokenizer>& tokenizer() const override { return tokenizer_; }
@@ -38,6 +40,11 @@ class LlamaModel final : public Model {
   static absl::StatusOr<std::shared_ptr<const Model>> WithEncoding(std::shared_ptr<const Model> model,
                                                                    const std::string& encoding);
 
+  // The weights with an adapter, which is made once as long as somebody holds the adapter; null for null. Thread-safe.
+  // INVALID_ARGUMENT for the adapter of another model; RESOURCE_EXHAUSTED.
+  absl::StatusOr<std::shared_ptr<const LlamaWeights>> AdaptedWeights(
+      const std::shared_ptr<const Adapter>& adapter) const;
+
   // Every Model is a LlamaModel: only this class can construct one.
   static const LlamaModel& From(const Model& model) { return static_cast<const LlamaModel&>(model); }
 
@@ -48,6 +55,12 @@ class LlamaModel final : public Model {
     std::map<std::string, std::weak_ptr<const Model>> by_encoding;
   };
 
+  // What was made by AdaptedWeights of this model.
+  struct Adapted {
+    std::mutex mutex;
+    std::map<std::weak_ptr<const Adapter>, std::shared_ptr<const LlamaWeights>, std::owner_less<>> by_adapter;
+  };
+
   ModelInfo info_;
   std::shared_ptr<const Tokenizer> tokenizer_;
   LlamaWeights weights_;
@@ -55,6 +68,7 @@ class LlamaModel final : public Model {
   ModelProfile profile_;
   std::shared_ptr<SpillFolder> spill_folder_;
   std::shared_ptr<Views> views_;
+  std::shared_ptr<Adapted> adapted_;
 };
 
 }  // namespace tome

@@ -122,6 +122,22 @@ PackedMatrix PackedMatrix::Make(absl::Span<const Part> parts, const at::Tensor& 
   return matrix;
 }
 
+PackedMatrix PackedMatrix::Of(const at::Tensor& rows) {
+  PackedMatrix matrix;
+  matrix.num_rows_ = rows.size(0);
+  matrix.n_ = rows.size(1);
+  matrix.data_ = rows;
+  return matrix;
+}
+
+bool PackedMatrix::SharesWith(const PackedMatrix& other) const {
+  if (data_.index() != other.data_.index()) return false;
+  if (const auto* q4 = std::get_if<Q4Rows>(&data_)) return *q4 == std::get<Q4Rows>(other.data_);
+  if (const auto* q8 = std::get_if<Q8Rows>(&data_)) return *q8 == std::get<Q8Rows>(other.data_);
+  const auto* rows = std::get_if<at::Tensor>(&data_);
+  return rows == nullptr || rows->is_same(std::get<at::Tensor>(other.data_));
+}
+
 std::size_t PackedMatrix::packed_bytes() const {
   if (const auto* rows = std::get_if<Q4Rows>(&data_)) return (*rows)->size() * sizeof(Q4Block);
   if (const auto* rows = std::get_if<Q8Rows>(&data_)) return (*rows)->size() * sizeof(Q8Block);

@@ -53,6 +53,11 @@ class PackedMatrix {
   };
   static PackedMatrix Make(absl::Span<const Part> parts, const at::Tensor& fallback);
   static bool CanPack(absl::Span<const Part> parts);
+  // Shares `rows` [m, n], fp32 or bf16 on the CPU.
+  static PackedMatrix Of(const at::Tensor& rows);
+
+  // Whether both are the same rows in memory.
+  bool SharesWith(const PackedMatrix& other) const;
 
   std::int64_t num_rows() const { return num_rows_; }
   std::int64_t n() const { return n_; }
