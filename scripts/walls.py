@@ -42,7 +42,7 @@ SOURCES = (".h", ".cc", ".cu", ".cuh")
 
 # libtorch's include folder carries an old Protobuf: only these folders, their tests and the benchmarks may see it.
 TORCH = re.compile(r"^(ATen|torch|c10|caffe2)/")
-TORCH_FOLDERS = tuple("engine/" + name for name in ("kernels", "model", "attention", "memory", "generation", "evaluation"))
+TORCH_FOLDERS = tuple("engine/" + name for name in ("kernels", "model", "attention", "memory", "generation", "evaluation", "training"))
 
 # Paths of some person's or machine's disk. The brackets keep this file from matching itself.
 MACHINE_PATH = re.compile(r"(?<![\w.$}/])/(?:[h]ome|[r]oot|[U]sers|[w]ork)/[\w.-]+")

@@ -91,7 +91,7 @@ absl::StatusOr<std::vector<PeftPattern>> ReadPatterns(const JsonFields& fields, 
   for (const auto& [text, unused] : object->items()) {
     TOME_ASSIGN_OR_RETURN(const double value, ReadNumber(values, text, 0));
     // As PEFT compares: what ends the module's name, from a dot on.
-    absl::StatusOr<std::shared_ptr<const Regex>> regex = Regex::Compile("\\A(?:.*\\.)?(?:" + text + ")\\z");
+    absl::StatusOr<std::shared_ptr<const Regex>> regex = Regex::Compile("(?:.*\\.)?(?:" + text + ")\\z");
     if (!regex.ok()) {
       return InvalidArgument("{}: expected a regular expression, found {}: {}", place, Quote(text),
                              Quote(std::string(regex.status().message()), 200));
@@ -107,7 +107,8 @@ absl::StatusOr<std::optional<double>> Match(const std::vector<PeftPattern>& patt
   const PeftPattern* match = nullptr;
   for (const PeftPattern& pattern : patterns) {
     RegexSearch search(pattern.regex);
-    if (search.Find(module, 0, /*more_follows=*/false).outcome != RegexSearch::Outcome::kMatch) continue;
+    const RegexSearch::Result found = search.Find(module, 0, /*more_follows=*/false);
+    if (found.outcome != RegexSearch::Outcome::kMatch || found.begin != 0) continue;
     if (match != nullptr && match->value != pattern.value) {
       return InvalidArgument("{}: field '{}': expected one pattern for {}, found {} and {}", source, field, module,
                              Quote(match->text), Quote(pattern.text));

@@ -93,19 +93,19 @@ std::string FormatPeftConfig(const AdapterContents& contents, const PeftWriting&
     if (own.second != usual_alpha) alphas[ModuleName(layer, matrix)] = own.second;
   });
   Json config = {{"peft_type", "LORA"},
-                       {"task_type", "CAUSAL_LM"},
-                       {"base_model_name_or_path", writing.base_model},
-                       {"r", rank},
-                       {"lora_alpha", alpha},
-                       {"lora_dropout", writing.dropout},
-                       {"target_modules", TargetModules(contents)},
-                       {"bias", "none"},
-                       {"use_rslora", false},
-                       {"modules_to_save", ModulesToSave(contents)},
-                       {"rank_pattern", ranks},
-                       {"alpha_pattern", alphas},
-                       {"fan_in_fan_out", false},
-                       {"inference_mode", true}};
+                 {"task_type", "CAUSAL_LM"},
+                 {"base_model_name_or_path", writing.base_model},
+                 {"r", rank},
+                 {"lora_alpha", alpha},
+                 {"lora_dropout", writing.dropout},
+                 {"target_modules", TargetModules(contents)},
+                 {"bias", "none"},
+                 {"use_rslora", false},
+                 {"modules_to_save", ModulesToSave(contents)},
+                 {"rank_pattern", ranks},
+                 {"alpha_pattern", alphas},
+                 {"fan_in_fan_out", false},
+                 {"inference_mode", true}};
   if (contents.tied_output) config["ensure_weight_tying"] = true;  // older versions of PEFT do not know it
   return config.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

@@ -40,6 +40,19 @@ at::Tensor Linear::ApplyPacked(const at::Tensor& x) const {
   return out;
 }
 
+at::Tensor Linear::ApplyTransposed(const at::Tensor& y) const {
+  if (dense_.defined()) return at::matmul(y, dense_);
+  const std::int64_t all = packed_.num_rows();
+  const at::Tensor in = y.to(at::kFloat), out = at::zeros({y.size(0), packed_.n()}, at::kFloat);
+  at::Tensor block = at::empty({std::min(kRowsAtOnce, all), packed_.n()}, at::kFloat);
+  for (std::int64_t first = 0; first < all; first += kRowsAtOnce) {
+    const std::int64_t count = std::min(kRowsAtOnce, all - first);
+    packed_.Expand(first, count, block.mutable_data_ptr<float>());
+    out.addmm_(in.narrow(1, first, count), block.narrow(0, 0, count));
+  }
+  return out.to(y.scalar_type());
+}
+
 at::Tensor Linear::Rows(std::int64_t first, std::int64_t count) const {
   if (dense_.defined()) return dense_.narrow(0, first, count).to(at::kCPU, at::kFloat);
   at::Tensor rows = at::empty({count, packed_.n()}, at::kFloat);

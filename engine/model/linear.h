@@ -39,6 +39,9 @@ class Linear {
   // Of x [rows, n], fp32, on the CPU: fp32 [rows, m], by the packed form alone, without the update.
   at::Tensor ApplyPacked(const at::Tensor& x) const;
 
+  // Of y [rows, m]: y W [rows, n] in the type of y, without the update: how a gradient goes back.
+  at::Tensor ApplyTransposed(const at::Tensor& y) const;
+
   // Rows first .. first + count - 1 of the matrix, fp32 [count, n] on the CPU.
   at::Tensor Rows(std::int64_t first, std::int64_t count) const;
   // One row into out[n], where there is a packed form.

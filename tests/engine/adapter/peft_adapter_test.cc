@@ -168,7 +168,7 @@ TEST(PeftAdapter, RefusesTensorsThatDoNotFit) {
       {changed(0, OnePair()[0].name, {3, 64}), "expected shape [2, 64], found [3, 64]"},
       {changed(1, OnePair()[1].name, {128, 2}), "expected shape [32, 2], found [128, 2]"},
       {changed(1, OnePair()[1].name, {64}), "expected shape [32, 2], found [64]"},
-      {changed(1, layer + "self_attn.q_proj.lora_B.weight", {128, 2}), "k_proj.lora_B.weight' is missing"},
+      {changed(1, layer + "self_attn.q_proj.lora_B.weight", {128, 2}), "q_proj.lora_A.weight' is missing"},
       {changed(0, "base_model.model.model.layers.2.self_attn.k_proj.lora_A.weight", {2, 64}), "model's 2 layers"},
       {changed(0, "base_model.model.model.layers.01.self_attn.k_proj.lora_A.weight", {2, 64}), "model's 2 layers"},
       {changed(0, layer + "self_attn.k_proj.lora_magnitude_vector", {32}), "lora_magnitude_vector"},
