@@ -3,7 +3,7 @@
 // Sections: prefill (a dense prompt of N tokens), decode (tokens after a context of N), stream (a long document through
 // a memory, with the rate by position and the process's peak memory), routing (a question's search in a long archive,
 // in memory and in files), attention (one layer's dense attention with each kernel), patterns (with each pattern),
-// words (finding and stemming those of the text).
+// words (finding and stemming those of the text), adapters (what one costs).
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "tests/benchmarks/adapter_bench.h"
 #include "tests/benchmarks/attention_bench.h"
 #include "tests/benchmarks/pattern_bench.h"
 #include "tests/benchmarks/routing_bench.h"
@@ -201,7 +202,8 @@ int Main(int argc, char** argv) {
   app.add_option("--precision", settings.precision, "auto, fp32 or bf16")->capture_default_str();
   app.add_option("--threads", settings.threads, "Compute threads; 0 = all cores")->capture_default_str();
   app.add_option("--lengths", settings.lengths, "Prompt and context lengths")->delimiter(',');
-  app.add_option("--sections", settings.sections, "prefill, decode, stream, routing, attention, patterns, words")
+  app.add_option("--sections", settings.sections,
+                 "prefill, decode, stream, routing, attention, patterns, words, adapters")
       ->delimiter(',');
   app.add_option("--repeats", settings.repeats, "Runs of each measurement")->check(CLI::PositiveNumber);
   app.add_option("--decode-tokens", settings.decode_tokens, "Tokens generated in a run")->check(CLI::PositiveNumber);
@@ -238,6 +240,9 @@ int Main(int argc, char** argv) {
       output["patterns"] = ValueOrDie(BenchPatterns(settings.patterns));
     } else if (section == "words") {
       output["words"] = BenchWords(bytes, settings.repeats);
+    } else if (section == "adapters") {
+      output["adapters"] = ValueOrDie(
+          BenchAdapters(*model, text, {.decode_tokens = settings.decode_tokens, .repeats = settings.repeats}));
     } else if (section == "prefill") {
       for (const int length : settings.lengths) {
         output["prefill"].push_back(BenchPrefill(model, text, length, settings.repeats));
@@ -246,7 +251,8 @@ int Main(int argc, char** argv) {
       for (const int length : settings.lengths) output["decode"].push_back(BenchDecode(model, text, length, settings));
     } else {
       Die(absl::InvalidArgumentError(
-          "--sections: expected prefill, decode, stream, routing, attention, patterns or words, found " + section));
+          "--sections: expected prefill, decode, stream, routing, attention, patterns, words or adapters, found " +
+          section));
     }
   }
   std::cout << output.dump(2) << "\n";
