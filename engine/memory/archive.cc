@@ -267,10 +267,13 @@ std::size_t Archive::resident_bytes() const {
 
 void Archive::SpillIfFull() {
   const std::size_t budget = spill_->resident_bytes(), least = budget / 8;
-  if (spill_job_ && (spill_job_->job->done() || resident_bytes() > budget)) EndSpill();
+  const auto end_spill = [&] {
+    if (spill_job_ && (spill_job_->job->done() || resident_bytes() > budget)) EndSpill();
+  };
+  end_spill();
   const std::size_t most = spill_->has_executor() ? budget - least : budget;
   if (!spill_job_ && resident_bytes() > std::max(most, retry_bytes_)) BeginSpill(/*goal=*/most - least);
-  if (spill_job_ && spill_job_->job->done()) EndSpill();
+  end_spill();
 }
 
 void Archive::BeginSpill(std::size_t goal) {
