@@ -32,4 +32,14 @@ absl::Status ErrnoStatus(const std::string& path, std::string_view action, int e
   }
 }
 
+absl::Status WriteAll(int descriptor, std::string_view bytes, const std::string& path) {
+  while (!bytes.empty()) {
+    const ssize_t written = write(descriptor, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return ErrnoStatus(path, "write", errno);
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace tome

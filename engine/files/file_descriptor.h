@@ -27,6 +27,9 @@ class FileDescriptor {
 // is full), else INTERNAL.
 absl::Status ErrnoStatus(const std::string& path, std::string_view action, int error);
 
+// Writes all of the bytes to an open file. `path`: its name, for errors.
+absl::Status WriteAll(int descriptor, std::string_view bytes, const std::string& path);
+
 }  // namespace tome
 
 #endif  // TOME_ENGINE_FILES_FILE_DESCRIPTOR_H_

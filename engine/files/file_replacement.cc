@@ -34,15 +34,7 @@ FileReplacement::~FileReplacement() {
   if (!committed_) unlink(unfinished_.c_str());
 }
 
-absl::Status FileReplacement::Write(std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = write(file_.get(), bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return ErrnoStatus(unfinished_, "write", errno);
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return absl::OkStatus();
-}
+absl::Status FileReplacement::Write(std::string_view bytes) { return WriteAll(file_.get(), bytes, unfinished_); }
 
 absl::Status FileReplacement::Commit() {
   if (fsync(file_.get()) != 0) return ErrnoStatus(unfinished_, "write", errno);

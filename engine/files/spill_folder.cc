@@ -13,16 +13,6 @@
 namespace tome {
 namespace {
 
-absl::Status WriteAll(int descriptor, std::string_view bytes, const std::string& path) {
-  while (!bytes.empty()) {
-    const ssize_t written = write(descriptor, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return ErrnoStatus(path, "write", errno);
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return absl::OkStatus();
-}
-
 std::size_t Padding(std::size_t size) {
   return (SpillFolder::kAlignment - size % SpillFolder::kAlignment) % SpillFolder::kAlignment;
 }

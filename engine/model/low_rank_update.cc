@@ -58,8 +58,7 @@ void AddOuter(const at::Tensor& weights, const float* x, float* out) {
 
 }  // namespace
 
-LowRankUpdate::LowRankUpdate(const std::vector<LowRankPart>& parts, at::ScalarType type, at::Device device)
-    : n_(parts[0].a.size(1)) {
+LowRankUpdate::LowRankUpdate(const std::vector<LowRankPart>& parts, at::ScalarType type, at::Device device) {
   std::vector<at::Tensor> all;
   for (const LowRankPart& part : parts) {
     all.push_back(part.a);

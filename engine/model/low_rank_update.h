@@ -44,7 +44,7 @@ class LowRankUpdate {
     at::Tensor few_b;  // [r, m], as stored
   };
 
-  std::int64_t num_ranks_ = 0, n_ = 0;
+  std::int64_t num_ranks_ = 0;
   at::Tensor a_, few_a_;  // [num_ranks, n]
   std::vector<Part> parts_;
 };

@@ -34,16 +34,16 @@ std::string FfnNorm(std::int64_t layer) {
   return fmt::format("model.layers.{}.post_attention_layernorm.weight", layer);
 }
 
-std::vector<float> Floats(const at::Tensor& tensor) {
-  const at::Tensor values = tensor.detach().to(at::kCPU, at::kFloat).contiguous();
-  return {values.const_data_ptr<float>(), values.const_data_ptr<float>() + values.numel()};
-}
-
 at::Tensor FromFloats(const std::vector<float>& values, at::IntArrayRef shape) {
   return at::from_blob(const_cast<float*>(values.data()), shape, at::kFloat);
 }
 
 }  // namespace
+
+std::vector<float> Floats(const at::Tensor& tensor) {
+  const at::Tensor values = tensor.detach().to(at::kCPU, at::kFloat).contiguous();
+  return {values.const_data_ptr<float>(), values.const_data_ptr<float>() + values.numel()};
+}
 
 Trainable Trainable::Make(const LlamaWeights& weights, const TrainableOptions& options) {
   const LlamaConfig& config = weights.config;

@@ -36,6 +36,9 @@ struct NamedParameter {
   at::Tensor tensor;
 };
 
+// A copy of a tensor's values, row-major.
+std::vector<float> Floats(const at::Tensor& tensor);
+
 class Trainable {
  public:
   // A random as PEFT has it, evenly within 1 / sqrt(columns), and B zero; whole tensors as the model has them. Of a

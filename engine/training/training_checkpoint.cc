@@ -28,11 +28,6 @@ constexpr std::string_view kName = "checkpoint-", kUnfinished = ".new", kAdapter
 constexpr char kOptimizerFile[] = "optimizer.safetensors", kPlaceFile[] = "training.json";
 constexpr int kFormat = 1;
 
-std::vector<float> Floats(const at::Tensor& tensor) {
-  const at::Tensor values = tensor.detach().to(at::kCPU, at::kFloat).contiguous();
-  return {values.const_data_ptr<float>(), values.const_data_ptr<float>() + values.numel()};
-}
-
 std::vector<TensorToWrite> OptimizerTensors(const AdamW& optimizer) {
   std::vector<TensorToWrite> tensors;
   const auto add = [&](const std::string& name, const at::Tensor& tensor) {

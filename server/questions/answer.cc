@@ -47,14 +47,14 @@ tome::Question EngineQuestion(const QuestionRequest& request, const ChosenForm& 
 // --- Over sink and window ---
 
 absl::StatusOr<Task> Generate(const QuestionRequest& request, const tome::Question& question, const ReadingFork& fork,
-                              const Segment& tail, std::uint64_t* prompt_tokens) {
-  const bool at_start = fork.memory.tokens_read() == 0 && tail.tokens.empty();
+                              std::uint64_t* prompt_tokens) {
+  const bool at_start = fork.memory.tokens_read() == 0 && fork.tail.tokens.empty();
   TOME_ASSIGN_OR_RETURN(const FilledPrompt prompt, FillPrompt(*fork.memory.model(), question, /*text=*/"", at_start));
   *prompt_tokens = prompt.tokens.size();
   GenerationOptions options = request.generation;
   options.stop.insert(options.stop.end(), prompt.stop.begin(), prompt.stop.end());
   options.stop_tokens.insert(options.stop_tokens.end(), prompt.stop_tokens.begin(), prompt.stop_tokens.end());
-  std::vector<TokenId> tokens = tail.tokens;
+  std::vector<TokenId> tokens = fork.tail.tokens;
   tokens.insert(tokens.end(), prompt.tokens.begin(), prompt.tokens.end());
   return Task::Generate(fork.memory, std::move(tokens), std::move(options));
 }
@@ -64,18 +64,17 @@ absl::StatusOr<InquiryWork> BeginOverWindow(const QuestionRequest& request, Read
   TOME_ASSIGN_OR_RETURN(const ChosenForm form, FormFor(request, fork.memory));
   const tome::Question question = EngineQuestion(request, form);
   QuestionResult result{.mode = AnswerMode::kWindow, .prompt_form = form.name};
-  absl::StatusOr<Task> task = Generate(request, question, fork, fork.tail, &result.prompt_tokens);
+  absl::StatusOr<Task> task = Generate(request, question, fork, &result.prompt_tokens);
   if (task.status().code() == absl::StatusCode::kInvalidArgument && fork.ingested_tokens > 0 &&
       !fork.tail.tokens.empty()) {
     // The question may fit beside what was read, without what is pending; the coverage tells.
     fork.tail = Segment();
-    task = Generate(request, question, fork, fork.tail, &result.prompt_tokens);
+    task = Generate(request, question, fork, &result.prompt_tokens);
   }
   if (!task.ok()) return WithQuestionDetails(task.status());
   result.stored_tokens = fork.memory.tokens_kept();
   result.attended_tokens = result.stored_tokens + fork.tail.tokens.size();
-  result.coverage =
-      MakeCoverage(fork, fork.tail, fork.attended.Ranges(fork.tail.spans), documents, AnswerMode::kWindow);
+  result.coverage = MakeCoverage(fork, documents, result.mode);
   return InquiryWork{.task = *std::move(task), .result = std::move(result)};
 }
 
@@ -102,10 +101,8 @@ absl::StatusOr<Task> AnswerTask(const QuestionRequest& request, Memory fork, Pen
 absl::StatusOr<InquiryWork> BeginOverPassages(const QuestionRequest& request, ReadingFork fork,
                                               const std::vector<StoredDocument>& documents) {
   QuestionResult result{.mode = request.mode, .effort = EffortFor(request.effort, fork.memory)};
-  AttendedText attended = std::move(fork.attended);
-  attended.Add(fork.tail.spans);
-  result.coverage = MakeCoverage(fork, fork.tail, attended.Ranges(), documents, request.mode);
-  PendingText pending{.tokens = std::move(fork.tail.tokens), .spans = std::move(fork.tail.spans)};
+  result.coverage = MakeCoverage(fork, documents, result.mode);
+  PendingText pending = TakePending(&fork);
   TOME_ASSIGN_OR_RETURN(Task task, AnswerTask(request, std::move(fork.memory), std::move(pending), &result));
   return InquiryWork{.task = std::move(task), .result = std::move(result)};
 }
@@ -144,7 +141,6 @@ absl::Status Answer::Check(const Tokenizer& tokenizer, std::size_t max_bytes) co
 }
 
 absl::StatusOr<InquiryWork> Answer::Begin(ReadingFork fork, const std::vector<StoredDocument>& documents) const {
-  TOME_RETURN_IF_ERROR(CheckAnyRead(fork, request_.session_id, documents));
   const auto begin = request_.mode == AnswerMode::kWindow ? BeginOverWindow : BeginOverPassages;
   return begin(request_, std::move(fork), documents);
 }

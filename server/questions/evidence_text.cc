@@ -1,14 +1,24 @@
 #include "server/questions/evidence_text.h"
 
 #include <cstdint>
+#include <utility>
 
 #include "engine/base/status.h"
 #include "server/base/errors.h"
+#include "server/reading/attended_text.h"
 
 namespace tome::server {
 namespace {
 
 constexpr Effort kDefaultEffort = Effort::kBalanced;
+
+// What sink and window hold, and the tail.
+std::vector<SpanRange> ExactText(const ReadingFork& fork, AnswerMode mode) {
+  if (mode == AnswerMode::kWindow) return fork.attended.Ranges(fork.tail.spans);
+  AttendedText attended = fork.attended;
+  attended.Add(fork.tail.spans);
+  return attended.Ranges();
+}
 
 }  // namespace
 
@@ -16,16 +26,15 @@ ByteRange RangeOf(const TokenSpan& span, const std::vector<StoredDocument>& docu
   return {.document = documents[span.document].name, .begin = span.begin, .end = span.begin + span.num_bytes};
 }
 
-Coverage MakeCoverage(const ReadingFork& fork, const Segment& tail, const std::vector<SpanRange>& exact,
-                      const std::vector<StoredDocument>& documents, AnswerMode mode) {
+Coverage MakeCoverage(const ReadingFork& fork, const std::vector<StoredDocument>& documents, AnswerMode mode) {
   Coverage coverage{.ingested_bytes = fork.ingested_bytes,
                     .ingested_tokens = fork.ingested_tokens,
-                    .pending_bytes = tail.num_bytes()};
+                    .pending_bytes = fork.tail.num_bytes()};
   for (const StoredDocument& document : documents) coverage.durable_bytes += document.size;
   const std::uint64_t read_bytes = fork.ingested_bytes + coverage.pending_bytes;
   coverage.unread_bytes = coverage.durable_bytes - read_bytes;
   std::uint64_t exact_bytes = 0;
-  for (const SpanRange& range : exact) {
+  for (const SpanRange& range : ExactText(fork, mode)) {
     exact_bytes += range.end - range.begin;
     coverage.exact.push_back({.document = documents[range.document].name, .begin = range.begin, .end = range.end});
   }
@@ -36,6 +45,10 @@ Coverage MakeCoverage(const ReadingFork& fork, const Segment& tail, const std::v
     coverage.archive_only_bytes = read_bytes - exact_bytes;
   }
   return coverage;
+}
+
+PendingText TakePending(ReadingFork* fork) {
+  return {.tokens = std::move(fork->tail.tokens), .spans = std::move(fork->tail.spans)};
 }
 
 RoutedRegion ToRoutedRegion(const FoundRegion& found, const Evidence& evidence,

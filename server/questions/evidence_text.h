@@ -7,9 +7,7 @@
 
 #include "absl/status/status.h"
 #include "engine/engine.h"
-#include "engine/text/text_pipeline.h"
 #include "server/base/types.h"
-#include "server/reading/attended_text.h"
 #include "server/reading/resident_state.h"
 #include "server/storage/session_store.h"
 
@@ -17,9 +15,11 @@ namespace tome::server {
 
 ByteRange RangeOf(const TokenSpan& span, const std::vector<StoredDocument>& documents);
 
-// `exact`: what sink and window hold once the tail is read.
-Coverage MakeCoverage(const ReadingFork& fork, const Segment& tail, const std::vector<SpanRange>& exact,
-                      const std::vector<StoredDocument>& documents, AnswerMode mode);
+// Of an answer over the fork and its tail: with kWindow the tail stands beside sink and window, else it is read first.
+Coverage MakeCoverage(const ReadingFork& fork, const std::vector<StoredDocument>& documents, AnswerMode mode);
+
+// The fork's tail, which it then has no more.
+PendingText TakePending(ReadingFork* fork);
 
 RoutedRegion ToRoutedRegion(const FoundRegion& found, const Evidence& evidence,
                             const std::vector<StoredDocument>& documents);

@@ -45,8 +45,8 @@ class Inquiry {
   // PAGE_TOKEN. `max_bytes`: of all of its text.
   virtual absl::Status Check(const Tokenizer& tokenizer, std::size_t max_bytes) const = 0;
 
-  // A task over a fork of a session that stores `documents`. FAILED_PRECONDITION/SESSION_EMPTY where nothing that was
-  // stored has a token; INVALID_ARGUMENT/QUESTION_TOO_LONG; and errors of its kind.
+  // A task over a fork, in which something was read, of a session that stores `documents`.
+  // INVALID_ARGUMENT/QUESTION_TOO_LONG, and errors of its kind.
   virtual absl::StatusOr<InquiryWork> Begin(ReadingFork fork, const std::vector<StoredDocument>& documents) const = 0;
 
   // Adds what the task has found to the result.

@@ -145,11 +145,11 @@ bool QuestionRun::holds_state() const {
 }
 
 void QuestionRun::Launch(ReadingFork fork, const std::vector<StoredDocument>& documents) {
-  absl::StatusOr<InquiryWork> work = inquiry_->Begin(std::move(fork), documents);
-  if (!work.ok()) {
-    Finish(work.status());
-    return;
+  if (const absl::Status status = CheckAnyRead(fork, options().session_id, documents); !status.ok()) {
+    return Finish(status);
   }
+  absl::StatusOr<InquiryWork> work = inquiry_->Begin(std::move(fork), documents);
+  if (!work.ok()) return Finish(work.status());
   {
     std::lock_guard lock(mutex_);
     documents_ = documents;

@@ -29,11 +29,9 @@ absl::Status Score::Check(const Tokenizer& tokenizer, std::size_t max_bytes) con
 }
 
 absl::StatusOr<InquiryWork> Score::Begin(ReadingFork fork, const std::vector<StoredDocument>& documents) const {
-  TOME_RETURN_IF_ERROR(CheckAnyRead(fork, request_.session_id, documents));
   QuestionResult result{.mode = AnswerMode::kWindow};
-  result.coverage =
-      MakeCoverage(fork, fork.tail, fork.attended.Ranges(fork.tail.spans), documents, AnswerMode::kWindow);
-  PendingText pending{.tokens = std::move(fork.tail.tokens), .spans = std::move(fork.tail.spans)};
+  result.coverage = MakeCoverage(fork, documents, result.mode);
+  PendingText pending = TakePending(&fork);
   absl::StatusOr<Task> task = Task::Score(std::move(fork.memory), std::move(pending), request_.text);
   if (!task.ok()) return WithQuestionDetails(task.status());
   return InquiryWork{.task = *std::move(task), .result = std::move(result)};

@@ -57,12 +57,9 @@ absl::Status Search::Check(const Tokenizer& tokenizer, std::size_t max_bytes) co
 }
 
 absl::StatusOr<InquiryWork> Search::Begin(ReadingFork fork, const std::vector<StoredDocument>& documents) const {
-  TOME_RETURN_IF_ERROR(CheckAnyRead(fork, request_.session_id, documents));
   QuestionResult result{.mode = AnswerMode::kReread, .effort = EffortFor(request_.effort, fork.memory)};
-  AttendedText attended = std::move(fork.attended);
-  attended.Add(fork.tail.spans);
-  result.coverage = MakeCoverage(fork, fork.tail, attended.Ranges(), documents, result.mode);
-  PendingText pending{.tokens = std::move(fork.tail.tokens), .spans = std::move(fork.tail.spans)};
+  result.coverage = MakeCoverage(fork, documents, result.mode);
+  PendingText pending = TakePending(&fork);
   TOME_RETURN_IF_ERROR(CheckUnchanged(*position_, result.coverage.searchable_bytes));
   absl::StatusOr<Task> task = Task::Search(std::move(fork.memory), std::move(pending), request_.query,
                                            {.effort = result.effort, .max_regions = kMaxFoundRegions});
